@@ -1,0 +1,91 @@
+//! Words of the event log: who caused an event, of what kind it is, how much it matters.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::Invalid;
+use super::status::words;
+
+words! {
+    /// What an event is about.
+    Category, "category" {
+        /// Somebody did, or was refused, something.
+        Audit = "audit",
+        /// The dashboard itself: start, stop, recovery, sweeps, hosts coming and going.
+        System = "system",
+        /// Something of the dashboard went wrong.
+        Error = "error",
+    }
+}
+
+words! {
+    /// How much an event matters.
+    Level, "level" {
+        /// For the record.
+        Info = "info",
+        /// Worth a look.
+        Warn = "warn",
+        /// Went wrong.
+        Error = "error",
+        /// Ended well.
+        Success = "success",
+    }
+}
+
+/// Who caused an event.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Actor {
+    /// A person with an account here.
+    User(String),
+    /// A program with a token.
+    Token(String),
+    /// An account of the dashboard's own machine, proved by the kernel on the Unix socket.
+    Local(String),
+    /// The dashboard itself.
+    System,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(name) => write!(f, "user:{name}"),
+            Self::Token(name) => write!(f, "token:{name}"),
+            Self::Local(name) => write!(f, "local:{name}"),
+            Self::System => f.write_str("system"),
+        }
+    }
+}
+
+impl FromStr for Actor {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text.split_once(':') {
+            None if text == "system" => Ok(Self::System),
+            Some(("user", name)) if !name.is_empty() => Ok(Self::User(name.to_owned())),
+            Some(("token", name)) if !name.is_empty() => Ok(Self::Token(name.to_owned())),
+            Some(("local", name)) if !name.is_empty() => Ok(Self::Local(name.to_owned())),
+            _ => Err(Invalid::new(
+                "actor",
+                "must be user:NAME, token:NAME, local:NAME or system",
+            )),
+        }
+    }
+}
+
+impl Actor {
+    /// The bare name, for a sentence.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::User(name) | Self::Token(name) | Self::Local(name) => name,
+            Self::System => "the dashboard",
+        }
+    }
+}
+
+impl serde::Serialize for Actor {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

@@ -1,0 +1,91 @@
+//! Ids of what the journal holds. Commands and pipelines have UUIDv7, so that ids sort by time.
+
+use std::fmt;
+use std::str::FromStr;
+
+use uuid::Uuid;
+
+use super::{Invalid, Timestamp};
+
+macro_rules! sorted_id {
+    ($(#[$doc:meta])* $name:ident, $field:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// An id that sorts after `largest`, whatever the clock says: the one of this instant,
+            /// else the next number after the largest.
+            #[must_use]
+            pub fn after(largest: Option<Self>) -> Self {
+                let fresh = Self(Uuid::now_v7());
+                match largest {
+                    Some(largest) if fresh <= largest => Self(Uuid::from_u128(largest.0.as_u128() + 1)),
+                    _ => fresh,
+                }
+            }
+
+            /// The smallest id that an instant can have: where a range of time starts among ids.
+            #[must_use]
+            pub fn first_at(instant: Timestamp) -> Self {
+                let millis = (instant.as_micros() / 1_000).unsigned_abs();
+                Self(Uuid::from_u128(u128::from(millis) << 80))
+            }
+
+            /// Eight hex digits for a reader; the last ones, which differ most.
+            #[must_use]
+            pub fn short(self) -> String {
+                let text = self.to_string();
+                text[text.len() - 8..].to_owned()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}", self.0.hyphenated())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Invalid;
+
+            fn from_str(text: &str) -> Result<Self, Invalid> {
+                Uuid::try_parse(text)
+                    .map(Self)
+                    .map_err(|_| Invalid::new($field, format!("“{}” is no id", super::bounded(text, 60))))
+            }
+        }
+    };
+}
+
+sorted_id!(
+    /// A command: one journaled execution of one op on one host.
+    CommandId,
+    "command"
+);
+sorted_id!(
+    /// A pipeline: one journaled run of ordered stages over a set of hosts.
+    PipelineId,
+    "pipeline"
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn never_sorts_below_the_largest() {
+        let far: CommandId = "0fffffff-ffff-7fff-8fff-fffffffffff0".parse().expect("id");
+        let next = CommandId::after(Some(far));
+        assert!(next > far);
+        assert!(next.to_string() > far.to_string(), "text order is id order");
+        assert!(CommandId::after(None) > CommandId::first_at("2026-01-01".parse().expect("time")));
+    }
+}

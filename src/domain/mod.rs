@@ -1,0 +1,45 @@
+//! The words of Quarterdeck and the rules between them: ids, times, hosts, statuses and their legal
+//! transitions, the op catalog, evidence and what it settles.
+//!
+//! Nothing in here does I/O, knows a database, a process or a page. Every rule is a pure function,
+//! so that it can be tested by table and by property.
+
+mod duration;
+mod event;
+mod evidence;
+mod host;
+mod id;
+mod op;
+mod status;
+mod text;
+mod time;
+
+pub use duration::Span;
+pub use event::{Actor, Category, Level};
+pub use evidence::{Evidence, Identity, Outcome, StopReason, Wish, settle};
+pub use host::{HostName, Reach, RunAs, SpoolDir, Tag};
+pub use id::{CommandId, PipelineId};
+pub use op::{Catalog, Definition, Digest, Expect, OnTimeout, Op, OpError, OpId, built_in};
+pub use status::{CommandStatus, PipelineStatus, Refusal};
+pub use text::{MESSAGE_LIMIT, bounded};
+pub use time::Timestamp;
+
+/// A value that a person typed and that cannot be taken: says which field, what is wrong, what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct Invalid {
+    /// The field as the person knows it: a form field, a JSON key, a config key, a flag.
+    pub field: String,
+    /// What is wrong with it and what would be right, in one sentence without a final stop.
+    pub problem: String,
+}
+
+impl Invalid {
+    /// Makes one from anything that reads as text.
+    pub fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            problem: problem.into(),
+        }
+    }
+}
