@@ -1,4 +1,5 @@
 //! Quarterdeck.
 
+pub mod config;
 pub mod domain;
 pub mod executor;
