@@ -51,6 +51,11 @@ impl Dialler {
         &self.settings
     }
 
+    /// Forgets that a host refused us: somebody asks for it to be dialled again.
+    pub(super) fn forgive(&self, host: &Host) {
+        self.line(host).remember(None);
+    }
+
     /// A channel on which `script` has begun to answer. `asked`: a person wants it, so a remembered refusal is forgotten.
     pub(super) async fn open(&self, host: &Host, script: &Script, asked: bool) -> Result<Channel, HostError> {
         let line = self.line(host);

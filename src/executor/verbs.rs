@@ -220,6 +220,11 @@ impl Executor {
         Ok(swept)
     }
 
+    /// Forgets that a host refused our log-in or showed another key: a person wants it dialled again.
+    pub fn forgive(&self, host: &Host) {
+        self.dialler.forgive(host);
+    }
+
     /// Ends all control masters and removes their sockets, in a few seconds at most. Jobs live on.
     pub async fn close(&self) {
         self.dialler.close().await;
