@@ -2,3 +2,4 @@
 
 pub mod domain;
 pub mod executor;
+pub mod store;
