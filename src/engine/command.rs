@@ -176,14 +176,8 @@ impl Engine {
     pub(super) fn op(&self, id: &str) -> Result<&Op, EngineError> {
         self.0.catalog.get(id).ok_or_else(|| {
             let asked = crate::domain::bounded(id, 80);
-            let nearest = self
-                .0
-                .catalog
-                .iter()
-                .map(|op| (strsim::jaro_winkler(op.id.as_str(), &asked), op.id.to_string()))
-                .filter(|(likeness, _)| *likeness > 0.75)
-                .max_by(|a, b| a.0.total_cmp(&b.0))
-                .map(|(_, id)| id);
+            let known = self.0.catalog.iter().map(|op| op.id.as_str());
+            let nearest = crate::domain::nearest(&asked, known).map(str::to_owned);
             EngineError::UnknownOp { op: asked, nearest }
         })
     }
