@@ -283,7 +283,7 @@ impl Engine {
         let prepared = tokio::select! {
             () = self.0.stopping.cancelled() => return Ok(Next::LetGo),
             () = wake.notified() => return Ok(Next::Again),
-            prepared = tokio::time::timeout((limit.to_std() + Span::from_secs(15).to_std()), contact) => prepared,
+            prepared = tokio::time::timeout(limit.to_std() + Span::from_secs(15).to_std(), contact) => prepared,
         };
         let id = case.row.id;
         let prepared = match prepared {
