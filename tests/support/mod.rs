@@ -1,9 +1,6 @@
 //! What several test files start: real servers on free ports, ended by their pid.
 
-#![expect(
-    clippy::allow_attributes,
-    reason = "what one test file leaves unused, another one uses"
-)]
+// What one test file leaves unused, another one uses.
 #![allow(dead_code)]
 
 pub(crate) mod sshd;
