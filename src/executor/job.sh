@@ -2,6 +2,7 @@
 # Set before this text: NONCE, DASHBOARD, COMMAND, JOB, HOST, SPOOL, HERE and what the verb needs.
 
 qd_main() {
+  [ $# = 2 ] || exit 0 # a last line that was cut off
   exec </dev/null
   WAS_MASK=$(umask)
   WAS_LOCALE=${LC_ALL-}
