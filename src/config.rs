@@ -145,6 +145,10 @@ impl ConfigError {
     }
 }
 
+/// Variables that are no keys: where the file is, and what the program's own log shows
+/// (`QUARTERDECK_LOG_FILTER`, in the words of tracing's `EnvFilter`; default `info`).
+const OTHER_VARIABLES: [&str; 2] = ["QUARTERDECK_CONFIG", "QUARTERDECK_LOG_FILTER"];
+
 impl Config {
     /// Finds and reads the file, looks at the environment, and builds.
     ///
@@ -186,7 +190,7 @@ impl Config {
             config.file = Some(path.to_owned());
         }
         for (name, text) in env.iter().filter(|(name, _)| name.starts_with("QUARTERDECK_")) {
-            if name == "QUARTERDECK_CONFIG" {
+            if OTHER_VARIABLES.contains(&name.as_str()) {
                 continue;
             }
             let known = KEYS.iter().find(|key| key.variable() == *name);

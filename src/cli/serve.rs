@@ -12,5 +12,6 @@ pub(super) struct Args {
 }
 
 pub(super) fn execute(config: Config) -> Result<(), Failure> {
-    crate::app::serve(config).map_err(Failure::Other)
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(crate::app::serve(config)).map_err(Failure::Other)
 }

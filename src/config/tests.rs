@@ -102,6 +102,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
         ("QUARTERDECK_RETENTION_EVENTS_DAYS", "2"),
         ("QUARTERDECK_NAMES", "a.example, b.example"),
         ("QUARTERDECK_CONFIG", "/etc/qd.toml"),
+        ("QUARTERDECK_LOG_FILTER", "debug"),
     ]);
     let flags = Flags {
         listen: Some("localhost:3".to_owned()),
