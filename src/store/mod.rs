@@ -132,16 +132,15 @@ impl Store {
             problem: error.to_string(),
         };
         let dashboard_id = instance::dashboard_id(&mut opened.conn).map_err(database)?;
-        let version = Journal::over(&mut opened.conn)
-            .version()
-            .map_err(|error| OpenError::Database {
-                path: opened.path.clone(),
-                problem: error.to_string(),
-            })?;
+        let mut journal = Journal::over(opened.conn);
+        let version = journal.version().map_err(|error| OpenError::Database {
+            path: opened.path.clone(),
+            problem: error.to_string(),
+        })?;
         let reader = Reader::new(&opened.path, "rw")?;
         let shared = Arc::new(Shared::new(settings.data_dir.clone(), version));
         let (queue, messages) = channel();
-        let writer = Writer::new(opened.path.clone(), Arc::clone(&shared), opened.conn, opened.lock);
+        let writer = Writer::new(opened.path.clone(), Arc::clone(&shared), journal, opened.lock);
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run(&messages))

@@ -30,7 +30,7 @@ enum Fate {
     Stay,
 }
 
-impl Journal<'_> {
+impl Journal {
     /// What a recovery would do now, with the rows as they are.
     ///
     /// # Errors
@@ -68,8 +68,15 @@ impl Journal<'_> {
             | CommandStatus::Skipped => return Ok(Fate::Stay),
         }
         if let Some(by) = &row.stop_by {
-            let note = row.stop_note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
-            return Ok(Fate::Cancel(format!("cancelled by {} before it started{note}", by.name())));
+            let note = row
+                .stop_note
+                .as_ref()
+                .map(|note| format!(": {note}"))
+                .unwrap_or_default();
+            return Ok(Fate::Cancel(format!(
+                "cancelled by {} before it started{note}",
+                by.name()
+            )));
         }
         if restored {
             return Ok(Fate::Cancel(
@@ -85,7 +92,9 @@ impl Journal<'_> {
         }
         // A definition that cannot be read counts as dangerous: nobody knows what it would do.
         let text = self.definition(&row.definition)?;
-        let harmless = text.and_then(|text| Definition::read(&text).ok()).is_some_and(|op| !op.dangerous);
+        let harmless = text
+            .and_then(|text| Definition::read(&text).ok())
+            .is_some_and(|op| !op.dangerous);
         Ok(if harmless {
             Fate::Resume
         } else {
@@ -100,11 +109,7 @@ impl Store {
     ///
     /// # Errors
     /// [`super::WriteError`]; then nothing was changed.
-    pub async fn orphan_executing(
-        &self,
-        resume_within: Span,
-        restored: bool,
-    ) -> Result<Recovered, super::WriteError> {
+    pub async fn orphan_executing(&self, resume_within: Span, restored: bool) -> Result<Recovered, super::WriteError> {
         self.write(move |tx| recover(tx, resume_within, restored)).await
     }
 }
@@ -112,8 +117,8 @@ impl Store {
 fn recover(tx: &mut Tx<'_>, resume_within: Span, restored: bool) -> Result<Recovered, Fault> {
     let mut did = Recovered::default();
     let now = tx.now;
-    for row in tx.journal().open_commands()? {
-        match tx.journal().fate(&row, resume_within, restored, now)? {
+    for row in tx.journal.open_commands()? {
+        match tx.journal.fate(&row, resume_within, restored, now)? {
             Fate::Orphan => {
                 let next = Change {
                     status: Some(CommandStatus::Orphaned),

@@ -86,7 +86,7 @@ const OLD_PIPELINES: &str = "SELECT p.id FROM pipelines p WHERE p.finished_at IS
 const PIPELINE_COMMANDS: &str = "SELECT c.id, c.output_file FROM commands c WHERE c.pipeline_id = ? \
      AND c.finished_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM commands r WHERE r.retry_of = c.id) LIMIT ?";
 
-impl Journal<'_> {
+impl Journal {
     /// What the last sweep was told; none before the first.
     ///
     /// # Errors
@@ -94,7 +94,7 @@ impl Journal<'_> {
     pub fn last_cutoffs(&mut self) -> Result<Option<LastSweep>, ReadError> {
         let row: Option<(Timestamp, Option<Timestamp>, Option<Timestamp>)> = sweeps::table
             .select((sweeps::swept_at, sweeps::events_before, sweeps::commands_before))
-            .first(self.conn)
+            .first(&mut self.conn)
             .optional()?;
         Ok(row.map(|(swept_at, events, commands)| LastSweep {
             swept_at,
@@ -143,7 +143,7 @@ impl Store {
                     )
                     .bind::<TimestampColumn, _>(before)
                     .bind::<BigInt, _>(BATCH)
-                    .execute(tx.conn)?;
+                    .execute(&mut tx.journal.conn)?;
                     if some > 0 {
                         tx.touch(Topic::Events);
                     }
@@ -165,7 +165,7 @@ impl Store {
                     let old: Vec<Old> = diesel::sql_query(OLD_COMMANDS)
                         .bind::<TimestampColumn, _>(before)
                         .bind::<BigInt, _>(BATCH)
-                        .load(tx.conn)?;
+                        .load(&mut tx.journal.conn)?;
                     remove(tx, old)
                 })
                 .await?;
@@ -184,7 +184,7 @@ impl Store {
                 .read(move |journal| {
                     Ok(diesel::sql_query(OLD_PIPELINES)
                         .bind::<TimestampColumn, _>(before)
-                        .load(journal.conn)?)
+                        .load(&mut journal.conn)?)
                 })
                 .await
                 .map_err(|error| WriteError::Database(error.to_string()))?;
@@ -196,7 +196,7 @@ impl Store {
                             let old: Vec<Old> = diesel::sql_query(PIPELINE_COMMANDS)
                                 .bind::<Text, _>(id)
                                 .bind::<BigInt, _>(BATCH)
-                                .load(tx.conn)?;
+                                .load(&mut tx.journal.conn)?;
                             remove(tx, old)
                         })
                         .await?;
@@ -235,9 +235,9 @@ fn remove(tx: &mut Tx<'_>, old: Vec<Old>) -> Result<Vec<Option<String>>, Fault> 
              command_id = NULL WHERE command_id = ?",
         )
         .bind::<Text, _>(id)
-        .execute(tx.conn)?;
+        .execute(&mut tx.journal.conn)?;
     }
-    diesel::delete(commands::table.filter(commands::id.eq_any(&ids))).execute(tx.conn)?;
+    diesel::delete(commands::table.filter(commands::id.eq_any(&ids))).execute(&mut tx.journal.conn)?;
     tx.touch(Topic::Commands);
     Ok(old.into_iter().map(|old| old.output_file).collect())
 }
@@ -247,7 +247,7 @@ fn remove_pipeline(tx: &mut Tx<'_>, id: PipelineId) -> Result<i64, Fault> {
     let left: Option<CommandId> = commands::table
         .filter(commands::pipeline_id.eq(id))
         .select(commands::id)
-        .first(tx.conn)
+        .first(&mut tx.journal.conn)
         .optional()?;
     if left.is_some() {
         return Ok(0);
@@ -257,22 +257,22 @@ fn remove_pipeline(tx: &mut Tx<'_>, id: PipelineId) -> Result<i64, Fault> {
          pipeline_id = NULL WHERE pipeline_id = ?",
     )
     .bind::<Text, _>(id)
-    .execute(tx.conn)?;
-    diesel::delete(pipeline_hosts::table.filter(pipeline_hosts::pipeline_id.eq(id))).execute(tx.conn)?;
-    diesel::delete(pipelines::table.find(id)).execute(tx.conn)?;
+    .execute(&mut tx.journal.conn)?;
+    diesel::delete(pipeline_hosts::table.filter(pipeline_hosts::pipeline_id.eq(id))).execute(&mut tx.journal.conn)?;
+    diesel::delete(pipelines::table.find(id)).execute(&mut tx.journal.conn)?;
     tx.touch(Topic::Pipelines);
     Ok(1)
 }
 
 /// The last piece: sessions, definitions, what was done.
 fn close(tx: &mut Tx<'_>, cutoffs: Cutoffs, swept: &Swept) -> Result<(), Fault> {
-    diesel::delete(sessions::table.filter(sessions::expires_at.le(tx.now))).execute(tx.conn)?;
+    diesel::delete(sessions::table.filter(sessions::expires_at.le(tx.now))).execute(&mut tx.journal.conn)?;
     if swept.commands > 0 {
         diesel::sql_query(
             "DELETE FROM definitions WHERE NOT EXISTS (SELECT 1 FROM commands WHERE definition = sha256) \
              AND NOT EXISTS (SELECT 1 FROM pipelines WHERE finished_at IS NULL AND instr(coalesce(plan, ''), sha256) > 0)",
         )
-        .execute(tx.conn)?;
+        .execute(&mut tx.journal.conn)?;
     }
     let values = (
         sweeps::swept_at.eq(tx.now),
@@ -284,7 +284,7 @@ fn close(tx: &mut Tx<'_>, cutoffs: Cutoffs, swept: &Swept) -> Result<(), Fault> 
         .on_conflict(sweeps::id)
         .do_update()
         .set(values)
-        .execute(tx.conn)?;
+        .execute(&mut tx.journal.conn)?;
     if swept.events + swept.commands + swept.pipelines == 0 {
         return Ok(());
     }
@@ -311,12 +311,15 @@ fn give_back(tx: &mut Tx<'_>) -> Result<bool, Fault> {
     if before == 0 {
         return Ok(false);
     }
-    tx.conn.batch_execute(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+    tx.journal
+        .conn
+        .batch_execute(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
     let after = free_pages(tx)?;
     Ok(after > 0 && after < before)
 }
 
 fn free_pages(tx: &mut Tx<'_>) -> Result<i64, Fault> {
-    let pages: Number = diesel::sql_query("SELECT freelist_count AS n FROM pragma_freelist_count").get_result(tx.conn)?;
+    let pages: Number =
+        diesel::sql_query("SELECT freelist_count AS n FROM pragma_freelist_count").get_result(&mut tx.journal.conn)?;
     Ok(pages.n)
 }
