@@ -9,7 +9,8 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::domain::{
-    CommandId, CommandStatus, Definition, Evidence, Expect, Identity, Known, OnTimeout, Outcome, Refusal, Span, Timestamp, settle,
+    CommandId, CommandStatus, Definition, Evidence, Expect, Identity, Known, OnTimeout, Outcome, Refusal, Span,
+    Timestamp, settle,
 };
 use crate::executor::{self, HostError, Job, JobId};
 use crate::store::output::Output;
@@ -50,8 +51,6 @@ impl Case {
 pub(super) enum Next {
     /// Read the row again.
     Again,
-    /// The host, or the journal, is not there: try again later.
-    Later(String),
     /// Look again soon: the host is on its way down or up.
     Soon,
     /// The dashboard stops: the job goes on, recovery takes it from here.
@@ -149,10 +148,6 @@ impl Engine {
                 }
                 Ok(Next::LetGo) => return,
                 Ok(Next::Soon) => Span::from_secs(1).to_std(),
-                Ok(Next::Later(why)) => {
-                    self.say_still_unknown(&case, &why).await;
-                    backoff.pause()
-                }
                 Err(trouble) => {
                     tracing::info!(command = %id, host = %case.host.name, %trouble, "will try again");
                     if let Trouble::Host(why) = &trouble {
@@ -200,7 +195,9 @@ impl Engine {
     async fn go_on_asking(&self, id: CommandId, wake: &Notify) {
         let mut backoff = Backoff::new();
         loop {
-            let Ok(Some(case)) = self.case_of(id, true).await else { return };
+            let Ok(Some(case)) = self.case_of(id, true).await else {
+                return;
+            };
             if case.row.resolved_by.is_none() {
                 return;
             }
@@ -232,7 +229,9 @@ impl Engine {
         let found = self
             .reader()
             .read(move |journal| {
-                let Some(row) = journal.command(id)? else { return Ok(None) };
+                let Some(row) = journal.command(id)? else {
+                    return Ok(None);
+                };
                 if row.finished_at.is_some() && !final_too {
                     return Ok(None);
                 }
@@ -241,7 +240,9 @@ impl Engine {
                 Ok(text.zip(host).map(|(text, host)| (row, text, host)))
             })
             .await?;
-        let Some((row, text, host)) = found else { return Ok(None) };
+        let Some((row, text, host)) = found else {
+            return Ok(None);
+        };
         let definition = match Definition::read(&text) {
             Ok(definition) => definition,
             Err(why) => return Err(Trouble::Read(ReadError::Row(why.to_string()))),
@@ -279,7 +280,13 @@ impl Engine {
     /// Contact with the host, then the pre-check: reads only, so it may be cut off and done again.
     async fn validate(&self, case: &Case, wake: &Notify) -> Result<Next, Trouble> {
         let limit = self.0.settings.precheck_limit;
-        let contact = self.0.executor.prepare(&case.host, case.job(), case.definition.pre_check.as_deref(), limit, true);
+        let contact = self.0.executor.prepare(
+            &case.host,
+            case.job(),
+            case.definition.pre_check.as_deref(),
+            limit,
+            true,
+        );
         let prepared = tokio::select! {
             () = self.0.stopping.cancelled() => return Ok(Next::LetGo),
             () = wake.notified() => return Ok(Next::Again),
@@ -323,7 +330,11 @@ impl Engine {
         let job = Job {
             id: case.job(),
             script: case.definition.script.clone(),
-            post_check: case.definition.post_check.clone().filter(|_| case.definition.expect == Expect::Exit),
+            post_check: case
+                .definition
+                .post_check
+                .clone()
+                .filter(|_| case.definition.expect == Expect::Exit),
             timeout: Some(case.definition.timeout).filter(|_| case.definition.on_timeout == OnTimeout::Kill),
             output_limit: self.0.settings.output_limit,
             environment: Vec::new(),
@@ -332,7 +343,10 @@ impl Engine {
             Ok(follower) => self.follow(case, follower, wake).await,
             // The host itself said that it could not make the job: nothing was started.
             Err(why @ (HostError::DiskFull(_) | HostError::Spool(_) | HostError::Scope(_))) => {
-                self.0.store.refuse(case.row.id, why.refusal(), why.to_string(), None).await?;
+                self.0
+                    .store
+                    .refuse(case.row.id, why.refusal(), why.to_string(), None)
+                    .await?;
                 Ok(Next::Again)
             }
             Err(why) => {
@@ -350,7 +364,9 @@ impl Engine {
         match &report.evidence {
             Evidence::Running { .. } if case.row.status == CommandStatus::Orphaned => {
                 self.0.store.reattach(case.row.id).await?;
-                let Some(case) = self.case(case.row.id).await? else { return Ok(Next::Again) };
+                let Some(case) = self.case(case.row.id).await? else {
+                    return Ok(Next::Again);
+                };
                 self.follow_to_the_end(&case, wake).await
             }
             // What has a spool has output that is still to be fetched: its last word comes after it.
@@ -400,7 +416,9 @@ impl Engine {
                 Ok(Next::Again)
             }
             Outcome::LaunchAgain => {
-                let text = format!("{MOST_LAUNCHES} launches were lost on their way; the host proved each time that nothing was started");
+                let text = format!(
+                    "{MOST_LAUNCHES} launches were lost on their way; the host proved each time that nothing was started"
+                );
                 let finish = Finish {
                     status: CommandStatus::Orphaned,
                     exit_code: None,
@@ -410,24 +428,46 @@ impl Engine {
                     output: None,
                 };
                 if case.row.status == CommandStatus::Executing {
-                    self.0.store.refuse(case.row.id, Refusal::Unreachable, text, Some(evidence)).await?;
+                    self.0
+                        .store
+                        .refuse(case.row.id, Refusal::Unreachable, text, Some(evidence))
+                        .await?;
                 } else {
                     self.0.store.finish(case.row.id, finish).await?;
                 }
                 Ok(Next::Again)
             }
-            Outcome::Final { status: CommandStatus::Blocked, error, .. } if case.row.status == CommandStatus::Executing => {
+            Outcome::Final {
+                status: CommandStatus::Blocked,
+                error,
+                ..
+            } if case.row.status == CommandStatus::Executing => {
                 let text = error.unwrap_or_default();
-                self.0.store.refuse(case.row.id, Refusal::Locked, text, Some(evidence)).await?;
+                self.0
+                    .store
+                    .refuse(case.row.id, Refusal::Locked, text, Some(evidence))
+                    .await?;
                 Ok(Next::Again)
             }
-            Outcome::Final { status, exit_code, error, duration } => {
+            Outcome::Final {
+                status,
+                exit_code,
+                error,
+                duration,
+            } => {
                 let status = match status {
                     // A refusal needs the proof that this start was the only one; an orphan has none.
                     CommandStatus::Blocked => CommandStatus::Orphaned,
                     status => status,
                 };
-                let finish = Finish { status, exit_code, error, evidence, duration, output: None };
+                let finish = Finish {
+                    status,
+                    exit_code,
+                    error,
+                    evidence,
+                    duration,
+                    output: None,
+                };
                 self.conclude(case, finish).await
             }
         }
@@ -440,10 +480,17 @@ impl Engine {
             && let Some(script) = &case.definition.post_check
         {
             let limit = self.0.settings.precheck_limit;
-            let check = self.0.executor.pre_check(&case.host, script, case.row.id, limit).await?;
+            let check = self
+                .0
+                .executor
+                .pre_check(&case.host, script, case.row.id, limit)
+                .await?;
             if check.code != 0 {
                 finish.status = CommandStatus::Error;
-                finish.error = Some(said(&format!("the host is back, but the post-check said no (exit {})", check.code), &check.text));
+                finish.error = Some(said(
+                    &format!("the host is back, but the post-check said no (exit {})", check.code),
+                    &check.text,
+                ));
             }
         }
         let cut = matches!(finish.evidence, Evidence::Exit { output_cut: true, .. });
@@ -451,7 +498,9 @@ impl Engine {
         let whole_and_good = finish.status == CommandStatus::Success && !cut;
         let evidence = finish.evidence.clone();
         match self.0.store.finish(case.row.id, finish).await? {
-            Some(row) => tracing::info!(command = %row.id, host = %row.host, op = %row.op, status = %row.status, "final"),
+            Some(row) => {
+                tracing::info!(command = %row.id, host = %row.host, op = %row.op, status = %row.status, "final")
+            }
             None => self.note_late(case, &evidence).await,
         }
         self.give_back(case, whole_and_good).await;
@@ -472,9 +521,19 @@ impl Engine {
 
     /// A result for a command that is final already changes nothing; the repeat is noted.
     async fn note_late(&self, case: &Case, evidence: &Evidence) {
-        let message = format!("{} reported on {} after it was final: {}", case.host.name, case.row.op, in_words(evidence));
+        let message = format!(
+            "{} reported on {} after it was final: {}",
+            case.host.name,
+            case.row.op,
+            in_words(evidence)
+        );
         let details = serde_json::json!({ "late": true, "evidence": evidence });
-        if let Err(why) = self.0.store.note(case.row.id, crate::domain::Level::Warn, message, Some(details)).await {
+        if let Err(why) = self
+            .0
+            .store
+            .note(case.row.id, crate::domain::Level::Warn, message, Some(details))
+            .await
+        {
             tracing::warn!(command = %case.row.id, %why, "a late result could not be noted");
         }
     }
@@ -488,7 +547,10 @@ impl Engine {
     fn reboot_time_is_up(&self, case: &Case) -> bool {
         case.definition.expect == Expect::Reboot
             && case.row.launched_at.is_some()
-            && case.row.deadline.is_some_and(|deadline| Timestamp::now() > deadline.plus(Span::from_secs(5)))
+            && case
+                .row
+                .deadline
+                .is_some_and(|deadline| Timestamp::now() > deadline.plus(Span::from_secs(5)))
     }
 
     /// A reboot is the one op whose time-out needs no host: it says that the host did not come back.
@@ -504,8 +566,13 @@ impl Engine {
         let finish = Finish {
             status: CommandStatus::Timeout,
             exit_code: None,
-            error: Some(format!("the host was not back with another boot within {}", case.definition.timeout)),
-            evidence: Evidence::Nothing { why: "not back in time".to_owned() },
+            error: Some(format!(
+                "the host was not back with another boot within {}",
+                case.definition.timeout
+            )),
+            evidence: Evidence::Nothing {
+                why: "not back in time".to_owned(),
+            },
             duration: None,
             output: None,
         };
@@ -553,9 +620,17 @@ impl Engine {
 /// Evidence as part of a sentence.
 pub(super) fn in_words(evidence: &Evidence) -> String {
     match evidence {
-        Evidence::Exit { code, check: Some(check), .. } => format!("exit {code}, post-check {check}"),
+        Evidence::Exit {
+            code,
+            check: Some(check),
+            ..
+        } => format!("exit {code}, post-check {check}"),
         Evidence::Exit { code, .. } => format!("exit {code}"),
-        Evidence::Running { supervisor: true, processes, .. } => format!("running, {processes} processes"),
+        Evidence::Running {
+            supervisor: true,
+            processes,
+            ..
+        } => format!("running, {processes} processes"),
         Evidence::Running { processes, .. } => format!("its supervisor is gone, {processes} of its processes live on"),
         Evidence::NeverStarted => "it never started, and never will".to_owned(),
         Evidence::ExitLost { .. } => "nothing of it is alive, its exit code is lost".to_owned(),
@@ -577,5 +652,7 @@ fn said(what: &str, text: &str) -> String {
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> std::io::Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|gone| Err(std::io::Error::other(gone)))
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|gone| Err(std::io::Error::other(gone)))
 }

@@ -55,11 +55,19 @@ impl Engine {
         Ok(match answer {
             Ok(facts) => {
                 self.met(row.id, &facts).await;
-                Tested { facts: Some(facts), problem: None, took }
+                Tested {
+                    facts: Some(facts),
+                    problem: None,
+                    took,
+                }
             }
             Err(why) => {
                 self.lost(row.id, &why).await;
-                Tested { facts: None, problem: Some(why), took }
+                Tested {
+                    facts: None,
+                    problem: Some(why),
+                    took,
+                }
             }
         })
     }
@@ -115,4 +123,3 @@ pub(super) fn reachable_as(row: &HostRow, op_runs_as: Option<&RunAs>) -> executo
         run_as: row.run_as.clone().or_else(|| op_runs_as.cloned()),
     }
 }
-

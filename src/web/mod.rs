@@ -1,0 +1,4 @@
+//! The two doors.
+pub mod api;
+mod links;
+pub use links::Links;
