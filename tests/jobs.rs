@@ -1260,3 +1260,201 @@ async fn run_as_goes_through_sudo_and_says_the_line_that_is_missing() {
     );
     bench.close().await;
 }
+
+#[tokio::test]
+async fn without_sudo_doas_is_tried_and_its_line_is_said() {
+    let bin = TempDir::with_prefix("qd-bin").expect("folder");
+    for entry in std::fs::read_dir("/usr/bin").expect("programs").filter_map(Result::ok) {
+        if entry.file_name() != "sudo" {
+            std::os::unix::fs::symlink(entry.path(), bin.path().join(entry.file_name())).expect("link");
+        }
+    }
+    let sshd = Sshd::start_with(&format!("SetEnv PATH={}", bin.path().display()), &[]);
+    std::fs::set_permissions(bin.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("mode");
+    let user = User::with_shell("/bin/dash");
+    let mut bench = Bench::new(reach(&user.0, &sshd), Some(sshd.ssh_config.clone()));
+    bench.host.run_as = Some("root".parse().expect("user"));
+    let refused = bench
+        .executor
+        .locate(&bench.host, job("").id)
+        .await
+        .expect_err("no doas.conf");
+    assert!(
+        matches!(&refused, HostError::Sudo(text) if text.contains("permit nopass")),
+        "{refused}"
+    );
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_launch_cut_off_at_any_instant_starts_once_or_never() {
+    let mut seeded = Seeded::new();
+    let sshd = Sshd::start();
+    for bench in [Bench::local(), Bench::ssh(&sshd)] {
+        bench
+            .executor
+            .contact(&bench.host, false)
+            .await
+            .expect("a warm connection");
+        let began = Instant::now();
+        bench.run("true").await;
+        let usual = began.elapsed().as_micros() as u64;
+        let (mut never, mut once) = (0, 0);
+        for round in 0..24 {
+            let seen = bench.dir.path().join(format!("cut-{round}"));
+            let job = job(&format!("echo x >> {}; echo y", seen.display()));
+            let patience = Duration::from_micros(seeded.next() % usual);
+            // The client is killed wherever it is.
+            let _ = timeout(patience, bench.executor.launch(&bench.host, &job)).await;
+            let fenced = round % 2 == 0;
+            let asked = bench
+                .executor
+                .ask(&bench.host, job.id, fenced)
+                .await
+                .expect("ask")
+                .evidence;
+            let told = told(bench.executor.launch(&bench.host, &job).await.expect("launch")).await;
+            let lines = std::fs::read_to_string(&seen).unwrap_or_default();
+            if matches!(told.evidence, Evidence::Exit { code: 0, .. }) {
+                assert_eq!((told.text().as_str(), lines.as_str()), ("y\n", "x\n"), "round {round}");
+                assert_ne!(asked, Evidence::NeverStarted, "round {round}");
+                once += 1;
+            } else {
+                assert_eq!(
+                    (told.evidence, lines.as_str()),
+                    (Evidence::NeverStarted, ""),
+                    "round {round}: {asked:?}"
+                );
+                assert!(fenced, "round {round}");
+                never += 1;
+            }
+        }
+        assert!(once >= 12, "{once} started, {never} fenced");
+        bench.close().await;
+    }
+}
+
+#[tokio::test]
+async fn waiting_for_an_event_can_be_given_up_at_any_instant() {
+    let bench = Bench::local();
+    let job = job("yes 0123456789abcde | head -c 20000000");
+    let mut follower = bench.executor.launch(&bench.host, &job).await.expect("launch");
+    let mut seeded = Seeded::new();
+    let mut length = 0;
+    loop {
+        match timeout(Duration::from_micros(seeded.next() % 2_000), follower.next()).await {
+            Err(_) | Ok(Ok(JobEvent::At(_) | JobEvent::Started { .. } | JobEvent::Alive { .. })) => {}
+            Ok(Ok(JobEvent::Output { offset, bytes })) => {
+                assert_eq!(offset, length);
+                length += bytes.len() as u64;
+            }
+            Ok(Ok(JobEvent::Ended(_))) => break,
+            Ok(Err(error)) => panic!("{error}"),
+        }
+    }
+    assert_eq!(length, 20_000_000);
+}
+
+#[tokio::test]
+async fn a_close_ends_every_master() {
+    let sshd = Sshd::start();
+    let bench = Bench::ssh(&sshd);
+    bench.executor.contact(&bench.host, false).await.expect("reached");
+    let masters = || {
+        let entries = std::fs::read_dir("/proc").expect("proc").filter_map(Result::ok);
+        let port = format!("{}\0", sshd.port);
+        let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+        lines
+            .filter(|line| line.starts_with(b"ssh") && String::from_utf8_lossy(line).contains(&port))
+            .count()
+            + usize::from(sshd.connections() > 0)
+    };
+    assert!(masters() > 0);
+    let executor = bench.executor.clone();
+    bench.close().await;
+    until("no connection is left", || masters() == 0).await;
+    drop(executor);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_sshd_is_tried_again() {
+    let sshd = Sshd::start_with("MaxStartups 3:60:8", &[]);
+    let bench = Bench::ssh(&sshd);
+    let mut contacts = tokio::task::JoinSet::new();
+    for i in 0..16 {
+        let host = Host {
+            name: format!("host-{i}").parse().expect("name"),
+            ..bench.host.clone()
+        };
+        let executor = bench.executor.clone();
+        contacts.spawn(async move { executor.contact(&host, false).await.map(|facts| facts.kernel) });
+    }
+    let answers = contacts.join_all().await;
+    let reached = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert!(reached >= 14, "{answers:?}");
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_channels_to_one_host_at_once_share_one_connection() {
+    let sshd = Sshd::start();
+    let bench = Bench::ssh(&sshd);
+    let mut contacts = tokio::task::JoinSet::new();
+    for _ in 0..12 {
+        let (executor, host) = (bench.executor.clone(), bench.host.clone());
+        contacts.spawn(async move { executor.contact(&host, false).await });
+    }
+    for answer in contacts.join_all().await {
+        answer.expect("reached");
+    }
+    assert_eq!(sshd.log().matches("Accepted").count(), 1, "{}", sshd.log());
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn one_machine_reached_in_two_ways_has_one_lock() {
+    let sshd = Sshd::start();
+    let user = User::with_shell("/bin/sh");
+    let here = Bench::local();
+    let there = Bench::ssh(&sshd);
+    let run_as = Some(user.0.parse().expect("user"));
+    let here_host = Host {
+        spool: None,
+        run_as: run_as.clone(),
+        ..here.host.clone()
+    };
+    let there_host = Host {
+        spool: None,
+        reach: reach(&user.0, &sshd),
+        ..there.host.clone()
+    };
+    let job = job("sleep 60");
+    let follower = here.executor.launch(&here_host, &job).await.expect("launch");
+    let refused = told(
+        there
+            .executor
+            .launch(&there_host, &self::job("echo no"))
+            .await
+            .expect("launch"),
+    )
+    .await;
+    assert!(matches!(refused.evidence, Evidence::Locked { .. }), "{refused:?}");
+    let stop = here
+        .executor
+        .stop(&here_host, job.id, StopReason::Cancel, Span::from_secs(5))
+        .await
+        .expect("stop");
+    assert!(stop.gone, "{stop:?}");
+    assert_eq!(told(follower).await.code(), 143);
+    there.close().await;
+}
+
+#[tokio::test]
+async fn a_script_runs_in_surroundings_that_are_not_ours() {
+    let bench = Bench::local();
+    let told = bench
+        .run("sh -c 'kill -INT $$; echo ignored'; echo $?; sh -c 'kill -PIPE $$; echo ignored'; echo $?; ls /proc/self/fd | wc -l; pwd; read x; echo $?")
+        .await;
+    let home = std::env::var("HOME").expect("home");
+    assert_eq!(told.text(), format!("130\n141\n4\n{home}\n1\n"));
+}

@@ -116,6 +116,11 @@ impl Sshd {
         }
     }
 
+    /// How many of its processes serve connections.
+    pub(crate) fn connections(&self) -> usize {
+        self.child.as_ref().map_or(0, |child| connections_of(child.id()).len())
+    }
+
     /// What sshd wrote.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
