@@ -5,6 +5,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use quarterdeck::domain::{CommandId, Evidence, Reach, Span, StopReason};
 use quarterdeck::executor::{Executor, Follower, Host, HostError, Job, JobEvent, JobId, Settings};
 use support::sshd::{Sshd, signal};
@@ -468,7 +469,7 @@ async fn a_stale_lock_is_taken_over_by_exactly_one() {
         let gone = job("sleep 60");
         let follower = bench.executor.launch(&bench.host, &gone).await.expect("launch");
         let sup = supervisor(&bench.folder(gone.id));
-        signal("KILL", &[vec![sup], carriers(gone.id)].concat());
+        signal(Signal::SIGKILL, &[vec![sup], carriers(gone.id)].concat());
         assert!(matches!(told(follower).await.evidence, Evidence::ExitLost { .. }));
         let go = bench.dir.path().join(format!("go-{round}"));
         let jobs: Vec<Job> = (0..10)
@@ -502,7 +503,7 @@ async fn a_killed_supervisor_is_no_end_while_the_command_lives() {
     let bench = Bench::local();
     let job = job("echo one; sleep 60 & wait");
     let mut follower = bench.executor.launch(&bench.host, &job).await.expect("launch");
-    signal("KILL", &[supervisor(&bench.folder(job.id))]);
+    signal(Signal::SIGKILL, &[supervisor(&bench.folder(job.id))]);
     for _ in 0..2 {
         let asked = bench
             .executor
@@ -523,7 +524,7 @@ async fn a_killed_supervisor_is_no_end_while_the_command_lives() {
         );
     }
     while !matches!(follower.next().await.expect("alive"), JobEvent::Alive { .. }) {}
-    signal("KILL", &carriers(job.id));
+    signal(Signal::SIGKILL, &carriers(job.id));
     let told = told_from(follower, 4).await.expect("end");
     assert_eq!(told.evidence, Evidence::ExitLost { stopped: None });
     let asked = bench
@@ -546,10 +547,10 @@ async fn a_zombie_is_not_alive() {
         std::fs::read(bench.folder(job.id).join("out")).is_ok_and(|out| !out.is_empty())
     })
     .await;
-    signal("KILL", &[sup]);
+    signal(Signal::SIGKILL, &[sup]);
     let told = told(follower).await;
     let left = carriers(job.id);
-    signal("KILL", &left);
+    signal(Signal::SIGKILL, &left);
     assert_eq!(told.evidence, Evidence::ExitLost { stopped: None });
     assert_eq!(left.len(), 1, "the one outside of the group");
 }
@@ -1457,4 +1458,102 @@ async fn a_script_runs_in_surroundings_that_are_not_ours() {
         .await;
     let home = std::env::var("HOME").expect("home");
     assert_eq!(told.text(), format!("130\n141\n1\n{home}\n1\n"));
+}
+
+#[tokio::test]
+async fn a_frozen_connection_is_found_in_seconds_and_the_job_is_followed_again() {
+    let sshd = Sshd::start();
+    let bench = Bench::ssh(&sshd);
+    let go = bench.dir.path().join("go");
+    let job = job(&format!(
+        "echo one; while [ ! -e {} ]; do sleep 0.1; done; echo two",
+        go.display()
+    ));
+    let mut follower = bench.executor.launch(&bench.host, &job).await.expect("launch");
+    while !matches!(follower.next().await.expect("output"), JobEvent::Output { .. }) {}
+    sshd.freeze_connections();
+    let began = Instant::now();
+    let lost = loop {
+        match follower.next().await {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(lost, HostError::Lost(_)), "{lost}");
+    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
+    std::fs::write(go, "").expect("go");
+    let follower = bench.executor.follow(&bench.host, job.id, 4).await.expect("follow");
+    let told = told_from(follower, 4).await.expect("end");
+    assert_eq!((told.code(), told.text().as_str()), (0, "two\n"));
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn whatever_room_is_left_a_launch_is_refused_or_its_exit_survives() {
+    let bench = Bench::local();
+    let tiny = Tiny::mount(bench.base.clone(), "400k");
+    bench.executor.locate(&bench.host, job("").id).await.expect("room");
+    let (mut refused, mut ended) = (0, 0);
+    for pages in 0..24 {
+        let ballast = tiny.0.join("ballast");
+        let available = nix::sys::statvfs::statvfs(&tiny.0)
+            .expect("free space")
+            .blocks_available() as usize;
+        std::fs::write(&ballast, vec![1; available.saturating_sub(pages) * 4096]).expect("ballast");
+        let job = job("echo out; exit 6");
+        match bench.executor.launch(&bench.host, &job).await {
+            Ok(follower) => match told_from(follower, 0).await {
+                Ok(told) => {
+                    assert_eq!(told.code(), 6, "{pages} pages");
+                    ended += 1;
+                }
+                Err(error) => panic!("{pages} pages: {error}"),
+            },
+            Err(error) => {
+                assert!(matches!(error, HostError::DiskFull(_)), "{pages} pages: {error}");
+                let asked = bench
+                    .executor
+                    .ask(&bench.host, job.id, true)
+                    .await
+                    .expect("ask")
+                    .evidence;
+                assert_eq!(asked, Evidence::NeverStarted, "{pages} pages");
+                refused += 1;
+            }
+        }
+        std::fs::remove_file(ballast).expect("ballast");
+        bench.executor.clear(&bench.host, job.id).await.expect("clear");
+    }
+    assert!(refused > 3 && ended > 3, "{refused} refused, {ended} ended");
+}
+
+#[tokio::test]
+async fn scripts_of_the_largest_size_arrive_whole() {
+    let sshd = Sshd::start();
+    for bench in [Bench::local(), Bench::ssh(&sshd)] {
+        let padding = "# it's \"padding\" $(false) \\\n".repeat(64 * 1024 / 30);
+        let text = |last: &str| format!("{padding}{last}");
+        let job = Job {
+            post_check: Some(text("echo checked")),
+            ..job(&text("echo ran; exit 0"))
+        };
+        let prepared = bench
+            .executor
+            .prepare(
+                &bench.host,
+                job.id,
+                Some(&text("echo may; exit 0")),
+                Span::from_secs(5),
+                false,
+            )
+            .await
+            .expect("prepare");
+        assert_eq!(
+            prepared.check.map(|check| (check.code, check.text)),
+            Some((0, "may".to_owned()))
+        );
+        let told = told(bench.executor.launch(&bench.host, &job).await.expect("launch")).await;
+        assert_eq!((told.code(), told.text().as_str()), (0, "ran\nchecked\n"));
+        bench.close().await;
+    }
 }

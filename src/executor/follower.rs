@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use super::answers::{evidence, nowhere, number, place};
 use super::channel::{Channel, Frame};
 use super::{HostError, JobEvent};
+use crate::domain::Identity;
 
 /// The host speaks every 3 s; this long a silence is a lost connection.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -27,12 +28,12 @@ pub struct Follower {
 }
 
 impl Follower {
-    pub(super) fn new(channel: Channel) -> Self {
+    pub(super) fn new(channel: Channel, offset: u64) -> Self {
         let (tell, heard) = mpsc::channel(AHEAD);
         Self {
             heard,
             early: Vec::new(),
-            reader: tokio::spawn(read(channel, tell)),
+            reader: tokio::spawn(read(channel, offset, tell)),
         }
     }
 
@@ -71,11 +72,11 @@ impl Drop for Follower {
 }
 
 /// Reads to the last word or the first error, and tells each.
-async fn read(mut channel: Channel, tell: mpsc::Sender<Result<JobEvent, HostError>>) {
-    let mut at = nowhere();
+async fn read(mut channel: Channel, offset: u64, tell: mpsc::Sender<Result<JobEvent, HostError>>) {
+    let mut hearing = Hearing { at: nowhere(), offset };
     loop {
         let event = match channel.frame(SILENCE).await {
-            Ok(frame) => translated(frame, &mut at),
+            Ok(frame) => hearing.translate(frame),
             Err(error) => Err(error),
         };
         let last = matches!(event, Ok(Some(JobEvent::Ended(_))) | Err(_));
@@ -90,21 +91,34 @@ async fn read(mut channel: Channel, tell: mpsc::Sender<Result<JobEvent, HostErro
     }
 }
 
-/// None for a frame that is only a part of an event, or a sign of life.
-fn translated(frame: Frame, at: &mut crate::domain::Identity) -> Result<Option<JobEvent>, HostError> {
-    Ok(match frame {
-        Frame::Line(word, rest) => match word.as_str() {
-            "started" => Some(JobEvent::Started { age_ms: number(&rest)? }),
-            "alive" => Some(JobEvent::Alive { age_ms: number(&rest)? }),
-            "evidence" => Some(JobEvent::Ended(evidence(&rest)?)),
-            word => place(at, word, &rest).then(|| JobEvent::At(at.clone())),
-        },
-        Frame::Block(offset, bytes) => {
-            let offset = u64::try_from(number(&offset)?).map_err(|_| over())?;
-            Some(JobEvent::Output { offset, bytes })
-        }
-        Frame::End => return Err(over()),
-    })
+/// What is known between two frames.
+struct Hearing {
+    at: Identity,
+    /// Where the next byte of output belongs.
+    offset: u64,
+}
+
+impl Hearing {
+    /// None for a frame that is only a part of an event, or a sign of life.
+    fn translate(&mut self, frame: Frame) -> Result<Option<JobEvent>, HostError> {
+        Ok(match frame {
+            Frame::Line(word, rest) => match word.as_str() {
+                "started" => Some(JobEvent::Started { age_ms: number(&rest)? }),
+                "alive" => Some(JobEvent::Alive { age_ms: number(&rest)? }),
+                "evidence" => Some(JobEvent::Ended(evidence(&rest)?)),
+                word => place(&mut self.at, word, &rest).then(|| JobEvent::At(self.at.clone())),
+            },
+            Frame::Block(offset, bytes) => {
+                if offset != self.offset.to_string() {
+                    return Err(HostError::Lost("a block of output came for another place".to_owned()));
+                }
+                let offset = self.offset;
+                self.offset += bytes.len() as u64;
+                Some(JobEvent::Output { offset, bytes })
+            }
+            Frame::End => return Err(over()),
+        })
+    }
 }
 
 fn over() -> HostError {
