@@ -5,6 +5,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use quarterdeck::domain::{CommandId, Evidence, Reach, Span, StopReason};
 use quarterdeck::executor::{Executor, Follower, Host, HostError, Job, JobEvent, JobId, Settings};
 use support::sshd::{Sshd, signal};
@@ -468,7 +469,7 @@ async fn a_stale_lock_is_taken_over_by_exactly_one() {
         let gone = job("sleep 60");
         let follower = bench.executor.launch(&bench.host, &gone).await.expect("launch");
         let sup = supervisor(&bench.folder(gone.id));
-        signal("KILL", &[vec![sup], carriers(gone.id)].concat());
+        signal(Signal::SIGKILL, &[vec![sup], carriers(gone.id)].concat());
         assert!(matches!(told(follower).await.evidence, Evidence::ExitLost { .. }));
         let go = bench.dir.path().join(format!("go-{round}"));
         let jobs: Vec<Job> = (0..10)
@@ -502,7 +503,7 @@ async fn a_killed_supervisor_is_no_end_while_the_command_lives() {
     let bench = Bench::local();
     let job = job("echo one; sleep 60 & wait");
     let mut follower = bench.executor.launch(&bench.host, &job).await.expect("launch");
-    signal("KILL", &[supervisor(&bench.folder(job.id))]);
+    signal(Signal::SIGKILL, &[supervisor(&bench.folder(job.id))]);
     for _ in 0..2 {
         let asked = bench
             .executor
@@ -523,7 +524,7 @@ async fn a_killed_supervisor_is_no_end_while_the_command_lives() {
         );
     }
     while !matches!(follower.next().await.expect("alive"), JobEvent::Alive { .. }) {}
-    signal("KILL", &carriers(job.id));
+    signal(Signal::SIGKILL, &carriers(job.id));
     let told = told_from(follower, 4).await.expect("end");
     assert_eq!(told.evidence, Evidence::ExitLost { stopped: None });
     let asked = bench
@@ -546,10 +547,10 @@ async fn a_zombie_is_not_alive() {
         std::fs::read(bench.folder(job.id).join("out")).is_ok_and(|out| !out.is_empty())
     })
     .await;
-    signal("KILL", &[sup]);
+    signal(Signal::SIGKILL, &[sup]);
     let told = told(follower).await;
     let left = carriers(job.id);
-    signal("KILL", &left);
+    signal(Signal::SIGKILL, &left);
     assert_eq!(told.evidence, Evidence::ExitLost { stopped: None });
     assert_eq!(left.len(), 1, "the one outside of the group");
 }
@@ -1259,4 +1260,300 @@ async fn run_as_goes_through_sudo_and_says_the_line_that_is_missing() {
         "{refused}"
     );
     bench.close().await;
+}
+
+#[tokio::test]
+async fn without_sudo_doas_is_tried_and_its_line_is_said() {
+    let bin = TempDir::with_prefix("qd-bin").expect("folder");
+    for entry in std::fs::read_dir("/usr/bin").expect("programs").filter_map(Result::ok) {
+        if entry.file_name() != "sudo" {
+            std::os::unix::fs::symlink(entry.path(), bin.path().join(entry.file_name())).expect("link");
+        }
+    }
+    let sshd = Sshd::start_with(&format!("SetEnv PATH={}", bin.path().display()), &[]);
+    std::fs::set_permissions(bin.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("mode");
+    let user = User::with_shell("/bin/dash");
+    let mut bench = Bench::new(reach(&user.0, &sshd), Some(sshd.ssh_config.clone()));
+    bench.host.run_as = Some("root".parse().expect("user"));
+    let refused = bench
+        .executor
+        .locate(&bench.host, job("").id)
+        .await
+        .expect_err("no doas.conf");
+    assert!(
+        matches!(&refused, HostError::Sudo(text) if text.contains("permit nopass")),
+        "{refused}"
+    );
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_launch_cut_off_at_any_instant_starts_once_or_never() {
+    let mut seeded = Seeded::new();
+    let sshd = Sshd::start();
+    for bench in [Bench::local(), Bench::ssh(&sshd)] {
+        bench
+            .executor
+            .contact(&bench.host, false)
+            .await
+            .expect("a warm connection");
+        let began = Instant::now();
+        bench.run("true").await;
+        let usual = began.elapsed().as_micros() as u64;
+        let (mut never, mut once) = (0, 0);
+        for round in 0..24 {
+            let seen = bench.dir.path().join(format!("cut-{round}"));
+            let job = job(&format!("echo x >> {}; echo y", seen.display()));
+            let patience = Duration::from_micros(seeded.next() % usual);
+            // The client is killed wherever it is.
+            let _ = timeout(patience, bench.executor.launch(&bench.host, &job)).await;
+            let fenced = round % 2 == 0;
+            let asked = bench
+                .executor
+                .ask(&bench.host, job.id, fenced)
+                .await
+                .expect("ask")
+                .evidence;
+            let told = told(bench.executor.launch(&bench.host, &job).await.expect("launch")).await;
+            let lines = std::fs::read_to_string(&seen).unwrap_or_default();
+            if matches!(told.evidence, Evidence::Exit { code: 0, .. }) {
+                assert_eq!((told.text().as_str(), lines.as_str()), ("y\n", "x\n"), "round {round}");
+                assert_ne!(asked, Evidence::NeverStarted, "round {round}");
+                once += 1;
+            } else {
+                assert_eq!(
+                    (told.evidence, lines.as_str()),
+                    (Evidence::NeverStarted, ""),
+                    "round {round}: {asked:?}"
+                );
+                assert!(fenced, "round {round}");
+                never += 1;
+            }
+        }
+        assert!(once >= 12, "{once} started, {never} fenced");
+        bench.close().await;
+    }
+}
+
+#[tokio::test]
+async fn waiting_for_an_event_can_be_given_up_at_any_instant() {
+    let bench = Bench::local();
+    let job = job("yes 0123456789abcde | head -c 20000000");
+    let mut follower = bench.executor.launch(&bench.host, &job).await.expect("launch");
+    let mut seeded = Seeded::new();
+    let mut length = 0;
+    loop {
+        match timeout(Duration::from_micros(seeded.next() % 2_000), follower.next()).await {
+            Err(_) | Ok(Ok(JobEvent::At(_) | JobEvent::Started { .. } | JobEvent::Alive { .. })) => {}
+            Ok(Ok(JobEvent::Output { offset, bytes })) => {
+                assert_eq!(offset, length);
+                length += bytes.len() as u64;
+            }
+            Ok(Ok(JobEvent::Ended(_))) => break,
+            Ok(Err(error)) => panic!("{error}"),
+        }
+    }
+    assert_eq!(length, 20_000_000);
+}
+
+#[tokio::test]
+async fn a_close_ends_every_master() {
+    let sshd = Sshd::start();
+    let bench = Bench::ssh(&sshd);
+    bench.executor.contact(&bench.host, false).await.expect("reached");
+    let masters = || {
+        let entries = std::fs::read_dir("/proc").expect("proc").filter_map(Result::ok);
+        let port = format!("{}\0", sshd.port);
+        let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+        lines
+            .filter(|line| line.starts_with(b"ssh") && String::from_utf8_lossy(line).contains(&port))
+            .count()
+            + usize::from(sshd.connections() > 0)
+    };
+    assert!(masters() > 0);
+    let executor = bench.executor.clone();
+    bench.close().await;
+    until("no connection is left", || masters() == 0).await;
+    drop(executor);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_sshd_is_tried_again() {
+    let sshd = Sshd::start_with("MaxStartups 3:60:8", &[]);
+    let bench = Bench::ssh(&sshd);
+    let mut contacts = tokio::task::JoinSet::new();
+    for i in 0..16 {
+        let host = Host {
+            name: format!("host-{i}").parse().expect("name"),
+            ..bench.host.clone()
+        };
+        let executor = bench.executor.clone();
+        contacts.spawn(async move { executor.contact(&host, false).await.map(|facts| facts.kernel) });
+    }
+    let answers = contacts.join_all().await;
+    let reached = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert!(reached >= 14, "{answers:?}");
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_channels_to_one_host_at_once_share_one_connection() {
+    let sshd = Sshd::start();
+    let bench = Bench::ssh(&sshd);
+    let mut contacts = tokio::task::JoinSet::new();
+    for _ in 0..12 {
+        let (executor, host) = (bench.executor.clone(), bench.host.clone());
+        contacts.spawn(async move { executor.contact(&host, false).await });
+    }
+    for answer in contacts.join_all().await {
+        answer.expect("reached");
+    }
+    assert_eq!(sshd.log().matches("Accepted").count(), 1, "{}", sshd.log());
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn one_machine_reached_in_two_ways_has_one_lock() {
+    let sshd = Sshd::start();
+    let user = User::with_shell("/bin/sh");
+    let here = Bench::local();
+    let there = Bench::ssh(&sshd);
+    let run_as = Some(user.0.parse().expect("user"));
+    let here_host = Host {
+        spool: None,
+        run_as: run_as.clone(),
+        ..here.host.clone()
+    };
+    let there_host = Host {
+        spool: None,
+        reach: reach(&user.0, &sshd),
+        ..there.host.clone()
+    };
+    let job = job("sleep 60");
+    let follower = here.executor.launch(&here_host, &job).await.expect("launch");
+    let refused = told(
+        there
+            .executor
+            .launch(&there_host, &self::job("echo no"))
+            .await
+            .expect("launch"),
+    )
+    .await;
+    assert!(matches!(refused.evidence, Evidence::Locked { .. }), "{refused:?}");
+    let stop = here
+        .executor
+        .stop(&here_host, job.id, StopReason::Cancel, Span::from_secs(5))
+        .await
+        .expect("stop");
+    assert!(stop.gone, "{stop:?}");
+    assert_eq!(told(follower).await.code(), 143);
+    there.close().await;
+}
+
+#[tokio::test]
+async fn a_script_runs_in_surroundings_that_are_not_ours() {
+    let bench = Bench::local();
+    let told = bench
+        .run("sh -c 'kill -INT $$; echo ignored'; echo $?; sh -c 'kill -PIPE $$; echo ignored'; echo $?; ls -l /proc/self/fd | grep -c '/base/'; pwd; read x; echo $?")
+        .await;
+    let home = std::env::var("HOME").expect("home");
+    assert_eq!(told.text(), format!("130\n141\n1\n{home}\n1\n"));
+}
+
+#[tokio::test]
+async fn a_frozen_connection_is_found_in_seconds_and_the_job_is_followed_again() {
+    let sshd = Sshd::start();
+    let bench = Bench::ssh(&sshd);
+    let go = bench.dir.path().join("go");
+    let job = job(&format!(
+        "echo one; while [ ! -e {} ]; do sleep 0.1; done; echo two",
+        go.display()
+    ));
+    let mut follower = bench.executor.launch(&bench.host, &job).await.expect("launch");
+    while !matches!(follower.next().await.expect("output"), JobEvent::Output { .. }) {}
+    sshd.freeze_connections();
+    let began = Instant::now();
+    let lost = loop {
+        match follower.next().await {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(lost, HostError::Lost(_)), "{lost}");
+    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
+    std::fs::write(go, "").expect("go");
+    let follower = bench.executor.follow(&bench.host, job.id, 4).await.expect("follow");
+    let told = told_from(follower, 4).await.expect("end");
+    assert_eq!((told.code(), told.text().as_str()), (0, "two\n"));
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn whatever_room_is_left_a_launch_is_refused_or_its_exit_survives() {
+    let bench = Bench::local();
+    let tiny = Tiny::mount(bench.base.clone(), "400k");
+    bench.executor.locate(&bench.host, job("").id).await.expect("room");
+    let (mut refused, mut ended) = (0, 0);
+    for pages in 0..24 {
+        let ballast = tiny.0.join("ballast");
+        let available = nix::sys::statvfs::statvfs(&tiny.0)
+            .expect("free space")
+            .blocks_available() as usize;
+        std::fs::write(&ballast, vec![1; available.saturating_sub(pages) * 4096]).expect("ballast");
+        let job = job("echo out; exit 6");
+        match bench.executor.launch(&bench.host, &job).await {
+            Ok(follower) => match told_from(follower, 0).await {
+                Ok(told) => {
+                    assert_eq!(told.code(), 6, "{pages} pages");
+                    ended += 1;
+                }
+                Err(error) => panic!("{pages} pages: {error}"),
+            },
+            Err(error) => {
+                assert!(matches!(error, HostError::DiskFull(_)), "{pages} pages: {error}");
+                let asked = bench
+                    .executor
+                    .ask(&bench.host, job.id, true)
+                    .await
+                    .expect("ask")
+                    .evidence;
+                assert_eq!(asked, Evidence::NeverStarted, "{pages} pages");
+                refused += 1;
+            }
+        }
+        std::fs::remove_file(ballast).expect("ballast");
+        bench.executor.clear(&bench.host, job.id).await.expect("clear");
+    }
+    assert!(refused > 3 && ended > 3, "{refused} refused, {ended} ended");
+}
+
+#[tokio::test]
+async fn scripts_of_the_largest_size_arrive_whole() {
+    let sshd = Sshd::start();
+    for bench in [Bench::local(), Bench::ssh(&sshd)] {
+        let padding = "# it's \"padding\" $(false) \\\n".repeat(64 * 1024 / 30);
+        let text = |last: &str| format!("{padding}{last}");
+        let job = Job {
+            post_check: Some(text("echo checked")),
+            ..job(&text("echo ran; exit 0"))
+        };
+        let prepared = bench
+            .executor
+            .prepare(
+                &bench.host,
+                job.id,
+                Some(&text("echo may; exit 0")),
+                Span::from_secs(5),
+                false,
+            )
+            .await
+            .expect("prepare");
+        assert_eq!(
+            prepared.check.map(|check| (check.code, check.text)),
+            Some((0, "may".to_owned()))
+        );
+        let told = told(bench.executor.launch(&bench.host, &job).await.expect("launch")).await;
+        assert_eq!((told.code(), told.text().as_str()), (0, "ran\nchecked\n"));
+        bench.close().await;
+    }
 }

@@ -57,7 +57,8 @@ struct Stderr {
 }
 
 impl Channel {
-    /// Spawns `command`, sends it `text` and waits for the marker, `patience` at most.
+    /// Spawns `command`, sends it `text` and waits for the marker, `patience` at most. The caller says whether dropping
+    /// the channel ends the client (`kill_on_drop`); one that is left ends itself when it speaks and nobody hears it.
     pub(super) async fn open(
         mut command: Command,
         text: String,
@@ -68,7 +69,7 @@ impl Channel {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        command.kill_on_drop(true).process_group(0);
+        command.process_group(0);
         let cannot = |what: &str| Opening::Failed(HostError::Unreachable(format!("cannot start the client: {what}")));
         let mut child = command.spawn().map_err(|error| cannot(&error.to_string()))?;
         let (Some(mut stdin), Some(stdout), Some(stderr)) =
@@ -232,6 +233,7 @@ fn host_error(text: &str) -> HostError {
     match kind {
         "disk" => HostError::DiskFull(text),
         "spool" => HostError::Spool(text),
+        "scope" => HostError::Scope(text),
         _ => HostError::Lost(text),
     }
 }

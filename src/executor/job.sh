@@ -222,6 +222,7 @@ end_check() {
 verb_launch() {
   place
   ready_base
+  outlive
   if WRONG=$(mkdir "$D" 2>&1); then
     write_job
     start_supervisor
@@ -273,8 +274,28 @@ write_job() {
 # quote TEXT: QUOTED, in single quotes.
 quote() { QUOTED=\'$(printf %s "$1" | sed "s/'/'\\\\''/g")\'; }
 
+# outlive: SCOPE, the words that keep logind from ending the job with the session that started it.
+outlive() {
+  SCOPE=
+  [ -d /run/systemd/system ] || return
+  case $(cat /proc/self/cgroup 2>/dev/null) in
+  */user-0.slice/*) return ;;
+  */user-*.slice/session-*) ;;
+  *) return ;;
+  esac
+  [ "$(loginctl show-session -p KillUserProcesses --value 2>/dev/null)" = yes ] || return
+  SCOPE='systemd-run --scope --collect --quiet'
+  [ "$(id -u)" != 0 ] || return
+  SCOPE="$SCOPE --user"
+  USER_NAME=$(id -un)
+  [ -e "/var/lib/systemd/linger/$USER_NAME" ] ||
+    fail scope "logind ends what $USER_NAME leaves running (KillUserProcesses=yes); allow it: loginctl enable-linger $USER_NAME"
+  : "${XDG_RUNTIME_DIR:=/run/user/$(id -u)}"
+  export XDG_RUNTIME_DIR
+}
+
 start_supervisor() {
-  set -- /bin/sh "$D/super" supervise "$D"
+  set -- $SCOPE /bin/sh "$D/super" supervise "$D"
   case $SESSION in
   setsid)
     # With -f nothing is put in the background by a shell, which would make the job ignore INT and QUIT.
@@ -553,11 +574,17 @@ signal() {
   done
   printf '%s\n' "$REST" | while read -r PID START_WAS NAME; do
     [ "${PID:-0}" -gt 1 ] && stat_of "$PID" && [ "$START" = "$START_WAS" ] || continue
-    case $PGRP in "$RUN_PID" | "${CHECK_PID:-none}") [ "$(id -u)" != 0 ] || continue ;; esac
-    if ! WRONG=$(kill -s "$1" "$PID" 2>&1); then
-      case $WRONG in *ermitted*) step "$1 to process $PID ($NAME) was not permitted" ;; esac
-    elif [ "$PGRP" != "$RUN_PID" ] && [ "$PGRP" != "$CHECK_PID" ]; then
-      step "$1 to process $PID ($NAME) outside of the group"
+    case $PGRP in
+    "$RUN_PID" | "${CHECK_PID:-none}")
+      # A group's TERM succeeds when it reached one of many.
+      HOW=0 OUTSIDE=
+      ;;
+    *) HOW=$1 OUTSIDE=' outside of the group' ;;
+    esac
+    if WRONG=$(kill -s "$HOW" "$PID" 2>&1); then
+      [ -z "$OUTSIDE" ] || step "$1 to process $PID ($NAME)$OUTSIDE"
+    else
+      case $WRONG in *ermitted*) step "$1 to process $PID ($NAME)$OUTSIDE was not permitted" ;; esac
     fi
   done
 }
