@@ -18,11 +18,11 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::domain::Actor;
+use crate::domain::{Actor, Span};
 use crate::engine::{self, Engine};
 use crate::executor::{self, Executor};
 use crate::store::{OpenSettings, Store};
-use crate::web::{self, Links};
+use crate::web::{self, Links, Web};
 
 /// A dashboard that is up. Tests and `main` start the same one.
 pub struct Application {
@@ -30,7 +30,7 @@ pub struct Application {
     store: Store,
     links: Arc<Links>,
     address: std::net::SocketAddr,
-    servers: [ServerHandle; 1],
+    servers: [ServerHandle; 2],
     serving: tokio::task::JoinSet<std::io::Result<()>>,
     shutdown: CancellationToken,
     socket: std::path::PathBuf,
@@ -44,18 +44,11 @@ impl Application {
     /// has been changed then, beyond what recovery journaled.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let data_dir = config.data_dir.clone();
-        let open = OpenSettings {
-            data_dir: data_dir.clone(),
-            low_space: config.low_space,
-        };
+        let open = OpenSettings { data_dir: data_dir.clone(), low_space: config.low_space };
         let store = tokio::task::spawn_blocking(move || Store::open(&open)).await??;
         // Refused here, before anything is journaled.
-        let tcp = TcpListener::bind(config.listen).with_context(|| {
-            format!(
-                "cannot listen on {}: choose another address with --listen",
-                config.listen
-            )
-        })?;
+        let tcp = TcpListener::bind(config.listen)
+            .with_context(|| format!("cannot listen on {}: choose another address with --listen", config.listen))?;
         let address = tcp.local_addr()?;
         let executor = Executor::new(executor::Settings {
             data_dir: data_dir.clone(),
@@ -83,31 +76,17 @@ impl Application {
 
         let links = Arc::new(Links::default());
         let shutdown = CancellationToken::new();
-
-        let api = web::api::Api::new(
-            engine.clone(),
-            Arc::clone(&links),
-            format!("http://{address}"),
-            shutdown.clone(),
-        );
-        drop(tcp);
+        let pages = web::Web::new(engine.clone(), Arc::clone(&links), page_settings(&config, address), shutdown.clone());
+        let api = web::api::Api::new(engine.clone(), Arc::clone(&links), format!("http://{address}"), shutdown.clone());
+        let browser = serve_pages(pages, tcp)?;
         let socket = data_dir.join("quarterdeck.sock");
         let programs = serve_api(api, private_socket(&socket)?)?;
-        let servers = [programs.handle()];
+        let servers = [browser.handle(), programs.handle()];
         let mut serving = tokio::task::JoinSet::new();
-
+        serving.spawn(browser);
         serving.spawn(programs);
         engine.start_loops();
-        Ok(Self {
-            engine,
-            store,
-            links,
-            address,
-            servers,
-            serving,
-            shutdown,
-            socket,
-        })
+        Ok(Self { engine, store, links, address, servers, serving, shutdown, socket })
     }
 
     /// Where pages are served.
@@ -121,10 +100,7 @@ impl Application {
     /// # Errors
     /// When the system has no randomness to give.
     pub fn link(&self) -> anyhow::Result<String> {
-        let token = self
-            .links
-            .issue(Actor::Local(owner()))
-            .context("no randomness for a link")?;
+        let token = self.links.issue(Actor::Local(owner())).context("no randomness for a link")?;
         Ok(format!("http://{}/enter?key={token}", self.address))
     }
 
@@ -147,10 +123,7 @@ impl Application {
             let _ = tokio::time::timeout(Duration::from_secs(3), stopped).await;
         }
         self.engine.stop().await;
-        self.store
-            .clean_stop()
-            .await
-            .context("the clean stop could not be journaled")?;
+        self.store.clean_stop().await.context("the clean stop could not be journaled")?;
         let _ = std::fs::remove_file(&self.socket);
         let store = self.store;
         tokio::task::spawn_blocking(move || store.close()).await?;
@@ -177,17 +150,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let data_dir = config.data_dir.clone();
     let application = Application::start(config).await?;
     let mut out = std::io::stdout().lock();
-    writeln!(
-        out,
-        "Quarterdeck is up on http://{}, its data in {}",
-        application.address(),
-        data_dir.display()
-    )?;
-    writeln!(
-        out,
-        "Open it in a browser (once, within 15 minutes): {}",
-        application.link()?
-    )?;
+    writeln!(out, "Quarterdeck is up on http://{}, its data in {}", application.address(), data_dir.display())?;
+    writeln!(out, "Open it in a browser (once, within 15 minutes): {}", application.link()?)?;
     writeln!(out, "For another link: quarterdeck open")?;
     out.flush()?;
     drop(out);
@@ -208,18 +172,38 @@ fn settings(config: &Config) -> engine::Settings {
     }
 }
 
+/// How long a browser stays in.
+const SESSION: Span = Span::from_days(7);
+
+fn page_settings(config: &Config, address: std::net::SocketAddr) -> web::Settings {
+    let mut names = web::Settings::loopback_names(address.port());
+    names.extend(config.names.iter().cloned());
+    web::Settings { zone: config.zone.clone(), names, session: SESSION, secure: false }
+}
+
+/// The door for people. Two workers: a page costs a few milliseconds, and a waiting one costs nothing.
+fn serve_pages(pages: Web, listener: TcpListener) -> std::io::Result<Server> {
+    let pages = Data::new(pages);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(pages.clone())
+            .wrap(tracing_actix_web::TracingLogger::<web::Spans>::new())
+            .configure(web::routes)
+    });
+    Ok(server.workers(2).worker_max_blocking_threads(4).shutdown_timeout(2).disable_signals().listen(listener)?.run())
+}
+
 /// The door for programs of this machine.
 fn serve_api(api: web::api::Api, listener: UnixListener) -> std::io::Result<Server> {
     let api = Data::new(api);
-    let server = HttpServer::new(move || App::new().app_data(api.clone()).configure(web::api::routes))
-        .on_connect(web::api::on_connect);
-    Ok(server
-        .workers(1)
-        .worker_max_blocking_threads(4)
-        .shutdown_timeout(2)
-        .disable_signals()
-        .listen_uds(listener)?
-        .run())
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(api.clone())
+            .wrap(tracing_actix_web::TracingLogger::<web::Spans>::new())
+            .configure(web::api::routes)
+    })
+    .on_connect(web::api::on_connect);
+    Ok(server.workers(1).worker_max_blocking_threads(4).shutdown_timeout(2).disable_signals().listen_uds(listener)?.run())
 }
 
 /// Whose process this is.

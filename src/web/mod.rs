@@ -1,4 +1,0 @@
-//! The two doors.
-pub mod api;
-mod links;
-pub use links::Links;
