@@ -33,7 +33,12 @@ pub(super) async fn sweep(api: Data<Api>, Caller(by): Caller, payload: Payload) 
         Ok(api.engine.sweep(by.clone()).await?)
     };
     let swept = api.noted(&by, "a sweep", answer.await).await?;
-    Ok(HttpResponse::Ok().json(swept))
+    Ok(HttpResponse::Ok().json(json!({
+        "events": swept.events,
+        "commands": swept.commands,
+        "pipelines": swept.pipelines,
+        "output_files": swept.output_files.len(),
+    })))
 }
 
 /// Whoever may ask here has proved which account of this machine they have: the link's session is theirs.
