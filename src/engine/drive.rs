@@ -283,7 +283,7 @@ impl Engine {
         let prepared = tokio::select! {
             () = self.0.stopping.cancelled() => return Ok(Next::LetGo),
             () = wake.notified() => return Ok(Next::Again),
-            prepared = tokio::time::timeout((limit.to_std() + Span::from_secs(15).to_std()), contact) => prepared,
+            prepared = tokio::time::timeout(limit.to_std() + Span::from_secs(15).to_std(), contact) => prepared,
         };
         let id = case.row.id;
         let prepared = match prepared {
@@ -515,13 +515,13 @@ impl Engine {
     /// Length of what has been written of a command's output.
     pub(super) async fn output_len(&self, id: CommandId) -> Result<u64, Trouble> {
         let data_dir = self.0.settings.data_dir.clone();
-        Ok(blocking(move || Output::open(&data_dir, id)?.len()).await?)
+        Ok(blocking(move || Ok(Output::open(&data_dir, id)?.len())).await?)
     }
 
     async fn seal_output(&self, id: CommandId, cut: bool) -> Result<Option<OutputFacts>, Trouble> {
         let data_dir = self.0.settings.data_dir.clone();
-        let facts = blocking(move || Output::open(&data_dir, id)?.seal(cut)).await?;
-        Ok(Some(facts))
+        let facts = blocking(move || Output::open(&data_dir, id)?.seal()).await?;
+        Ok(Some(OutputFacts { cut, ..facts }))
     }
 
     /// What the host says of an orphan at the moment when a person resolves it.

@@ -16,6 +16,7 @@ mod hosts;
 mod probe;
 mod recover;
 mod retention;
+mod spools;
 mod stop;
 
 use std::collections::HashMap;
@@ -187,6 +188,7 @@ impl Engine {
     pub fn start_loops(&self) {
         self.0.tasks.spawn(probe::probe_loop(self.clone()));
         self.0.tasks.spawn(retention::sweep_loop(self.clone()));
+        self.0.tasks.spawn(spools::spool_loop(self.clone()));
     }
 
     /// A clean stop: nothing new is taken, launches that are on their way are acknowledged (10 s at

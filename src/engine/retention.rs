@@ -3,12 +3,20 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::domain::{Level, Span, Timestamp};
-use crate::store::{By, Cutoffs, NewEvent, Swept};
+use crate::store::output;
+use crate::store::{By, Cutoffs, EventFilter, NewEvent, Swept};
 
+use super::drive::blocking;
 use super::{Engine, EngineError};
 
 /// Between two sweeps.
 const INTERVAL: Span = Span::from_secs(3_600);
+
+/// How long an announced jump is waited for; a little less than the interval, so that the next sweep does it.
+const ANNOUNCED_FOR: Span = Span::from_secs(3_540);
+
+const ANNOUNCEMENT: &str = "The next sweep would delete two days more than the last one did: the clock may have jumped, \
+                            or the dashboard was away. It is done an hour from now; raise the retention to keep the rows";
 
 /// A cut-off that is further past the last one than this looks like a clock that jumped.
 const JUMP: Span = Span::from_days(2);
@@ -59,21 +67,32 @@ impl Engine {
     pub(super) async fn sweep_once(&self) -> Result<Swept, EngineError> {
         let cutoffs = self.cutoffs();
         let last = self.reader().read(|journal| journal.last_cutoffs()).await?;
-        if let Some(last) = last {
-            let jumped = [(cutoffs.events, last.events), (cutoffs.commands, last.commands)]
-                .into_iter()
-                .any(|(now, before)| now.zip(before).is_some_and(|(now, before)| now.since(before) > JUMP));
-            let announced = last.announced_at;
-            let waited = announced.is_some_and(|at| Timestamp::now().since(at) >= Span::from_secs(INTERVAL.as_secs() - 60));
-            if jumped && !waited {
+        if let Some(last) = last.filter(|last| jumped(&last.cutoffs, &cutoffs)) {
+            let announced = self.announced_since(last.swept_at).await?;
+            let waited = announced.is_some_and(|at| Timestamp::now().since(at) >= ANNOUNCED_FOR);
+            if !waited {
                 if announced.is_none() {
-                    self.0.store.announce_jump(cutoffs, "the next sweep's cut-off is more than two days past the last one: the clock may have jumped, or the dashboard was away; it is done an hour from now").await?;
+                    self.0.store.append_event(NewEvent::system(Level::Warn, "sweep", ANNOUNCEMENT)).await?;
                 }
                 self.0.sweep.ended();
                 return Ok(Swept::default());
             }
         }
         self.delete(cutoffs).await
+    }
+
+    /// When a jump was announced, if it was since the last sweep.
+    async fn announced_since(&self, last: Timestamp) -> Result<Option<Timestamp>, EngineError> {
+        let found = self.reader().read(move |journal| {
+            let filter = EventFilter {
+                action: Some("sweep".to_owned()),
+                level: Some(Level::Warn),
+                since: Some(last),
+                ..EventFilter::default()
+            };
+            journal.events(&filter, None, 1)
+        });
+        Ok(found.await?.rows.first().map(|event| event.timestamp))
     }
 
     /// The same, because a person asks: without the guard's hour.
@@ -98,10 +117,21 @@ impl Engine {
     /// Rows first, then files: a file without a row is only waste, a row without its file is a lie.
     async fn delete(&self, cutoffs: Cutoffs) -> Result<Swept, EngineError> {
         let swept = self.0.store.sweep(&cutoffs).await?;
+        let (data_dir, files) = (self.0.settings.data_dir.clone(), swept.output_files.clone());
+        let left = blocking(move || Ok(output::remove(&data_dir, &files))).await.unwrap_or_default();
+        if left > 0 {
+            tracing::warn!(left, of = swept.output_files.len(), "some output files could not be removed");
+        }
         self.0.sweep.ended();
         if swept.events + swept.commands + swept.pipelines > 0 {
             tracing::info!(events = swept.events, commands = swept.commands, pipelines = swept.pipelines, "swept");
         }
         Ok(swept)
     }
+}
+
+/// Whether a cut-off lies further past the last one than time can have passed between two sweeps.
+fn jumped(last: &Cutoffs, now: &Cutoffs) -> bool {
+    let pairs = [(now.events, last.events), (now.commands, last.commands)];
+    pairs.into_iter().any(|(now, last)| now.zip(last).is_some_and(|(now, last)| now.since(last) > JUMP))
 }

@@ -45,10 +45,15 @@ pub(super) fn nowhere() -> Identity {
 
 /// A check's code and the end of its text.
 pub(super) fn check(code: &str, bytes: &[u8]) -> Result<CheckAnswer, HostError> {
-    let text = String::from_utf8_lossy(bytes);
+    // Its last words are the ones that say why.
+    let text = bounded(String::from_utf8_lossy(bytes).trim(), usize::MAX);
+    let mut from = text.len().saturating_sub(MESSAGE_LIMIT);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
     Ok(CheckAnswer {
         code: number(code)?,
-        text: bounded(text.trim(), MESSAGE_LIMIT),
+        text: text[from..].to_owned(),
     })
 }
 

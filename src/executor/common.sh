@@ -122,9 +122,9 @@ count() {
 
 # session_kind: SESSION is how a session of its own can be made here.
 session_kind() {
-  if command -v setsid >/dev/null 2>&1; then
+  if setsid true 2>/dev/null; then
     SESSION=setsid
-  elif command -v perl >/dev/null 2>&1; then
+  elif perl -e 'use POSIX' 2>/dev/null; then
     SESSION=perl
   else
     SESSION=nohup

@@ -162,6 +162,13 @@ impl Dialler {
     }
 }
 
+/// The folder of sockets goes with its last use, unless a socket is still in it.
+impl Drop for Dialler {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.sockets);
+    }
+}
+
 impl Line {
     fn refusal(&self) -> Option<HostError> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -123,3 +123,92 @@ fn is_name(name: &str) -> bool {
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::domain::{CommandId, Span};
+
+    fn host(spool: &std::path::Path) -> Host {
+        Host {
+            name: "here".parse().expect("name"),
+            reach: Reach::Local,
+            spool: Some(spool.to_str().expect("path").parse().expect("spool")),
+            run_as: None,
+        }
+    }
+
+    fn sh(text: &str, verb: &str, job: &str) -> String {
+        let mut child = Command::new("/bin/sh")
+            .args(["-s", "--", verb, job])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("sh");
+        // A shell that gave up early closes its end.
+        let _ = child.stdin.take().expect("stdin").write_all(text.as_bytes());
+        let output = child.wait_with_output().expect("output");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    #[test]
+    fn a_text_cut_off_in_transit_starts_nothing_and_touches_nothing() {
+        let dir = tempfile::tempdir().expect("folder");
+        let spool = dir.path().join("base");
+        let host = host(&spool);
+        let seen = dir.path().join("seen");
+        let job = Job {
+            id: JobId {
+                command: CommandId::after(None),
+                launch: 1,
+            },
+            script: format!("touch {}", seen.display()),
+            post_check: Some("true 'quoted' \"$x\"".to_owned()),
+            timeout: Some(Span::from_secs(5)),
+            output_limit: 1_000,
+            environment: vec![("A".to_owned(), "it's\nx".to_owned())],
+        };
+        let mut script = Script::new("launch", &host, "dashboard", "").about(job.id);
+        script.carry(&job, &host);
+        let whole = script.text("0123456789abcdef");
+        let cuts = (0..whole.len() - 9)
+            .step_by(211)
+            .chain(whole.len() - 14..whole.len() - 1);
+        for cut in cuts {
+            let said = sh(&whole[..cut], "launch", &script.job);
+            assert!(
+                !said.contains("quarterdeck 0123"),
+                "cut at {cut} of {}: {said}",
+                whole.len()
+            );
+            assert!(!spool.exists() && !seen.exists(), "cut at {cut} of {}", whole.len());
+        }
+        let said = sh(&whole, "launch", &script.job);
+        assert!(said.contains("evidence exit 0 0 "), "{said}");
+        assert!(seen.exists());
+    }
+
+    #[test]
+    fn words_of_a_job_are_safe_whatever_its_values_hold() {
+        assert_eq!(quoted("it's $x"), r"'it'\''s $x'");
+        for (name, good) in [
+            ("A_1", true),
+            ("_", true),
+            ("1A", false),
+            ("A-B", false),
+            ("", false),
+            ("A;b", false),
+        ] {
+            assert_eq!(is_name(name), good, "{name}");
+        }
+        let id = JobId {
+            command: CommandId::after(None),
+            launch: 3,
+        };
+        assert_eq!(folder(id), format!("{}.3", id.command));
+    }
+}

@@ -145,6 +145,8 @@ command_session() {
   1) mv -f ready "busy.$HOLDER"; exit 75 ;;
   *) exit 75 ;;
   esac
+  # Fenced before it could start: then no start shows, not even for a moment.
+  [ ! -e void ] || exit 75
   now
   mv ready "run.$$.$MY_START.$NOW" 2>/dev/null || exit 75
   if [ -e void ]; then
