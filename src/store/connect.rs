@@ -30,20 +30,10 @@ pub(super) fn writer(path: &Path) -> Result<SqliteConnection, ConnectionError> {
     Ok(conn)
 }
 
-/// What makes a pooled connection one that only reads.
-#[derive(Debug)]
-pub(super) struct ReadOnly;
-
-impl diesel::r2d2::CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for ReadOnly {
-    fn on_acquire(&self, conn: &mut SqliteConnection) -> Result<(), diesel::r2d2::Error> {
-        conn.batch_execute(&format!("PRAGMA busy_timeout = {BUSY_MS}; PRAGMA query_only = ON;"))
-            .map_err(diesel::r2d2::Error::QueryError)
-    }
-}
-
-/// One connection that cannot change the file: also its close leaves a WAL where it is.
-pub(super) fn read_only(path: &Path) -> Result<SqliteConnection, ConnectionError> {
-    let mut conn = SqliteConnection::establish(&uri(path, "ro"))?;
+/// A connection that only reads. One with `mode=ro` in its URI cannot change the file at all:
+/// also its close leaves a write-ahead log where it is.
+pub(super) fn query_only(uri: &str) -> Result<SqliteConnection, ConnectionError> {
+    let mut conn = SqliteConnection::establish(uri)?;
     conn.batch_execute(&format!("PRAGMA busy_timeout = {BUSY_MS}; PRAGMA query_only = ON;"))
         .map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(conn)

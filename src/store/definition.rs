@@ -9,7 +9,7 @@ use super::tx::Tx;
 use super::{Journal, ReadError};
 use crate::domain::{Definition, Digest};
 
-impl Journal<'_> {
+impl Journal {
     /// The text of this digest.
     ///
     /// # Errors
@@ -18,7 +18,7 @@ impl Journal<'_> {
         Ok(definitions::table
             .find(digest)
             .select(definitions::text)
-            .first(self.conn)
+            .first(&mut self.conn)
             .optional()?)
     }
 }
@@ -35,7 +35,7 @@ impl Tx<'_> {
                 definitions::created_at.eq(self.now),
             ))
             .on_conflict_do_nothing()
-            .execute(self.conn)?;
+            .execute(&mut self.journal.conn)?;
         Ok(digest)
     }
 }

@@ -158,7 +158,7 @@ pub struct EventFilter {
 /// How many different actions of one beginning are looked up one by one.
 const ACTIONS: usize = 200;
 
-impl Journal<'_> {
+impl Journal {
     /// The events that a filter asks for, newest first.
     ///
     /// # Errors
@@ -241,7 +241,7 @@ impl Journal<'_> {
             Cut::Below(id) => query.filter(event_log::id.lt(id)).order(event_log::id.desc()),
             Cut::Above(id) => query.filter(event_log::id.gt(id)).order(event_log::id.asc()),
         };
-        Ok(query.limit(limit).load(self.conn)?)
+        Ok(query.limit(limit).load(&mut self.conn)?)
     }
 
     /// The events after this number, oldest first: what a page or an export has not seen yet.
@@ -272,7 +272,7 @@ impl Journal<'_> {
         let newest = event_log::table
             .select(event_log::id)
             .order(event_log::id.desc())
-            .first(self.conn)
+            .first(&mut self.conn)
             .optional()?;
         Ok(newest.unwrap_or(0))
     }
@@ -284,7 +284,7 @@ impl Journal<'_> {
             .filter(event_log::timestamp.ge(time))
             .order((event_log::timestamp.asc(), event_log::id.asc()))
             .limit(1_000)
-            .load(self.conn)?;
+            .load(&mut self.conn)?;
         Ok(near.into_iter().min())
     }
 
@@ -295,7 +295,7 @@ impl Journal<'_> {
             .filter(event_log::timestamp.lt(time))
             .order((event_log::timestamp.desc(), event_log::id.desc()))
             .limit(1_000)
-            .load(self.conn)?;
+            .load(&mut self.conn)?;
         Ok(near.into_iter().max())
     }
 
@@ -311,7 +311,7 @@ impl Journal<'_> {
                 None => query.filter(event_log::action.ge(start.to_owned())),
                 Some(last) => query.filter(event_log::action.gt(last.clone())),
             };
-            let next: Option<String> = query.first(self.conn).optional()?;
+            let next: Option<String> = query.first(&mut self.conn).optional()?;
             match next {
                 Some(action) if action.starts_with(start) && actions.len() < ACTIONS => actions.push(action),
                 _ => return Ok(actions),
@@ -364,7 +364,7 @@ impl Tx<'_> {
         Ok(diesel::insert_into(event_log::table)
             .values(row)
             .returning(event_log::id)
-            .get_result(self.conn)?)
+            .get_result(&mut self.journal.conn)?)
     }
 }
 

@@ -42,13 +42,13 @@ pub(super) const IDS: &str = "SELECT h.id AS host_id, \
       ORDER BY l.id DESC LIMIT 1) AS last \
      FROM hosts h WHERE h.removed_at IS NULL";
 
-impl Journal<'_> {
+impl Journal {
     /// The fleet, by name; removed hosts are not part of it.
     ///
     /// # Errors
     /// [`ReadError`].
     pub fn fleet(&mut self) -> Result<Vec<FleetRow>, ReadError> {
-        let ids: Vec<Ids> = diesel::sql_query(IDS).load(self.conn)?;
+        let ids: Vec<Ids> = diesel::sql_query(IDS).load(&mut self.conn)?;
         let wanted: Vec<CommandId> = ids.iter().flat_map(|ids| [ids.open, ids.last]).flatten().collect();
         let mut commands: HashMap<CommandId, CommandRow> = self
             .commands_by_id(&wanted)?

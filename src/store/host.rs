@@ -89,7 +89,7 @@ pub(super) fn clock(time: Timestamp) -> String {
     }
 }
 
-impl Journal<'_> {
+impl Journal {
     /// The fleet, by name; removed hosts are not part of it.
     ///
     /// # Errors
@@ -99,7 +99,7 @@ impl Journal<'_> {
             .filter(hosts::removed_at.is_null())
             .order(hosts::hostname.asc())
             .select(HostRow::as_select())
-            .load(self.conn)?)
+            .load(&mut self.conn)?)
     }
 
     /// The host of this name, also one that was removed.
@@ -110,7 +110,7 @@ impl Journal<'_> {
         Ok(hosts::table
             .filter(hosts::hostname.eq(name))
             .select(HostRow::as_select())
-            .first(self.conn)
+            .first(&mut self.conn)
             .optional()?)
     }
 
@@ -122,7 +122,7 @@ impl Journal<'_> {
         Ok(hosts::table
             .find(id)
             .select(HostRow::as_select())
-            .first(self.conn)
+            .first(&mut self.conn)
             .optional()?)
     }
 
@@ -132,7 +132,7 @@ impl Journal<'_> {
             .filter(commands::host_id.eq(host_id))
             .filter(commands::finished_at.is_null())
             .select((commands::op, commands::created_at))
-            .first(self.conn)
+            .first(&mut self.conn)
             .optional()?;
         Ok(open.map(|(op, since)| InTheWay::Command { op, since }))
     }
@@ -148,7 +148,7 @@ impl Journal<'_> {
             .filter(pipeline_hosts::host_id.eq(host_id))
             .filter(pipeline_hosts::released_at.is_null())
             .select((pipelines::id, pipelines::name, pipeline_hosts::reserved_at))
-            .first(self.conn)
+            .first(&mut self.conn)
             .optional()?;
         Ok(reserved
             .filter(|(id, ..)| Some(*id) != mine)
@@ -172,7 +172,7 @@ impl Store {
     pub async fn ensure_localhost(&self) -> Result<Option<HostRow>, WriteError> {
         self.write(|tx| {
             let name: HostName = "localhost".parse().map_err(WriteError::Invalid)?;
-            if tx.journal().host(&name)?.is_some() {
+            if tx.journal.host(&name)?.is_some() {
                 return Ok(None);
             }
             let host = NewHost {
@@ -199,7 +199,7 @@ impl Store {
 }
 
 fn add(tx: &mut Tx<'_>, host: &NewHost, by: &By) -> Result<HostRow, Fault> {
-    let before = tx.journal().host(&host.name)?;
+    let before = tx.journal.host(&host.name)?;
     let how = match host.reach {
         Reach::Local => "locally".to_owned(),
         Reach::Ssh { .. } => format!("by ssh {}", host.reach),
@@ -221,14 +221,14 @@ fn add(tx: &mut Tx<'_>, host: &NewHost, by: &By) -> Result<HostRow, Fault> {
             diesel::update(hosts::table.find(before.id))
                 .set((values, hosts::removed_at.eq(None::<Timestamp>)))
                 .returning(HostRow::as_returning())
-                .get_result(tx.conn)?,
+                .get_result(&mut tx.journal.conn)?,
             "added again",
         ),
         None => (
             diesel::insert_into(hosts::table)
                 .values((values, hosts::created_at.eq(tx.now)))
                 .returning(HostRow::as_returning())
-                .get_result(tx.conn)?,
+                .get_result(&mut tx.journal.conn)?,
             "added",
         ),
     };
@@ -248,13 +248,13 @@ fn add(tx: &mut Tx<'_>, host: &NewHost, by: &By) -> Result<HostRow, Fault> {
 
 fn remove(tx: &mut Tx<'_>, name: &HostName, by: &By) -> Result<HostRow, Fault> {
     let host = tx
-        .journal()
+        .journal
         .host(name)?
         .filter(|host| host.removed_at.is_none())
         .ok_or_else(|| WriteError::NotFound(format!("host “{name}”")))?;
-    let mut way = tx.journal().open_command_of(host.id)?;
+    let mut way = tx.journal.open_command_of(host.id)?;
     if way.is_none() {
-        way = tx.journal().reservation_of(host.id, None)?;
+        way = tx.journal.reservation_of(host.id, None)?;
     }
     if let Some(way) = way {
         return Err(
@@ -267,7 +267,7 @@ fn remove(tx: &mut Tx<'_>, name: &HostName, by: &By) -> Result<HostRow, Fault> {
             hosts::updated_at.eq(tx.now),
         ))
         .returning(HostRow::as_returning())
-        .get_result(tx.conn)?;
+        .get_result(&mut tx.journal.conn)?;
     tx.touch(Topic::Hosts);
     tx.event(NewEvent {
         host_id: Some(host.id),

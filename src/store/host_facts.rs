@@ -68,7 +68,7 @@ pub struct HostFacts {
     pub reboot_needed: bool,
 }
 
-impl Journal<'_> {
+impl Journal {
     /// What is known of a host; none before the first contact.
     ///
     /// # Errors
@@ -77,13 +77,13 @@ impl Journal<'_> {
         Ok(host_facts::table
             .find(host_id)
             .select(FactsRow::as_select())
-            .first(self.conn)
+            .first(&mut self.conn)
             .optional()?)
     }
 
     /// What is known of every host.
     pub(super) fn all_facts(&mut self) -> Result<Vec<FactsRow>, ReadError> {
-        Ok(host_facts::table.select(FactsRow::as_select()).load(self.conn)?)
+        Ok(host_facts::table.select(FactsRow::as_select()).load(&mut self.conn)?)
     }
 }
 
@@ -103,7 +103,7 @@ impl Store {
                 .on_conflict(host_facts::host_id)
                 .do_update()
                 .set((host_facts::probed_at.eq(tx.now), &facts))
-                .execute(tx.conn)?;
+                .execute(&mut tx.journal.conn)?;
             Ok(())
         })
         .await
@@ -115,7 +115,7 @@ impl Store {
     /// [`WriteError`].
     pub async fn host_connected(&self, host_id: i64) -> Result<bool, WriteError> {
         self.write(move |tx| {
-            let before = tx.journal().host_facts(host_id)?;
+            let before = tx.journal.host_facts(host_id)?;
             if before.as_ref().and_then(|facts| facts.reachable) == Some(true) {
                 return Ok(false);
             }
@@ -142,7 +142,7 @@ impl Store {
     pub async fn host_lost(&self, host_id: i64, why: String) -> Result<bool, WriteError> {
         self.write(move |tx| {
             let why = bounded(&why, MESSAGE_LIMIT);
-            let before = tx.journal().host_facts(host_id)?;
+            let before = tx.journal.host_facts(host_id)?;
             if before.is_some_and(|facts| facts.reachable == Some(false)) {
                 return Ok(false);
             }
@@ -169,13 +169,13 @@ fn set_state(tx: &mut Tx<'_>, host_id: i64, reachable: bool, problem: Option<&st
         .on_conflict(host_facts::host_id)
         .do_update()
         .set(state)
-        .execute(tx.conn)?;
+        .execute(&mut tx.journal.conn)?;
     tx.touch(Topic::Hosts);
     Ok(())
 }
 
 fn name(tx: &mut Tx<'_>, host_id: i64) -> Result<String, Fault> {
-    match tx.journal().host_by_id(host_id)? {
+    match tx.journal.host_by_id(host_id)? {
         Some(host) => Ok(host.hostname.to_string()),
         None => Err(WriteError::NotFound(format!("host {host_id}")).into()),
     }

@@ -62,20 +62,20 @@ pub(super) fn dashboard_id(conn: &mut SqliteConnection) -> QueryResult<String> {
     instance::table.select(instance::dashboard_id).first(conn)
 }
 
-impl Journal<'_> {
+impl Journal {
     /// The latest start.
     ///
     /// # Errors
     /// [`ReadError`].
     pub fn instance_row(&mut self) -> Result<InstanceRow, ReadError> {
-        Ok(instance::table.select(InstanceRow::as_select()).first(self.conn)?)
+        Ok(instance::table.select(InstanceRow::as_select()).first(&mut self.conn)?)
     }
 
     fn last_event_at(&mut self) -> Result<Option<Timestamp>, ReadError> {
         Ok(event_log::table
             .select(event_log::timestamp)
             .order(event_log::id.desc())
-            .first(self.conn)
+            .first(&mut self.conn)
             .optional()?)
     }
 }
@@ -123,7 +123,7 @@ impl Store {
         self.write(|tx| {
             diesel::update(instance::table)
                 .set(instance::stopped_at.eq(tx.now))
-                .execute(tx.conn)?;
+                .execute(&mut tx.journal.conn)?;
             tx.event(NewEvent::system(
                 Level::Info,
                 "stop",
@@ -159,8 +159,8 @@ impl Store {
 }
 
 fn start(tx: &mut Tx<'_>, id: &str, restored: bool, alive: Option<Timestamp>) -> Result<Started, Fault> {
-    let before = tx.journal().instance_row()?;
-    let last_event = tx.journal().last_event_at()?;
+    let before = tx.journal.instance_row()?;
+    let last_event = tx.journal.last_event_at()?;
     let ran = before.instance.is_some();
     let clean = ran && before.stopped_at.is_some();
     let last_sign = before
@@ -181,11 +181,11 @@ fn start(tx: &mut Tx<'_>, id: &str, restored: bool, alive: Option<Timestamp>) ->
             instance::started_at.eq(tx.now),
             instance::stopped_at.eq(None::<Timestamp>),
         ))
-        .execute(tx.conn)?;
+        .execute(&mut tx.journal.conn)?;
     if restored {
         diesel::update(instance::table)
             .set(instance::restored_at.eq(tx.now))
-            .execute(tx.conn)?;
+            .execute(&mut tx.journal.conn)?;
         tx.event(NewEvent::audit(
             &By::system(),
             Level::Warn,

@@ -19,11 +19,14 @@ mod host_facts;
 mod instance;
 mod mark;
 mod open;
+pub mod output;
 mod page;
 mod reader;
+mod recovery;
 mod schema;
 mod session;
 mod shared;
+mod sweep;
 mod tx;
 mod writer;
 
@@ -44,7 +47,9 @@ pub use host_facts::{FactsRow, HostFacts};
 pub use instance::{InstanceRow, Started};
 pub use page::{Cursor, Keyed, PAGE_LIMIT, Page};
 pub use reader::{Journal, Reader};
+pub use recovery::Recovered;
 pub use session::SessionRow;
+pub use sweep::{Cutoffs, LastSweep, Swept};
 
 use error::Fault;
 use shared::Shared;
@@ -127,16 +132,15 @@ impl Store {
             problem: error.to_string(),
         };
         let dashboard_id = instance::dashboard_id(&mut opened.conn).map_err(database)?;
-        let version = Journal::over(&mut opened.conn)
-            .version()
-            .map_err(|error| OpenError::Database {
-                path: opened.path.clone(),
-                problem: error.to_string(),
-            })?;
+        let mut journal = Journal::over(opened.conn);
+        let version = journal.version().map_err(|error| OpenError::Database {
+            path: opened.path.clone(),
+            problem: error.to_string(),
+        })?;
         let reader = Reader::new(&opened.path, "rw")?;
         let shared = Arc::new(Shared::new(settings.data_dir.clone(), version));
         let (queue, messages) = channel();
-        let writer = Writer::new(opened.path.clone(), Arc::clone(&shared), opened.conn, opened.lock);
+        let writer = Writer::new(opened.path.clone(), Arc::clone(&shared), journal, opened.lock);
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run(&messages))

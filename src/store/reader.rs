@@ -4,10 +4,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use diesel::r2d2::{ConnectionManager, Pool};
+use diesel::connection::TransactionManager as _;
+use diesel::r2d2::{ManageConnection, Pool};
 use diesel::{Connection, QueryDsl, RunQueryDsl, SqliteConnection};
 
-use super::connect::{self, ReadOnly};
+use super::connect;
 use super::schema::state_version;
 use super::{OpenError, ReadError};
 
@@ -17,7 +18,33 @@ const CONNECTIONS: u32 = 4;
 /// Reads the journal. Cheap to clone.
 #[derive(Clone)]
 pub struct Reader {
-    pool: Pool<ConnectionManager<SqliteConnection>>,
+    pool: Pool<Connections>,
+}
+
+/// Makes connections that only read.
+#[derive(Debug)]
+struct Connections {
+    uri: String,
+}
+
+impl ManageConnection for Connections {
+    type Connection = Journal;
+    type Error = diesel::ConnectionError;
+
+    fn connect(&self) -> Result<Journal, Self::Error> {
+        connect::query_only(&self.uri).map(Journal::over)
+    }
+
+    fn is_valid(&self, _: &mut Journal) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    /// After an error or a panic in the middle of a transaction: nobody else gets it.
+    fn has_broken(&self, journal: &mut Journal) -> bool {
+        let manager =
+            <SqliteConnection as Connection>::TransactionManager::transaction_manager_status_mut(&mut journal.conn);
+        std::thread::panicking() || !matches!(manager.transaction_depth(), Ok(None))
+    }
 }
 
 impl Reader {
@@ -28,8 +55,9 @@ impl Reader {
             .min_idle(Some(1))
             .test_on_check_out(false)
             .connection_timeout(Duration::from_secs(10))
-            .connection_customizer(Box::new(ReadOnly))
-            .build(ConnectionManager::new(connect::uri(path, mode)))
+            .build(Connections {
+                uri: connect::uri(path, mode),
+            })
             .map_err(|error| OpenError::Database {
                 path: path.to_owned(),
                 problem: error.to_string(),
@@ -44,7 +72,7 @@ impl Reader {
     /// What `work` says; [`ReadError::Database`] where no connection was free within 10 s.
     pub async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Journal<'_>) -> Result<T, ReadError> + Send + 'static,
+        work: impl FnOnce(&mut Journal) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ReadError> {
         let reader = self.clone();
         let span = tracing::Span::current();
@@ -57,15 +85,16 @@ impl Reader {
     ///
     /// # Errors
     /// As [`Reader::read`].
-    pub fn read_blocking<T>(
-        &self,
-        work: impl FnOnce(&mut Journal<'_>) -> Result<T, ReadError>,
-    ) -> Result<T, ReadError> {
-        let mut conn = self
+    pub fn read_blocking<T>(&self, work: impl FnOnce(&mut Journal) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        let mut journal = self
             .pool
             .get()
             .map_err(|error| ReadError::Database(format!("no connection was free: {error}")))?;
-        conn.transaction(|conn| work(&mut Journal::over(conn)))
+        type Transactions = <SqliteConnection as Connection>::TransactionManager;
+        Transactions::begin_transaction(&mut journal.conn)?;
+        let found = work(&mut journal);
+        Transactions::rollback_transaction(&mut journal.conn)?;
+        found
     }
 }
 
@@ -76,12 +105,12 @@ impl std::fmt::Debug for Reader {
 }
 
 /// The journal as one transaction sees it. Its queries stand in the files of their tables.
-pub struct Journal<'c> {
-    pub(super) conn: &'c mut SqliteConnection,
+pub struct Journal {
+    pub(super) conn: SqliteConnection,
 }
 
-impl<'c> Journal<'c> {
-    pub(super) fn over(conn: &'c mut SqliteConnection) -> Self {
+impl Journal {
+    pub(super) const fn over(conn: SqliteConnection) -> Self {
         Self { conn }
     }
 
@@ -90,6 +119,8 @@ impl<'c> Journal<'c> {
     /// # Errors
     /// [`ReadError`].
     pub fn version(&mut self) -> Result<i64, ReadError> {
-        Ok(state_version::table.select(state_version::version).first(self.conn)?)
+        Ok(state_version::table
+            .select(state_version::version)
+            .first(&mut self.conn)?)
     }
 }

@@ -20,7 +20,7 @@ pub struct SessionRow {
     pub expires_at: Timestamp,
 }
 
-impl Journal<'_> {
+impl Journal {
     /// The session of this hash, unless its time is up.
     ///
     /// # Errors
@@ -30,7 +30,7 @@ impl Journal<'_> {
             .find(hash)
             .filter(sessions::expires_at.gt(Timestamp::now()))
             .select(SessionRow::as_select())
-            .first(self.conn)
+            .first(&mut self.conn)
             .optional()?)
     }
 }
@@ -42,7 +42,7 @@ impl Store {
     /// [`WriteError::Conflict`] where that hash is in use.
     pub async fn session_open(&self, hash: String, actor: Actor, expires: Timestamp, by: By) -> Result<(), WriteError> {
         self.write(move |tx| {
-            diesel::delete(sessions::table.filter(sessions::expires_at.le(tx.now))).execute(tx.conn)?;
+            diesel::delete(sessions::table.filter(sessions::expires_at.le(tx.now))).execute(&mut tx.journal.conn)?;
             diesel::insert_into(sessions::table)
                 .values((
                     sessions::hash.eq(&hash),
@@ -50,7 +50,7 @@ impl Store {
                     sessions::created_at.eq(tx.now),
                     sessions::expires_at.eq(expires),
                 ))
-                .execute(tx.conn)?;
+                .execute(&mut tx.journal.conn)?;
             tx.event(NewEvent::audit(
                 &by,
                 Level::Info,
@@ -68,7 +68,7 @@ impl Store {
     /// [`WriteError`].
     pub async fn session_close(&self, hash: String, by: By) -> Result<bool, WriteError> {
         self.write(move |tx| {
-            let ended = diesel::delete(sessions::table.find(&hash)).execute(tx.conn)? > 0;
+            let ended = diesel::delete(sessions::table.find(&hash)).execute(&mut tx.journal.conn)? > 0;
             if ended {
                 let message = format!("{} logged out", by.actor.name());
                 tx.event(NewEvent::audit(&by, Level::Info, "session:close", message))?;

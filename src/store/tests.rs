@@ -96,7 +96,7 @@ async fn an_op_from_asking_to_its_end() {
     let dir = tempfile::tempdir().expect("folder");
     let store = open(&dir);
     let host = add(&store, "web-03").await;
-    let before = store.reader().read(|journal| journal.version()).await.expect("version");
+    let before = store.reader().read(Journal::version).await.expect("version");
     let mut commands = store.watch(Topic::Commands);
     let row = executing(&store, "web-03").await;
     let row = store

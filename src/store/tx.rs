@@ -1,32 +1,25 @@
 //! What a piece of work sees of the journal while it may write: the connection inside its savepoint,
 //! the time, and which topics it touched. Knows nothing of threads and queues.
 
-use diesel::SqliteConnection;
-
 use super::{Journal, Topic};
 use crate::domain::Timestamp;
 
 /// A piece's view of the one transaction that it shares with its group.
 pub(super) struct Tx<'c> {
-    /// The connection, inside the piece's savepoint.
-    pub(super) conn: &'c mut SqliteConnection,
+    /// The journal, inside the piece's savepoint.
+    pub(super) journal: &'c mut Journal,
     /// When the piece began.
     pub(super) now: Timestamp,
     touched: Topics,
 }
 
 impl<'c> Tx<'c> {
-    pub(super) fn new(conn: &'c mut SqliteConnection) -> Self {
+    pub(super) fn new(journal: &'c mut Journal) -> Self {
         Self {
-            conn,
+            journal,
             now: Timestamp::now(),
             touched: Topics::default(),
         }
-    }
-
-    /// The same rows for reading.
-    pub(super) fn journal(&mut self) -> Journal<'_> {
-        Journal::over(self.conn)
     }
 
     /// Says that rows of this topic changed: the group raises the version once.

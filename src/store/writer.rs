@@ -13,13 +13,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
-use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl, SqliteConnection};
+use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
 
 use super::error::{Fault, is_locked};
 use super::schema::state_version;
 use super::shared::Shared;
 use super::tx::{Topics, Tx};
-use super::{WriteError, connect};
+use super::{Journal, WriteError, connect};
 
 /// The most pieces that share a commit.
 const GROUP: usize = 256;
@@ -85,7 +85,7 @@ pub(super) enum Message {
 pub(super) struct Writer {
     path: PathBuf,
     shared: Arc<Shared>,
-    conn: Option<SqliteConnection>,
+    journal: Option<Journal>,
     /// Held as long as anything may be written.
     _lock: std::fs::File,
 }
@@ -101,11 +101,11 @@ enum Ended {
 }
 
 impl Writer {
-    pub(super) fn new(path: PathBuf, shared: Arc<Shared>, conn: SqliteConnection, lock: std::fs::File) -> Self {
+    pub(super) fn new(path: PathBuf, shared: Arc<Shared>, journal: Journal, lock: std::fs::File) -> Self {
         Self {
             path,
             shared,
-            conn: Some(conn),
+            journal: Some(journal),
             _lock: lock,
         }
     }
@@ -148,8 +148,8 @@ impl Writer {
                 self.shared.done(1);
             }
         }
-        if let Some(mut conn) = self.conn.take() {
-            let _ = conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE);");
+        if let Some(mut journal) = self.journal.take() {
+            let _ = journal.conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE);");
         }
     }
 
@@ -159,7 +159,7 @@ impl Writer {
             Ended::Locked(why) => self.refuse(group, &why),
             Ended::Broken { culprit, why } => {
                 self.shared.failed(&why);
-                self.conn = None;
+                self.journal = None;
                 // Who broke the group is told at once, unless it is the group as a whole that failed; the others run again.
                 for (index, piece) in group.into_iter().enumerate() {
                     if culprit == Some(index) {
@@ -178,7 +178,7 @@ impl Writer {
             Ended::Committed(verdicts) => answer(group, verdicts),
             Ended::Locked(why) => self.refuse(group, &why),
             Ended::Broken { why, .. } => {
-                self.conn = None;
+                self.journal = None;
                 self.refuse(group, &why);
             }
         }
@@ -193,27 +193,27 @@ impl Writer {
 
     /// One transaction over these pieces.
     fn attempt(&mut self, group: &mut [Box<dyn Piece>]) -> Ended {
-        let conn = match &mut self.conn {
-            Some(conn) => conn,
+        let journal = match &mut self.journal {
+            Some(journal) => journal,
             none => match connect::writer(&self.path) {
-                Ok(conn) => none.insert(conn),
+                Ok(conn) => none.insert(Journal::over(conn)),
                 Err(error) => return whole(error.to_string()),
             },
         };
-        if let Err(error) = conn.batch_execute("BEGIN IMMEDIATE") {
+        if let Err(error) = journal.conn.batch_execute("BEGIN IMMEDIATE") {
             if is_locked(&error) {
                 return Ended::Locked("another program holds the journal's lock; close it and try again".to_owned());
             }
             return whole(error.to_string());
         }
-        let before = match groups(conn) {
+        let before = match groups(journal) {
             Ok(before) => before,
             Err(error) => return whole(error.to_string()),
         };
         let mut topics = Topics::default();
         let mut verdicts = Vec::with_capacity(group.len());
         for (index, piece) in group.iter_mut().enumerate() {
-            match in_savepoint(conn, piece.as_mut()) {
+            match in_savepoint(journal, piece.as_mut()) {
                 Ok(touched) => {
                     topics.join(touched);
                     verdicts.push(Ok(()));
@@ -228,16 +228,16 @@ impl Writer {
             }
         }
         if verdicts.iter().all(Result::is_err) {
-            return match conn.batch_execute("ROLLBACK") {
+            return match journal.conn.batch_execute("ROLLBACK") {
                 Ok(()) => Ended::Committed(verdicts),
                 Err(error) => whole(error.to_string()),
             };
         }
-        let version = match raise(conn, topics.any()) {
+        let version = match raise(journal, topics.any()) {
             Ok(version) => version,
             Err(error) => return whole(error.to_string()),
         };
-        if let Err(error) = conn.batch_execute("COMMIT")
+        if let Err(error) = journal.conn.batch_execute("COMMIT")
             && !self.is_there(before + 1, &error.to_string())
         {
             return whole(error.to_string());
@@ -250,18 +250,19 @@ impl Writer {
     /// found out, the process ends: the start that follows takes the tested way back.
     fn is_there(&mut self, expected: i64, why: &str) -> bool {
         self.shared.failed(why);
-        self.conn = None;
+        self.journal = None;
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             let found = connect::writer(&self.path)
                 .map_err(|error| error.to_string())
-                .and_then(|mut conn| {
-                    let found = groups(&mut conn).map_err(|error| error.to_string())?;
-                    Ok((conn, found))
+                .and_then(|conn| {
+                    let mut journal = Journal::over(conn);
+                    let found = groups(&mut journal).map_err(|error| error.to_string())?;
+                    Ok((journal, found))
                 });
             match found {
-                Ok((conn, found)) => {
-                    self.conn = Some(conn);
+                Ok((journal, found)) => {
+                    self.journal = Some(journal);
                     return found >= expected;
                 }
                 Err(problem) if Instant::now() > deadline => {
@@ -284,18 +285,21 @@ fn answer(group: Vec<Box<dyn Piece>>, verdicts: Vec<Result<(), WriteError>>) {
     }
 }
 
-fn in_savepoint(conn: &mut SqliteConnection, piece: &mut dyn Piece) -> Result<Topics, Fault> {
-    conn.batch_execute("SAVEPOINT piece")?;
-    let mut tx = Tx::new(conn);
+fn in_savepoint(journal: &mut Journal, piece: &mut dyn Piece) -> Result<Topics, Fault> {
+    journal.conn.batch_execute("SAVEPOINT piece")?;
+    let mut tx = Tx::new(journal);
     let ran = catch_unwind(AssertUnwindSafe(|| piece.run(&mut tx)));
     let touched = tx.touched();
     match ran {
         Ok(Ok(())) => {
-            conn.batch_execute("RELEASE piece").map_err(broken)?;
+            journal.conn.batch_execute("RELEASE piece").map_err(broken)?;
             Ok(touched)
         }
         Ok(Err(Fault::Alone(error))) => {
-            conn.batch_execute("ROLLBACK TO piece; RELEASE piece").map_err(broken)?;
+            journal
+                .conn
+                .batch_execute("ROLLBACK TO piece; RELEASE piece")
+                .map_err(broken)?;
             Err(Fault::Alone(error))
         }
         Ok(Err(fault @ Fault::Group(_))) => Err(fault),
@@ -315,16 +319,18 @@ pub(super) fn panic_text(panic: &Box<dyn std::any::Any + Send>) -> String {
         .unwrap_or_else(|| "without a word".to_owned())
 }
 
-fn groups(conn: &mut SqliteConnection) -> diesel::QueryResult<i64> {
-    state_version::table.select(state_version::groups).first(conn)
+fn groups(journal: &mut Journal) -> diesel::QueryResult<i64> {
+    state_version::table
+        .select(state_version::groups)
+        .first(&mut journal.conn)
 }
 
-fn raise(conn: &mut SqliteConnection, changed: bool) -> diesel::QueryResult<i64> {
+fn raise(journal: &mut Journal, changed: bool) -> diesel::QueryResult<i64> {
     diesel::update(state_version::table)
         .set((
             state_version::version.eq(state_version::version + i64::from(changed)),
             state_version::groups.eq(state_version::groups + 1),
         ))
         .returning(state_version::version)
-        .get_result(conn)
+        .get_result(&mut journal.conn)
 }

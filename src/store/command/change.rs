@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use super::super::error::Fault;
 use super::super::schema::commands;
 use super::super::tx::Tx;
-use super::super::{Journal, NewEvent, Store, Topic, WriteError};
+use super::super::{NewEvent, Store, Topic, WriteError};
 use super::{CommandRow, Digest, StopReason};
 use crate::domain::{
     Actor, Category, CommandId, CommandStatus, Evidence, Identity, Level, MESSAGE_LIMIT, Refusal, Timestamp, bounded,
@@ -68,7 +68,7 @@ pub(in crate::store) fn load(
     id: CommandId,
     from: &[CommandStatus],
 ) -> Result<Option<CommandRow>, Fault> {
-    let row = tx.journal().command(id)?;
+    let row = tx.journal.command(id)?;
     Ok(row.filter(|row| row.is_open() && from.contains(&row.status)))
 }
 
@@ -89,12 +89,12 @@ pub(in crate::store) fn change(
         .filter(commands::status.eq(row.status))
         .filter(commands::finished_at.is_null())
         .set(change)
-        .execute(tx.conn)?;
+        .execute(&mut tx.journal.conn)?;
     if changed == 0 {
         return Ok(None);
     }
     tx.touch(Topic::Commands);
-    Ok(Journal::over(tx.conn).command(row.id)?)
+    Ok(tx.journal.command(row.id)?)
 }
 
 /// An event about a command, by the dashboard; fill in the rest with struct update.

@@ -48,7 +48,7 @@ impl HistoryFilter {
 
 type Bounds = (Option<CommandId>, Option<CommandId>);
 
-impl Journal<'_> {
+impl Journal {
     /// The commands that a filter asks for, newest first.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl Journal<'_> {
         limit: i64,
     ) -> Result<Vec<CommandRow>, ReadError> {
         let query = history_query(filter, status, (low, high), cut);
-        Ok(query.limit(limit).load(self.conn)?)
+        Ok(query.limit(limit).load(&mut self.conn)?)
     }
 
     /// An id that no command asked for since `time` is below (but for those of a clock that was set back by a
@@ -98,7 +98,7 @@ impl Journal<'_> {
             .filter(commands::created_at.ge(time))
             .order((commands::created_at.asc(), commands::id.asc()))
             .limit(1_000)
-            .load(self.conn)?;
+            .load(&mut self.conn)?;
         Ok(near.into_iter().min())
     }
 
@@ -109,7 +109,7 @@ impl Journal<'_> {
             .filter(commands::created_at.lt(time))
             .order((commands::created_at.desc(), commands::id.desc()))
             .limit(1_000)
-            .load(self.conn)?;
+            .load(&mut self.conn)?;
         Ok(near.into_iter().max())
     }
 }

@@ -130,13 +130,13 @@ fn rows() -> _ {
     commands::table.left_join(hosts::table).select(select)
 }
 
-impl Journal<'_> {
+impl Journal {
     /// The command of this id.
     ///
     /// # Errors
     /// [`ReadError`].
     pub fn command(&mut self, id: CommandId) -> Result<Option<CommandRow>, ReadError> {
-        Ok(rows().filter(commands::id.eq(id)).first(self.conn).optional()?)
+        Ok(rows().filter(commands::id.eq(id)).first(&mut self.conn).optional()?)
     }
 
     /// Every open command, oldest first: one per host at most.
@@ -147,7 +147,7 @@ impl Journal<'_> {
         Ok(rows()
             .filter(commands::finished_at.is_null())
             .order(commands::id.asc())
-            .load(self.conn)?)
+            .load(&mut self.conn)?)
     }
 
     /// The open commands whose outcome is being found out, oldest first.
@@ -180,7 +180,7 @@ impl Journal<'_> {
         Ok(rows()
             .filter(commands::retry_of.eq(id))
             .order(commands::id.asc())
-            .load(self.conn)?)
+            .load(&mut self.conn)?)
     }
 
     /// The newest SUCCESS of an op on a host.
@@ -193,7 +193,7 @@ impl Journal<'_> {
             .filter(commands::op.eq(op))
             .filter(commands::status.eq(CommandStatus::Success))
             .order(commands::id.desc())
-            .first(self.conn)
+            .first(&mut self.conn)
             .optional()?)
     }
 
@@ -201,7 +201,7 @@ impl Journal<'_> {
     pub(super) fn commands_by_id(&mut self, ids: &[CommandId]) -> Result<Vec<CommandRow>, ReadError> {
         let mut found = Vec::with_capacity(ids.len());
         for some in ids.chunks(500) {
-            let rows: Vec<CommandRow> = rows().filter(commands::id.eq_any(some)).load(self.conn)?;
+            let rows: Vec<CommandRow> = rows().filter(commands::id.eq_any(some)).load(&mut self.conn)?;
             found.extend(rows);
         }
         Ok(found)
@@ -219,14 +219,14 @@ impl Journal<'_> {
                 .order(commands::id.desc())
                 .limit(COUNT_LIMIT)
                 .select(commands::id)
-                .load(self.conn)?;
+                .load(&mut self.conn)?;
             attention += i64::try_from(some.len()).unwrap_or(COUNT_LIMIT);
         }
         let open: Vec<CommandId> = commands::table
             .filter(commands::finished_at.is_null())
             .limit(COUNT_LIMIT)
             .select(commands::id)
-            .load(self.conn)?;
+            .load(&mut self.conn)?;
         Ok((
             attention.min(COUNT_LIMIT),
             i64::try_from(open.len()).unwrap_or(COUNT_LIMIT),

@@ -53,13 +53,13 @@ struct Insert {
     retry_of: Option<CommandId>,
 }
 
-impl Journal<'_> {
+impl Journal {
     /// The id that a new command gets: sorts above every other, whatever the clock says.
     pub(super) fn next_command_id(&mut self) -> Result<CommandId, ReadError> {
         let largest = commands::table
             .select(commands::id)
             .order(commands::id.desc())
-            .first(self.conn)
+            .first(&mut self.conn)
             .optional()?;
         Ok(CommandId::after(largest))
     }
@@ -76,7 +76,7 @@ impl Store {
             let mut seen = HashSet::new();
             let mut hosts = Vec::with_capacity(request.hosts.len());
             for name in request.hosts.iter().filter(|name| seen.insert(*name)) {
-                match tx.journal().host(name)? {
+                match tx.journal.host(name)? {
                     Some(host) => hosts.push(host),
                     None => return Err(WriteError::UnknownHost(name.clone()).into()),
                 }
@@ -93,7 +93,7 @@ impl Store {
 
 fn insert(tx: &mut Tx<'_>, request: &Request, definition: &Digest, host: &HostRow) -> Result<CommandRow, Fault> {
     let pending = Insert {
-        id: tx.journal().next_command_id()?,
+        id: tx.journal.next_command_id()?,
         host_id: host.id,
         op: request.op.clone(),
         pipeline_id: None,
@@ -123,11 +123,13 @@ fn insert(tx: &mut Tx<'_>, request: &Request, definition: &Digest, host: &HostRo
             refusal: Some(*refusal),
             ..pending.clone()
         };
-        diesel::insert_into(commands::table).values(&blocked).execute(tx.conn)?;
+        diesel::insert_into(commands::table)
+            .values(&blocked)
+            .execute(&mut tx.journal.conn)?;
     }
     tx.touch(Topic::Commands);
     let row = tx
-        .journal()
+        .journal
         .command(pending.id)?
         .ok_or_else(|| WriteError::Database("a row that was just written is not there".to_owned()))?;
     announce(tx, request, &row)?;
@@ -136,9 +138,12 @@ fn insert(tx: &mut Tx<'_>, request: &Request, definition: &Digest, host: &HostRo
 
 /// False where the one-open-command index (or any other constraint) refuses the row.
 fn try_insert(tx: &mut Tx<'_>, row: &Insert) -> Result<bool, Fault> {
-    match diesel::insert_into(commands::table).values(row).execute(tx.conn) {
+    match diesel::insert_into(commands::table)
+        .values(row)
+        .execute(&mut tx.journal.conn)
+    {
         Ok(_) => Ok(true),
-        Err(error) if is_constraint(&error) && tx.journal().open_command_of(row.host_id)?.is_some() => Ok(false),
+        Err(error) if is_constraint(&error) && tx.journal.open_command_of(row.host_id)?.is_some() => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
@@ -148,10 +153,10 @@ fn in_the_way(tx: &mut Tx<'_>, host: &HostRow) -> Result<Option<(Refusal, String
         let why = format!("the host was removed from the fleet, {}", clock(removed));
         return Ok(Some((Refusal::Removed, why)));
     }
-    if let Some(open) = tx.journal().open_command_of(host.id)? {
+    if let Some(open) = tx.journal.open_command_of(host.id)? {
         return Ok(Some((Refusal::Busy, open.to_string())));
     }
-    let reserved = tx.journal().reservation_of(host.id, None)?;
+    let reserved = tx.journal.reservation_of(host.id, None)?;
     Ok(reserved.map(|way| (Refusal::Reserved, way.to_string())))
 }
 

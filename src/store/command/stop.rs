@@ -223,7 +223,7 @@ impl Store {
         details: Option<Value>,
     ) -> Result<Option<CommandRow>, WriteError> {
         self.write(move |tx| {
-            let Some(row) = tx.journal().command(id)? else {
+            let Some(row) = tx.journal.command(id)? else {
                 return Ok(None);
             };
             tx.event(NewEvent {
