@@ -1,4 +1,70 @@
-//! Quarterdeck.
+//! # Quarterdeck, from the inside
+//!
+//! Quarterdeck is a web dashboard with which fleet administrators run **ops** on their hosts over
+//! plain OpenSSH, and never lose track of what happened. One binary, one SQLite file, no agent.
+//! This text is the architecture document: the map, the rules, and the life of an op.
+//!
+//! ## The map
+//!
+//! ```text
+//! main -> cli -> app -> web -> engine -> { store, executor } -> domain
+//!                         \____ reads only ____^
+//! ```
+//!
+//! Arrows mean "may import", never the other way and never sideways; `tests/layers.rs` enforces it.
+//!
+//! | module | what it is | what it does not know |
+//! | --- | --- | --- |
+//! | `domain` | words and rules: ids, times, statuses and their legal transitions, ops, evidence and what it settles | any I/O |
+//! | `store` | the journal: one file per table, one public method = one transaction with a domain name | processes, pages |
+//! | `executor` | how a host is reached and how a job lives there | commands, statuses, the journal |
+//! | `engine` | start, follow, stop, recovery, retention: the one place that joins journal and hosts | HTTP, HTML, SQL |
+//! | `web` | pages for people, the API for programs, errors -> HTTP in one file | how jobs work |
+//! | `config` | file < environment < flag, validated once | what the settings do |
+//! | `app` | the composition root: start and stop of everything on one screen | |
+//! | `cli` | one file per subcommand; a client of the API | how anything is done |
+//!
+//! ## The rules
+//!
+//! * **Persist first, act second.** If the journal cannot be written, nothing is started.
+//! * A status changes only by compare-and-set on (old status, not final), in the transaction that
+//!   writes its event and raises the version. Zero rows matched is an answer.
+//! * One writer thread owns the only writable connection and commits in groups; nobody is answered
+//!   before COMMIT has returned. The web layer holds only a [`store::Reader`]: "a page never writes" is a type.
+//! * One open command per host is a partial unique index, not a check in code.
+//! * A lost connection decides nothing. A passed deadline starts a stop; it is not an outcome.
+//! * A command has one driver (a task of the engine), and a driver holds no state that matters: it
+//!   reads the row, does what its status asks for, and reads the row again.
+//! * What a host says becomes an outcome in one pure function, [`domain::settle`].
+//!
+//! ## The life of an op
+//!
+//! 1. Somebody presses a button, or a program posts `{op, hosts}`. `web` parses it and calls
+//!    [`engine::Engine::start`].
+//! 2. `store` inserts one row per host in one transaction: PENDING, or BLOCKED with its reason (busy,
+//!    reserved, removed), each with its event. Only then is the caller answered.
+//! 3. The command's driver (`engine/drive.rs`) makes it VALIDATING, contacts the host and lets the
+//!    pre-check decide: go, not needed (SKIPPED), or no (BLOCKED). Boot id, machine id and spool folder
+//!    are journaled with EXECUTING.
+//! 4. `executor` sends the job: a small `sh` program which claims a folder on the host, detaches a
+//!    supervisor, takes the host's lock, and starts by renaming a file. A launch may be repeated at
+//!    will; it starts once.
+//! 5. `engine/follow.rs` reads output from a byte offset into `output/<id>`, watches the job's age,
+//!    announces "takes longer than usual", stops it when its time is up or somebody said so, and
+//!    verifies on the host that nothing of it is alive.
+//! 6. The host's last word (an exit code, published by a rename) is weighed by [`domain::settle`]. The
+//!    output is synced, the row becomes final with size and SHA-256 of the output, and only then is
+//!    the spool emptied.
+//! 7. If the dashboard dies anywhere in between, the next start makes EXECUTING commands ORPHANED in
+//!    one transaction, serves pages, and asks each host what became of its job
+//!    (`engine/recover.rs`): reattached, settled with the host's evidence, started after the proof
+//!    that it never was, or honestly unknown.
 
+//pub mod app;
+//pub mod cli;
+pub mod config;
 pub mod domain;
+pub mod engine;
 pub mod executor;
+pub mod store;
+//pub mod web;

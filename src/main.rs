@@ -1,1 +1,7 @@
-fn main() {}
+//! Exit codes and nothing else.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    quarterdeck::cli::main()
+}

@@ -77,7 +77,7 @@ pub enum Evidence {
 
 /// What the journal knows of a command when its host's evidence is weighed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Wish {
+pub struct Known {
     /// What ends the op.
     pub expect: Expect,
     /// A journaled wish to stop it.
@@ -131,9 +131,9 @@ impl Outcome {
 
 /// Weighs what a host said (`now`: where it is, `evidence`: what it found) against the journal.
 #[must_use]
-pub fn settle(wish: &Wish, now: &Identity, evidence: &Evidence) -> Outcome {
-    let rebooted = wish.journaled.boot_id != now.boot_id && wish.journaled.machine_id == now.machine_id;
-    let awaits_reboot = wish.expect == Expect::Reboot;
+pub fn settle(known: &Known, now: &Identity, evidence: &Evidence) -> Outcome {
+    let rebooted = known.journaled.boot_id != now.boot_id && known.journaled.machine_id == now.machine_id;
+    let awaits_reboot = known.expect == Expect::Reboot;
     match evidence {
         Evidence::Exit { .. } if awaits_reboot && rebooted => back(),
         Evidence::Exit {
@@ -159,9 +159,9 @@ pub fn settle(wish: &Wish, now: &Identity, evidence: &Evidence) -> Outcome {
             None,
             format!("the host's lock is held by another job: {by}"),
         ),
-        _ if awaits_reboot && rebooted && wish.acknowledged => back(),
+        _ if awaits_reboot && rebooted && known.acknowledged => back(),
         _ if rebooted => Outcome::orphaned("host rebooted"),
-        Evidence::NeverStarted => never_started(wish, now),
+        Evidence::NeverStarted => never_started(known, now),
         Evidence::Done | Evidence::Nothing { .. } => Outcome::orphaned("spool gone, outcome unknown"),
     }
 }
@@ -218,12 +218,12 @@ fn stopped_without_exit(reason: StopReason) -> Outcome {
     )
 }
 
-fn never_started(wish: &Wish, now: &Identity) -> Outcome {
-    let same_place = wish.journaled == *now;
-    if wish.acknowledged || !same_place || wish.restored {
+fn never_started(known: &Known, now: &Identity) -> Outcome {
+    let same_place = known.journaled == *now;
+    if known.acknowledged || !same_place || known.restored {
         return Outcome::orphaned("spool gone, outcome unknown");
     }
-    match wish.stop {
+    match known.stop {
         Some(StopReason::Cancel) => {
             Outcome::final_with(CommandStatus::Cancelled, None, "stopped before it started".to_owned())
         }
@@ -232,7 +232,7 @@ fn never_started(wish: &Wish, now: &Identity) -> Outcome {
             None,
             "its time was up before it started".to_owned(),
         ),
-        None if wish.age < wish.resume_within => Outcome::LaunchAgain,
+        None if known.age < known.resume_within => Outcome::LaunchAgain,
         None => Outcome::orphaned("never started"),
     }
 }
@@ -249,8 +249,8 @@ mod tests {
         }
     }
 
-    fn wish() -> Wish {
-        Wish {
+    fn known() -> Known {
+        Known {
             expect: Expect::Exit,
             stop: None,
             journaled: here(),
@@ -298,7 +298,7 @@ mod tests {
             (143, None, Some(StopReason::Cancel), Cancelled),
             (137, None, Some(StopReason::Timeout), Timeout),
         ] {
-            let outcome = settle(&wish(), &here(), &exit_of(code, check, stopped));
+            let outcome = settle(&known(), &here(), &exit_of(code, check, stopped));
             assert_eq!(status(&outcome), Some(expected), "{code} {check:?} {stopped:?}");
         }
     }
@@ -309,34 +309,34 @@ mod tests {
             boot_id: "b2:1".into(),
             ..here()
         };
-        let outcome = settle(&wish(), &after, &exit_of(3, None, None));
+        let outcome = settle(&known(), &after, &exit_of(3, None, None));
         assert_eq!(status(&outcome), Some(CommandStatus::Error));
     }
 
     #[test]
     fn what_never_started_is_started_again_only_with_every_proof() {
-        let fresh = Wish {
+        let fresh = Known {
             acknowledged: false,
-            ..wish()
+            ..known()
         };
         assert_eq!(settle(&fresh, &here(), &Evidence::NeverStarted), Outcome::LaunchAgain);
         for (other, why) in [
             (
-                Wish {
+                Known {
                     acknowledged: true,
                     ..fresh.clone()
                 },
                 "spool gone, outcome unknown",
             ),
             (
-                Wish {
+                Known {
                     restored: true,
                     ..fresh.clone()
                 },
                 "spool gone, outcome unknown",
             ),
             (
-                Wish {
+                Known {
                     age: Span::from_secs(900),
                     ..fresh.clone()
                 },
@@ -372,7 +372,7 @@ mod tests {
         ] {
             assert_eq!(error(settle(&fresh, &elsewhere, &Evidence::NeverStarted)), why);
         }
-        let stopped = Wish {
+        let stopped = Known {
             stop: Some(StopReason::Cancel),
             ..fresh
         };
@@ -384,9 +384,9 @@ mod tests {
 
     #[test]
     fn a_reboot_op_succeeds_by_another_boot_and_by_nothing_else() {
-        let awaiting = Wish {
+        let awaiting = Known {
             expect: Expect::Reboot,
-            ..wish()
+            ..known()
         };
         let after = Identity {
             boot_id: "b2:1".into(),
@@ -409,7 +409,7 @@ mod tests {
             status(&settle(&awaiting, &here(), &exit_of(1, None, None))),
             Some(CommandStatus::Error)
         );
-        let unacknowledged = Wish {
+        let unacknowledged = Known {
             acknowledged: false,
             ..awaiting
         };
@@ -431,7 +431,7 @@ mod tests {
                 "spool gone, outcome unknown",
             ),
         ] {
-            let outcome = settle(&wish(), &here(), &evidence);
+            let outcome = settle(&known(), &here(), &evidence);
             assert_eq!(status(&outcome), Some(CommandStatus::Orphaned));
             assert_eq!(error(outcome), why);
         }
@@ -440,7 +440,7 @@ mod tests {
             ..here()
         };
         assert_eq!(
-            error(settle(&wish(), &after, &Evidence::ExitLost { stopped: None })),
+            error(settle(&known(), &after, &Evidence::ExitLost { stopped: None })),
             "host rebooted"
         );
     }

@@ -1,7 +1,24 @@
 //! How a host is reached and how a job lives there. Knows hosts and jobs; knows nothing of commands,
 //! statuses or the journal.
+//!
+//! One shell program (`common.sh` + `job.sh`) is sent over every channel and does one verb; `supervisor.sh` stays with
+//! the job on its host. `script` puts their text together, `channel` speaks with them, `ssh` and `local` say how the
+//! shell is reached, `follower` and `answers` turn what they say into the types of this page, `verbs` is the API.
 
 use std::path::PathBuf;
+
+mod answers;
+mod channel;
+mod control;
+mod dial;
+mod follower;
+mod local;
+mod script;
+mod ssh;
+mod verbs;
+
+pub use follower::Follower;
+pub use verbs::Executor;
 
 use crate::domain::{CommandId, Evidence, HostName, Identity, Reach, Refusal, RunAs, Span, SpoolDir};
 
@@ -185,4 +202,15 @@ pub struct Report {
     pub at: Identity,
     /// What it found.
     pub evidence: Evidence,
+}
+
+/// What [`Executor::prepare`] learned in one channel.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Prepared {
+    /// The host's facts.
+    pub facts: Facts,
+    /// Where the job will live; journaled before it is launched.
+    pub at: Identity,
+    /// What the pre-check said, where there is one.
+    pub check: Option<CheckAnswer>,
 }

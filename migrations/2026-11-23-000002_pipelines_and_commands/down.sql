@@ -1,0 +1,4 @@
+DROP TABLE commands;
+DROP TABLE pipeline_hosts;
+DROP TABLE pipelines;
+DROP TABLE definitions;

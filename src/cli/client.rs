@@ -1,0 +1,121 @@
+//! The API over the Unix socket: addresses in, JSON out, problems as failures with their exit code.
+
+use std::io::ErrorKind;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, RANGE};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde_json::Value;
+
+use super::failure::Failure;
+
+/// The socket's name in the data folder.
+const SOCKET: &str = "quarterdeck.sock";
+
+/// The name stands in for an address; the socket is what is connected to.
+const BASE: &str = "http://localhost/api/v1";
+
+/// Longer than the longest wait that is asked for, and than a host takes to be tested.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How many bytes of output are asked for at a time.
+pub(super) const PIECE: u64 = 1024 * 1024;
+
+/// A dashboard that runs.
+pub(super) struct Client {
+    http: reqwest::Client,
+}
+
+impl Client {
+    /// The dashboard on this data folder; none where none is running.
+    pub(super) fn connect(data_dir: &Path) -> Result<Option<Self>, Failure> {
+        let socket = data_dir.join(SOCKET);
+        match UnixStream::connect(&socket) {
+            Ok(_) => {}
+            Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => return Ok(None),
+            Err(why) if why.kind() == ErrorKind::PermissionDenied => {
+                return Err(Failure::Refused(format!(
+                    "{} belongs to another account; use that one (for example with sudo -u)",
+                    socket.display()
+                )));
+            }
+            Err(why) => return Err(Failure::Unreachable(format!("{}: {why}", socket.display()))),
+        }
+        let http = reqwest::Client::builder()
+            .unix_socket(socket)
+            .timeout(PATIENCE)
+            .build()
+            .map_err(|why| Failure::Other(why.into()))?;
+        Ok(Some(Self { http }))
+    }
+
+    pub(super) async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
+        json(self.request(Method::GET, path).query(query)).await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        json(self.request(Method::POST, path).json(body)).await
+    }
+
+    pub(super) async fn delete(&self, path: &str) -> Result<Value, Failure> {
+        json(self.request(Method::DELETE, path)).await
+    }
+
+    /// The next bytes of a command's output from an offset; none where there are no more yet.
+    pub(super) async fn output(&self, id: &str, from: u64) -> Result<Vec<u8>, Failure> {
+        let range = format!("bytes={from}-{}", from + PIECE - 1);
+        let request = self.request(Method::GET, &format!("/commands/{id}/output"));
+        let response = send(request.header(RANGE, range)).await?;
+        match response.status() {
+            StatusCode::PARTIAL_CONTENT => Ok(response.bytes().await.map_err(lost)?.to_vec()),
+            // A whole answer begins at 0 and is only asked for there.
+            StatusCode::OK if from == 0 => Ok(response.bytes().await.map_err(lost)?.to_vec()),
+            StatusCode::OK | StatusCode::RANGE_NOT_SATISFIABLE => Ok(Vec::new()),
+            _ => Err(problem(response).await),
+        }
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{BASE}{path}"))
+    }
+}
+
+async fn json(request: RequestBuilder) -> Result<Value, Failure> {
+    let response = send(request).await?;
+    // A refused start answers 409 with the journaled rows: that is data. A problem says so in its type.
+    if response.status().is_server_error() || !is_data(&response) {
+        return Err(problem(response).await);
+    }
+    let bytes = response.bytes().await.map_err(lost)?;
+    Ok(serde_json::from_slice(&bytes)?)
+}
+
+fn is_data(response: &Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with("application/json"))
+}
+
+async fn send(request: RequestBuilder) -> Result<Response, Failure> {
+    request.send().await.map_err(lost)
+}
+
+fn lost(why: reqwest::Error) -> Failure {
+    let why = anyhow::Error::new(why.without_url());
+    Failure::Unreachable(format!("the dashboard does not answer: {why:#}"))
+}
+
+async fn problem(response: Response) -> Failure {
+    let status = response.status();
+    let text = response.text().await.unwrap_or_default();
+    let detail = serde_json::from_str::<Value>(&text)
+        .ok()
+        .and_then(|problem| problem["detail"].as_str().map(str::to_owned))
+        .unwrap_or_else(|| format!("the dashboard answered {status}"));
+    match status.as_u16() {
+        401 | 403 | 409 | 503 => Failure::Refused(detail),
+        400..500 => Failure::Usage(detail),
+        _ => Failure::Other(anyhow::anyhow!(detail)),
+    }
+}

@@ -1,0 +1,77 @@
+//! `log`: events, oldest first, and on request those that come.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Context;
+use super::client::Client;
+use super::failure::{Failure, say};
+use super::rows;
+
+/// How long one request waits for news, in seconds.
+const WAIT: u64 = 30;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Go on with what comes
+    #[arg(long)]
+    follow: bool,
+    /// At most so many of the last ones
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=1000))]
+    limit: i64,
+}
+
+pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {
+    let client = if args.follow { Some(context.client()?) } else { None };
+    let last = context.source()?.last_events(args.limit).await?;
+    print(context, &last)?;
+    match client {
+        Some(client) => follow(context, client, newest(&last).unwrap_or(0)).await,
+        None => Ok(()),
+    }
+}
+
+async fn follow(context: &mut Context, mut client: Client, mut after: i64) -> Result<(), Failure> {
+    loop {
+        let query = [("after", after.to_string()), ("wait", WAIT.to_string())];
+        match client.get("/events", &query).await {
+            Ok(answer) => {
+                let events = rows::list(&answer, "events");
+                after = newest(&events).unwrap_or(after);
+                print(context, &events)?;
+            }
+            Err(Failure::Unreachable(why)) => {
+                say(&format!("quarterdeck: {why}; waiting for it to be back"));
+                client = back(context).await?;
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+async fn back(context: &Context) -> Result<Client, Failure> {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        match context.client() {
+            Err(Failure::Unreachable(_)) => {}
+            answer => return answer,
+        }
+    }
+}
+
+fn newest(events: &[Value]) -> Option<i64> {
+    events.iter().filter_map(|event| event["id"].as_i64()).max()
+}
+
+fn print(context: &mut Context, events: &[Value]) -> Result<(), Failure> {
+    let zone = context.config.zone.clone();
+    for event in events {
+        if context.out.is_json() {
+            context.out.json(event)?;
+        } else {
+            rows::event(&mut context.out, event, &zone)?;
+        }
+    }
+    context.out.flush()
+}

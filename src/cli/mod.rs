@@ -1,0 +1,253 @@
+//! The command line: a client of the JSON API over the Unix socket in the data folder.
+//!
+//! It changes nothing by itself. While no dashboard runs, what only reads opens the journal read-only,
+//! and what changes something says what to start. It knows the API's addresses and rows, the
+//! configuration and the composition root (for `serve`); nothing of engine, executor or HTTP handlers.
+
+mod cancel;
+mod client;
+mod failure;
+mod follow;
+mod history;
+mod host;
+mod log;
+mod op;
+mod open;
+mod out;
+mod output;
+mod recover;
+mod resolve;
+mod retry;
+mod rows;
+mod run;
+mod serve;
+mod show;
+mod source;
+mod sweep;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, Flags};
+
+use client::Client;
+use failure::Failure;
+use out::Out;
+use source::Source;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  the op did not succeed (or this program failed)
+  2  usage: something that was given cannot be taken, or does not exist
+  3  not reachable: no dashboard is running, or the host does not answer
+  4  refused: the host is busy, or the present state does not allow it";
+
+/// Runs ops on a fleet of hosts over plain OpenSSH and never loses track of what happened.
+#[derive(Debug, Parser)]
+#[command(name = "quarterdeck", version, after_help = EXIT_CODES, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What every subcommand takes.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// The data folder: journal, outputs, socket
+    #[arg(long, global = true, value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+    /// The configuration file
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print data as JSON, one object a line
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the dashboard (the default)
+    Serve(serve::Args),
+    /// Print a one-time link that opens the pages in a browser
+    Open,
+    /// The hosts of the fleet
+    #[command(subcommand)]
+    Host(host::Command),
+    /// The ops of the catalog
+    #[command(subcommand)]
+    Op(op::Command),
+    /// Run an op on one or several hosts
+    Run(run::Args),
+    /// Show all that is known of a command
+    Show(show::Args),
+    /// Print what a command wrote
+    Output(output::Args),
+    /// Stop a command
+    Cancel(cancel::Args),
+    /// Ask for a command's op once more on its host
+    Retry(retry::Args),
+    /// End by hand a command whose outcome cannot be found out
+    Resolve(resolve::Args),
+    /// List commands, newest first
+    History(history::Args),
+    /// List events: who did what to what, when
+    Log(log::Args),
+    /// Show what a start of the dashboard would do to the commands that are open now
+    Recover,
+    /// Delete what is past its retention, now
+    Sweep,
+}
+
+/// What a subcommand works with.
+struct Context {
+    config: Config,
+    out: Out,
+}
+
+impl Context {
+    /// For what changes something: a dashboard must be running.
+    fn client(&self) -> Result<Client, Failure> {
+        Client::connect(&self.config.data_dir)?.ok_or_else(|| not_running(&self.config))
+    }
+
+    /// For what only reads: the dashboard, or the journal itself.
+    fn source(&self) -> Result<Source, Failure> {
+        match Client::connect(&self.config.data_dir)? {
+            Some(client) => Ok(Source::Live(client)),
+            None => Source::at_rest(&self.config),
+        }
+    }
+}
+
+fn not_running(config: &Config) -> Failure {
+    Failure::Unreachable(format!(
+        "no dashboard is running on {}; start it with: quarterdeck serve",
+        config.data_dir.display()
+    ))
+}
+
+/// Everything from the arguments to the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(why) => {
+            // Help and version are no failures, and go to stdout.
+            let _ = why.print();
+            return ExitCode::from(u8::try_from(why.exit_code()).unwrap_or(2));
+        }
+    };
+    match execute(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn execute(cli: Cli) -> Result<(), Failure> {
+    let command = cli.command.unwrap_or(Command::Serve(serve::Args::default()));
+    let mut flags = Flags {
+        config: cli.global.config,
+        data_dir: cli.global.data_dir,
+        listen: None,
+    };
+    if let Command::Serve(args) = command {
+        flags.listen = args.listen;
+        return serve::execute(Config::load(&flags)?);
+    }
+    let mut context = Context {
+        config: Config::load(&flags)?,
+        out: Out::stdout(cli.global.json),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(dispatch(command, &mut context))?;
+    context.out.flush()
+}
+
+async fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
+    match command {
+        Command::Serve(_) => Ok(()), // Has no runtime of ours around it; see `execute`.
+        Command::Open => open::execute(context).await,
+        Command::Host(command) => host::execute(command, context).await,
+        Command::Op(op::Command::List) => op::list(context).await,
+        Command::Run(args) => run::execute(args, context).await,
+        Command::Show(args) => show::execute(args, context).await,
+        Command::Output(args) => output::execute(args, context).await,
+        Command::Cancel(args) => cancel::execute(args, context).await,
+        Command::Retry(args) => retry::execute(args, context).await,
+        Command::Resolve(args) => resolve::execute(args, context).await,
+        Command::History(args) => history::execute(args, context).await,
+        Command::Log(args) => log::execute(args, context).await,
+        Command::Recover => recover::execute(context).await,
+        Command::Sweep => sweep::execute(context).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_of_the_arguments_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn arguments_are_read_as_documented() {
+        for line in [
+            "quarterdeck",
+            "quarterdeck serve --listen 127.0.0.1:0",
+            "quarterdeck --data-dir /d host list --json",
+            "quarterdeck host add web-03 --ssh root@web-03:22 --tag web --tag prod --spool /var/spool/qd --run-as root",
+            "quarterdeck host add here --local",
+            "quarterdeck host remove web-03 --config /c.toml",
+            "quarterdeck host test web-03",
+            "quarterdeck op list",
+            "quarterdeck run switch --host a --host b --reason weekly --wait",
+            "quarterdeck show 0192b0a0-0000-7000-8000-000000000000",
+            "quarterdeck output 0192b0a0-0000-7000-8000-000000000000 --follow",
+            "quarterdeck cancel 0192b0a0-0000-7000-8000-000000000000 --reason oops",
+            "quarterdeck resolve 0192b0a0-0000-7000-8000-000000000000 --reason looked",
+            "quarterdeck history --host a --op uptime --status error,TIMEOUT --limit 5",
+            "quarterdeck log --follow --limit 3",
+            "quarterdeck recover",
+            "quarterdeck sweep",
+        ] {
+            assert!(
+                parse(line).is_ok(),
+                "{line}: {:?}",
+                parse(line).err().map(|why| why.to_string())
+            );
+        }
+    }
+
+    #[test]
+    fn bad_arguments_name_the_argument_and_the_fix() {
+        for (line, words) in [
+            ("quarterdeck host add web-03", "--ssh"),
+            ("quarterdeck host add all --local", "every host"),
+            ("quarterdeck host add web --ssh -oProxyCommand=x", "--ssh"),
+            ("quarterdeck host add web --ssh a --local", "cannot be used with"),
+            ("quarterdeck host add web --local --spool tmp", "absolute folder"),
+            ("quarterdeck run uptime", "--host"),
+            ("quarterdeck show 42", "is no id"),
+            ("quarterdeck resolve 0192b0a0-0000-7000-8000-000000000000", "--reason"),
+            ("quarterdeck history --status BROKEN", "is none of"),
+            ("quarterdeck histroy", "history"),
+        ] {
+            let wrong = parse(line).expect_err(line);
+            assert!(wrong.to_string().contains(words), "{line}: {wrong}");
+            assert_eq!(wrong.exit_code(), 2, "{line}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! `retry`: the same op once more on the same host, linked to the first try.
+
+use serde_json::json;
+
+use crate::domain::{CommandId, CommandStatus};
+
+use super::Context;
+use super::failure::Failure;
+use super::rows::CommandRow;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The command's id
+    id: CommandId,
+    /// Why, for the journal
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {
+    let path = format!("/commands/{}/retry", args.id);
+    let row = context.client()?.post(&path, &json!({"reason": args.reason})).await?;
+    let read = CommandRow::read(&row)?;
+    if context.out.is_json() {
+        context.out.json(&row)?;
+    } else {
+        context.out.line(&format!("{}  ({})", read.sentence(), read.id))?;
+    }
+    if read.status == CommandStatus::Blocked {
+        return Err(Failure::SaidRefused);
+    }
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! `show`: all that is known of one command.
+
+use crate::domain::CommandId;
+
+use super::Context;
+use super::failure::Failure;
+use super::rows::{CommandRow, name, when};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The command's id
+    id: CommandId,
+}
+
+pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {
+    let value = context.source()?.command(args.id).await?;
+    if context.out.is_json() {
+        return context.out.json(&value);
+    }
+    let row = CommandRow::read(&value)?;
+    let zone = context.config.zone.clone();
+    let at = |instant| when(instant, &zone);
+    context.out.line(&row.sentence())?;
+    let facts = [
+        ("id", Some(row.id.to_string())),
+        ("status", Some(row.status.to_string())),
+        ("error", row.error.clone()),
+        ("exit code", row.exit_code.map(|code| code.to_string())),
+        ("by", Some(name(&row.actor))),
+        ("reason", row.reason.clone()),
+        ("asked for", Some(at(row.created_at))),
+        ("started", row.started_at.map(at)),
+        ("finished", row.finished_at.map(at)),
+        (
+            "settled",
+            row.settled_at
+                .filter(|settled| Some(*settled) != row.finished_at)
+                .map(at),
+        ),
+        ("took", Some(row.took()).filter(|took| !took.is_empty())),
+        ("deadline", row.deadline.filter(|_| !row.is_final()).map(at)),
+        ("stopped by", row.stop_by.as_deref().map(name)),
+        ("retry of", row.retry_of.map(|id| id.to_string())),
+        ("definition", Some(row.definition.clone())),
+        ("evidence", row.evidence.as_ref().map(ToString::to_string)),
+        (
+            "output",
+            row.output_bytes
+                .map(|bytes| format!("{bytes} bytes; see: quarterdeck output {}", row.id)),
+        ),
+    ];
+    for (label, fact) in facts {
+        if let Some(fact) = fact {
+            let fact = fact.replace('\n', "\n              ");
+            context.out.line(&format!("  {label:<11} {fact}"))?;
+        }
+    }
+    Ok(())
+}

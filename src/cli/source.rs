@@ -1,0 +1,207 @@
+//! Where reading subcommands read: the dashboard that runs, else the journal itself, read-only. Both
+//! give the API's rows, so that what is printed does not depend on it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::config::Config;
+use crate::domain::{Catalog, CommandId, CommandStatus, HostName, Span};
+use crate::store::{Cursor, EventFilter, HistoryFilter, Reader, Store, output};
+
+use super::client::{Client, PIECE};
+use super::failure::Failure;
+use super::rows::list;
+
+/// See the module.
+pub(super) enum Source {
+    Live(Client),
+    AtRest(Box<Journal>),
+}
+
+/// The journal of a dashboard that is not running.
+pub(super) struct Journal {
+    reader: Reader,
+    data_dir: PathBuf,
+    catalog: Arc<Catalog>,
+    resume_within: Span,
+}
+
+/// Which commands are listed.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    pub(super) host: Option<HostName>,
+    pub(super) op: Option<String>,
+    pub(super) status: Vec<CommandStatus>,
+    pub(super) limit: i64,
+}
+
+/// The most rows that one request may ask for.
+const PAGE: i64 = 1_000;
+
+impl Source {
+    pub(super) fn at_rest(config: &Config) -> Result<Self, Failure> {
+        Ok(Self::AtRest(Box::new(Journal {
+            reader: Store::open_read_only(&config.data_dir)?,
+            data_dir: config.data_dir.clone(),
+            catalog: Arc::new(config.catalog.clone()),
+            resume_within: config.jobs.resume_within,
+        })))
+    }
+
+    pub(super) async fn hosts(&self) -> Result<Vec<Value>, Failure> {
+        match self {
+            Self::Live(client) => Ok(list(&client.get("/hosts", &[]).await?, "hosts")),
+            Self::AtRest(journal) => {
+                let fleet = journal.reader.read_blocking(|journal| journal.fleet())?;
+                let hosts = fleet.iter().map(|fleet| {
+                    let mut row = json!(fleet.host);
+                    row["facts"] = json!(fleet.facts);
+                    row["open"] = json!(fleet.open);
+                    row["last"] = json!(fleet.last);
+                    row["attention"] = json!(fleet.attention);
+                    row
+                });
+                Ok(hosts.collect())
+            }
+        }
+    }
+
+    pub(super) async fn ops(&self) -> Result<Vec<Value>, Failure> {
+        match self {
+            Self::Live(client) => Ok(list(&client.get("/ops", &[]).await?, "ops")),
+            Self::AtRest(journal) => Ok(journal.catalog.iter().map(|op| json!(op)).collect()),
+        }
+    }
+
+    pub(super) async fn command(&self, id: CommandId) -> Result<Value, Failure> {
+        match self {
+            Self::Live(client) => client.get(&format!("/commands/{id}"), &[]).await,
+            Self::AtRest(journal) => {
+                let row = journal.reader.read_blocking(|journal| journal.command(id))?;
+                let row = row
+                    .ok_or_else(|| Failure::Usage(format!("there is no command {id}; it may be past its retention")))?;
+                Ok(json!(row))
+            }
+        }
+    }
+
+    /// Newest first, page after page until there are as many as were asked for.
+    pub(super) async fn history(&self, wanted: &Wanted) -> Result<Vec<Value>, Failure> {
+        let mut rows: Vec<Value> = Vec::new();
+        let mut cursor: Option<CommandId> = None;
+        loop {
+            let left = wanted.limit - i64::try_from(rows.len()).unwrap_or(i64::MAX);
+            if left <= 0 {
+                return Ok(rows);
+            }
+            let (page, next) = match self {
+                Self::Live(client) => client.history(wanted, cursor, left.min(PAGE)).await?,
+                Self::AtRest(journal) => journal.history(wanted, cursor, left.min(PAGE))?,
+            };
+            rows.extend(page);
+            cursor = next;
+            if cursor.is_none() {
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// The last events, oldest first.
+    pub(super) async fn last_events(&self, limit: i64) -> Result<Vec<Value>, Failure> {
+        let mut rows = match self {
+            Self::Live(client) => list(&client.get("/events", &[("limit", limit.to_string())]).await?, "events"),
+            Self::AtRest(journal) => {
+                let filter = EventFilter::default();
+                let page = journal
+                    .reader
+                    .read_blocking(|journal| journal.events(&filter, None, limit))?;
+                page.rows.iter().map(|row| json!(row)).collect()
+            }
+        };
+        rows.reverse();
+        Ok(rows)
+    }
+
+    /// The next bytes of a command's output; none where there are no more (yet).
+    pub(super) async fn output(&self, id: CommandId, from: u64) -> Result<Vec<u8>, Failure> {
+        match self {
+            Self::Live(client) => client.output(&id.to_string(), from).await,
+            Self::AtRest(journal) => {
+                let length = output::length(&journal.data_dir, id)?;
+                if from >= length {
+                    return Ok(Vec::new());
+                }
+                Ok(output::read_range(
+                    &journal.data_dir,
+                    id,
+                    from,
+                    length.min(from + PIECE),
+                )?)
+            }
+        }
+    }
+
+    /// What a start would do to the commands that are open.
+    pub(super) async fn recovery(&self) -> Result<Value, Failure> {
+        match self {
+            Self::Live(client) => client.get("/recovery", &[]).await,
+            Self::AtRest(journal) => {
+                let resume_within = journal.resume_within;
+                let found = journal
+                    .reader
+                    .read_blocking(|journal| journal.recovery_preview(resume_within))?;
+                Ok(json!({
+                    "orphaned": found.orphaned,
+                    "resumed": found.resumed,
+                    "cancelled": found.cancelled,
+                }))
+            }
+        }
+    }
+}
+
+type Page = (Vec<Value>, Option<CommandId>);
+
+impl Client {
+    async fn history(&self, wanted: &Wanted, cursor: Option<CommandId>, limit: i64) -> Result<Page, Failure> {
+        let status: Vec<_> = wanted.status.iter().map(|status| status.as_str()).collect();
+        let query = [
+            ("host", wanted.host.as_ref().map(ToString::to_string)),
+            ("op", wanted.op.clone()),
+            ("status", (!status.is_empty()).then(|| status.join(","))),
+            ("limit", Some(limit.to_string())),
+            ("cursor", cursor.map(|id| id.to_string())),
+        ];
+        let query: Vec<_> = query
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)))
+            .collect();
+        let answer = self.get("/commands", &query).await?;
+        let next = answer["next"].as_str().and_then(|id| id.parse().ok());
+        Ok((list(&answer, "commands"), next))
+    }
+}
+
+impl Journal {
+    fn history(&self, wanted: &Wanted, cursor: Option<CommandId>, limit: i64) -> Result<Page, Failure> {
+        let mut filter = HistoryFilter {
+            op: wanted.op.clone(),
+            status: wanted.status.clone(),
+            ..HistoryFilter::default()
+        };
+        let page = self.reader.read_blocking(|journal| {
+            if let Some(name) = &wanted.host {
+                let Some(host) = journal.host(name)? else {
+                    return Ok(None);
+                };
+                filter.host = Some(host.id);
+            }
+            journal.history(&filter, cursor.map(Cursor::Before), limit).map(Some)
+        })?;
+        let page = page.ok_or_else(|| Failure::Usage("there is no host of this name, and never was".to_owned()))?;
+        let next = page.older.and_then(|_| page.rows.last()).map(|row| row.id);
+        Ok((page.rows.iter().map(|row| json!(row)).collect(), next))
+    }
+}

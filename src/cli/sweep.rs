@@ -1,0 +1,30 @@
+//! `sweep`: one deletion pass now.
+
+use serde_json::json;
+
+use super::Context;
+use super::failure::Failure;
+
+pub(super) async fn execute(context: &mut Context) -> Result<(), Failure> {
+    let swept = context.client()?.post("/sweep", &json!({})).await?;
+    if context.out.is_json() {
+        return context.out.json(&swept);
+    }
+    let counts: Vec<String> = swept
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(what, count)| {
+            count
+                .as_i64()
+                .filter(|count| *count > 0)
+                .map(|count| format!("{count} {what}"))
+        })
+        .collect();
+    if counts.is_empty() {
+        return context.out.line("nothing was past its retention");
+    }
+    context
+        .out
+        .line(&format!("swept {}", counts.join(", ").replace('_', " ")))
+}

@@ -1,0 +1,275 @@
+//! `quarterdeck.toml`, the environment and the flags, read once into a strict [`Config`].
+//!
+//! A flag wins over the environment, the environment over the file, the file over the default. A key
+//! that nobody knows is refused with the nearest known one named, a value that cannot be taken with
+//! its file and line: a dashboard that starts has understood everything it was told.
+//!
+//! [`Config::build`] is a pure function of texts. Only [`Config::load`] looks at the process, and
+//! nothing after it reads the environment again.
+
+mod document;
+mod keys;
+mod places;
+mod value;
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use jiff::tz::TimeZone;
+
+use crate::domain::{Catalog, Span};
+
+pub use places::Environment;
+
+use keys::KEYS;
+use places::Files;
+use value::Value;
+
+/// Everything that the dashboard was told, validated.
+///
+/// Its `Debug` names the ops but not their scripts: whatever may hold a secret stays out of logs.
+#[derive(Clone)]
+pub struct Config {
+    /// The configuration file that was read, if there was one.
+    pub file: Option<PathBuf>,
+    /// `data_dir`: where the journal, the outputs, the socket and local spools live.
+    /// Default: `$STATE_DIRECTORY`, else `$XDG_STATE_HOME/quarterdeck`, else `~/.local/state/quarterdeck`.
+    pub data_dir: PathBuf,
+    /// `listen`: the address and port of the pages, default `127.0.0.1:7440`. Loopback only, until there is a log-in.
+    pub listen: SocketAddr,
+    /// `names`: further names that a request's Host may carry, beside the address itself and `localhost`.
+    pub names: Vec<String>,
+    /// `zone`: the IANA time zone of pages and of the command line, default `UTC`. Times are stored in UTC.
+    pub zone: TimeZone,
+    /// `[retention]`: how long the journal keeps what is final.
+    pub retention: Retention,
+    /// `[jobs]`: limits of what runs on hosts.
+    pub jobs: Jobs,
+    /// `[ssh]`: how hosts are dialled.
+    pub ssh: Ssh,
+    /// `[probe] interval`: how often every host is looked at, default `60s`; `0s` is never.
+    pub probe_interval: Option<Span>,
+    /// `low_space`: below this much free space in the data folder nothing new is started, default `200MB`.
+    pub low_space: u64,
+    /// `[[op]]`: the built-in ops, extended or replaced by the configured ones.
+    pub catalog: Catalog,
+}
+
+/// How long the journal keeps what is final; what is open is always kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Retention {
+    /// `retention.events_days`: events of the log, default 7.
+    pub events: Keep,
+    /// `retention.commands_days`: commands, pipelines and their outputs, default 30.
+    pub commands: Keep,
+}
+
+/// How long something is kept: 1 to 3650 days, or `"forever"`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Keep {
+    /// Whole days.
+    Days(i64),
+    /// Never swept.
+    Forever,
+}
+
+impl Keep {
+    /// The age at which it goes; none where it stays.
+    #[must_use]
+    pub const fn span(self) -> Option<Span> {
+        match self {
+            Self::Days(days) => Some(Span::from_days(days)),
+            Self::Forever => None,
+        }
+    }
+}
+
+/// Limits of what runs on hosts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Jobs {
+    /// `jobs.resume_within`: up to which age a command that had not started is started after a restart, default `15m`.
+    pub resume_within: Span,
+    /// `jobs.kill_grace`: between TERM and KILL where the op does not say, default `10s`.
+    pub kill_grace: Span,
+    /// `jobs.output_limit`: bytes of output kept of one command, default `"64MiB"`.
+    pub output_limit: u64,
+    /// `jobs.follow_limit`: how many jobs are followed at once, default 200.
+    pub follow_limit: usize,
+    /// `jobs.precheck_limit`: how long a pre-check may take, default `60s`.
+    pub precheck_limit: Span,
+}
+
+/// How hosts are dialled.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ssh {
+    /// `ssh.program`: the OpenSSH client, by name or path, default `ssh`.
+    pub program: PathBuf,
+    /// `ssh.config_file`: passed as `-F` where given; else `~/.ssh/config` counts.
+    pub config_file: Option<PathBuf>,
+    /// `ssh.connect_timeout`: how long one dial may take, default `10s`.
+    pub connect_timeout: Span,
+    /// `ssh.dials`: how many dials may be under way at once, default 8.
+    pub dials: usize,
+    /// `ssh.channels`: how many channels one host's connection carries at once, default 4 (a stock sshd refuses the eleventh).
+    pub channels: usize,
+}
+
+/// What the command line says about the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--config FILE`.
+    pub config: Option<PathBuf>,
+    /// `--data-dir FOLDER`.
+    pub data_dir: Option<PathBuf>,
+    /// `--listen ADDRESS:PORT`.
+    pub listen: Option<String>,
+}
+
+/// Why the configuration cannot be taken: where it stands, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {problem}")]
+pub struct ConfigError {
+    /// `FILE:LINE`, the environment variable or the flag.
+    pub place: String,
+    /// The key, what is wrong with it and how to mend it.
+    pub problem: String,
+}
+
+impl ConfigError {
+    fn new(place: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self {
+            place: place.into(),
+            problem: problem.into(),
+        }
+    }
+}
+
+/// Variables that are no keys: where the file is, and what the program's own log shows
+/// (`QUARTERDECK_LOG_FILTER`, in the words of tracing's `EnvFilter`; default `info`).
+const OTHER_VARIABLES: [&str; 2] = ["QUARTERDECK_CONFIG", "QUARTERDECK_LOG_FILTER"];
+
+impl Config {
+    /// Finds and reads the file, looks at the environment, and builds.
+    ///
+    /// # Errors
+    /// Says which key in which place cannot be taken, and what would be right.
+    pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
+        let env: Environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let found = match places::files(&env, flags) {
+            Files::Named(path) => Some(read(&path)?),
+            Files::Default(paths) => match paths.into_iter().find(|path| path.exists()) {
+                Some(path) => Some(read(&path)?),
+                None => None,
+            },
+        };
+        let file = found.as_ref().map(|(path, text)| (path.as_path(), text.as_str()));
+        let mut config = Self::build(file, &env, flags)?;
+        let data_dir = std::path::absolute(&config.data_dir);
+        config.data_dir = data_dir.map_err(|why| ConfigError::new("data_dir", why.to_string()))?;
+        Ok(config)
+    }
+
+    /// Builds from the file (path and text), the environment and the flags alone.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn build(file: Option<(&Path, &str)>, env: &Environment, flags: &Flags) -> Result<Self, ConfigError> {
+        let mut config = Self::unset();
+        if let Some((path, text)) = file {
+            let document = document::read(path, text)?;
+            for entry in document.entries {
+                let known = KEYS.iter().find(|key| key.0 == entry.key);
+                let key = known.ok_or_else(|| ConfigError::new(&entry.place, keys::unknown(&entry.key)))?;
+                key.set(&mut config, &entry.value, &entry.place)?;
+            }
+            let catalog = Catalog::new(document.ops);
+            config.catalog = catalog.map_err(|why| ConfigError::new(path.display().to_string(), why.to_string()))?;
+            config.file = Some(path.to_owned());
+        }
+        for (name, text) in env.iter().filter(|(name, _)| name.starts_with("QUARTERDECK_")) {
+            if OTHER_VARIABLES.contains(&name.as_str()) {
+                continue;
+            }
+            let known = KEYS.iter().find(|key| key.variable() == *name);
+            let key = known.ok_or_else(|| ConfigError::new("environment", keys::unknown_variable(name)))?;
+            key.set(&mut config, &Value::from_env(text), name)?;
+        }
+        if let Some(text) = &flags.listen {
+            config.listen = keys::listen(text).map_err(|problem| ConfigError::new("--listen", problem))?;
+        }
+        if let Some(path) = &flags.data_dir {
+            config.data_dir.clone_from(path);
+        }
+        if config.data_dir.as_os_str().is_empty() {
+            config.data_dir = places::data_dir(env)?;
+        }
+        Ok(config)
+    }
+
+    /// The defaults, without a data folder.
+    fn unset() -> Self {
+        Self {
+            file: None,
+            data_dir: PathBuf::new(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7440)),
+            names: Vec::new(),
+            zone: TimeZone::UTC,
+            retention: Retention {
+                events: Keep::Days(7),
+                commands: Keep::Days(30),
+            },
+            jobs: Jobs {
+                resume_within: Span::from_secs(15 * 60),
+                kill_grace: Span::from_secs(10),
+                output_limit: 64 << 20,
+                follow_limit: 200,
+                precheck_limit: Span::from_secs(60),
+            },
+            ssh: Ssh {
+                program: PathBuf::from("ssh"),
+                config_file: None,
+                connect_timeout: Span::from_secs(10),
+                dials: 8,
+                channels: 4,
+            },
+            probe_interval: Some(Span::from_secs(60)),
+            low_space: 200_000_000,
+            catalog: Catalog::new(Vec::new()).unwrap_or_default(),
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ops: Vec<_> = self.catalog.iter().map(|op| op.id.as_str()).collect();
+        f.debug_struct("Config")
+            .field("file", &self.file)
+            .field("data_dir", &self.data_dir)
+            .field("listen", &self.listen)
+            .field("names", &self.names)
+            .field("zone", &self.zone.iana_name())
+            .field("retention", &self.retention)
+            .field("jobs", &self.jobs)
+            .field("ssh", &self.ssh)
+            .field("probe_interval", &self.probe_interval)
+            .field("low_space", &self.low_space)
+            .field("ops", &ops)
+            .finish()
+    }
+}
+
+fn read(path: &Path) -> Result<(PathBuf, String), ConfigError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok((path.to_owned(), text)),
+        Err(why) => Err(ConfigError::new(
+            path.display().to_string(),
+            format!("cannot be read: {why}"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

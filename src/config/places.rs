@@ -1,0 +1,105 @@
+//! Where the configuration file and the data folder are, when nobody says so: systemd's folders
+//! first, then the XDG ones. Pure: the environment is an argument.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::{ConfigError, Flags};
+
+/// The environment as it is looked at here.
+pub type Environment = BTreeMap<String, String>;
+
+/// The configuration files that may exist, best first. A named one must exist.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Files {
+    Named(PathBuf),
+    Default(Vec<PathBuf>),
+}
+
+pub(super) fn files(env: &Environment, flags: &Flags) -> Files {
+    if let Some(path) = &flags.config {
+        return Files::Named(path.clone());
+    }
+    if let Some(path) = given(env, "QUARTERDECK_CONFIG") {
+        return Files::Named(path);
+    }
+    let systemd = first_of_list(env, "CONFIGURATION_DIRECTORY").map(|folder| folder.join("quarterdeck.toml"));
+    let xdg = absolute(env, "XDG_CONFIG_HOME").or_else(|| absolute(env, "HOME").map(|home| home.join(".config")));
+    let xdg = xdg.map(|folder| folder.join("quarterdeck").join("quarterdeck.toml"));
+    Files::Default(systemd.into_iter().chain(xdg).collect())
+}
+
+pub(super) fn data_dir(env: &Environment) -> Result<PathBuf, ConfigError> {
+    first_of_list(env, "STATE_DIRECTORY")
+        .or_else(|| absolute(env, "XDG_STATE_HOME").map(|folder| folder.join("quarterdeck")))
+        .or_else(|| absolute(env, "HOME").map(|home| home.join(".local/state/quarterdeck")))
+        .ok_or_else(|| {
+            ConfigError::new(
+                "--data-dir",
+                "there is no HOME to put the data folder under; name one with --data-dir",
+            )
+        })
+}
+
+fn given(env: &Environment, name: &str) -> Option<PathBuf> {
+    env.get(name).filter(|text| !text.is_empty()).map(PathBuf::from)
+}
+
+/// The XDG rules: a relative path there is ignored.
+fn absolute(env: &Environment, name: &str) -> Option<PathBuf> {
+    given(env, name).filter(|path| path.is_absolute())
+}
+
+/// systemd separates several folders by colons; ours is the first.
+fn first_of_list(env: &Environment, name: &str) -> Option<PathBuf> {
+    let list = env.get(name)?;
+    list.split(':').map(PathBuf::from).find(|path| path.is_absolute())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> Environment {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn systemd_before_xdg_before_home() {
+        let all = env(&[
+            ("STATE_DIRECTORY", "/var/lib/qd:/var/lib/other"),
+            ("CONFIGURATION_DIRECTORY", "/etc/qd"),
+            ("XDG_STATE_HOME", "/x/state"),
+            ("XDG_CONFIG_HOME", "relative is ignored"),
+            ("HOME", "/home/alice"),
+        ]);
+        assert_eq!(data_dir(&all).expect("dir"), PathBuf::from("/var/lib/qd"));
+        assert_eq!(
+            files(&all, &Flags::default()),
+            Files::Default(vec![
+                "/etc/qd/quarterdeck.toml".into(),
+                "/home/alice/.config/quarterdeck/quarterdeck.toml".into(),
+            ])
+        );
+        let home = env(&[("HOME", "/home/alice")]);
+        assert_eq!(
+            data_dir(&home).expect("dir"),
+            PathBuf::from("/home/alice/.local/state/quarterdeck")
+        );
+        assert!(data_dir(&env(&[])).is_err());
+    }
+
+    #[test]
+    fn a_named_file_is_the_only_one() {
+        let vars = env(&[("QUARTERDECK_CONFIG", "/a.toml"), ("HOME", "/h")]);
+        assert_eq!(files(&vars, &Flags::default()), Files::Named("/a.toml".into()));
+        let flags = Flags {
+            config: Some("/b.toml".into()),
+            ..Flags::default()
+        };
+        assert_eq!(files(&vars, &flags), Files::Named("/b.toml".into()));
+    }
+}

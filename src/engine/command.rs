@@ -1,0 +1,199 @@
+//! What people ask of commands: start, cancel, retry, extend, find out, resolve. Each journals the
+//! wish first; the command's driver acts on it.
+
+use crate::domain::{CommandId, CommandStatus, HostName, Op, Span, StopReason, Timestamp};
+use crate::store::{By, CommandRow, Request};
+
+use super::{Engine, EngineError};
+
+/// A wish to run one op on some hosts.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The op's id in the catalog.
+    pub op: String,
+    /// Names of hosts; each counts once.
+    pub hosts: Vec<String>,
+    /// Why, for the journal.
+    pub reason: Option<String>,
+}
+
+/// The most hosts that one request may name.
+const MOST_HOSTS: usize = 5_000;
+
+impl Engine {
+    /// Journals one command per host and starts those that can start. A host that is busy, reserved
+    /// or removed gets its row too, as BLOCKED.
+    ///
+    /// # Errors
+    /// Unknown op or host, no hosts, no room for the journal: nothing is written or started.
+    pub async fn start(&self, start: Start, by: By) -> Result<Vec<CommandRow>, EngineError> {
+        let op = self.op(&start.op)?.clone();
+        let mut hosts: Vec<HostName> = Vec::with_capacity(start.hosts.len());
+        for name in &start.hosts {
+            let name: HostName = name.parse().map_err(|_| EngineError::UnknownHost(crate::domain::bounded(name, 80)))?;
+            if !hosts.contains(&name) {
+                hosts.push(name);
+            }
+        }
+        if hosts.is_empty() {
+            return Err(crate::domain::Invalid::new("hosts", "name at least one host").into());
+        }
+        if hosts.len() > MOST_HOSTS {
+            return Err(crate::domain::Invalid::new("hosts", format!("at most {MOST_HOSTS} hosts in one request")).into());
+        }
+        self.request(&op, hosts, start.reason, None, by).await
+    }
+
+    async fn request(
+        &self,
+        op: &Op,
+        hosts: Vec<HostName>,
+        reason: Option<String>,
+        retry_of: Option<CommandId>,
+        by: By,
+    ) -> Result<Vec<CommandRow>, EngineError> {
+        if self.0.stopping.is_cancelled() {
+            return Err(EngineError::Unavailable("the dashboard is stopping; try again when it is back".to_owned()));
+        }
+        self.0.store.room_for_new()?;
+        let rows = self
+            .0
+            .store
+            .request(Request {
+                op: op.id.clone(),
+                definition: op.definition(),
+                hosts,
+                by,
+                reason: clean(reason),
+                retry_of,
+            })
+            .await?;
+        for row in rows.iter().filter(|row| row.finished_at.is_none()) {
+            self.drive(row.id);
+        }
+        Ok(rows)
+    }
+
+    /// Journals the wish to stop a command; its driver stops the job and verifies it.
+    ///
+    /// # Errors
+    /// When there is no such command, or it is final.
+    pub async fn cancel(&self, id: CommandId, reason: Option<String>, by: By) -> Result<CommandRow, EngineError> {
+        let before = self.row(id).await?;
+        let Some(row) = self.0.store.wish_stop(id, StopReason::Cancel, by, clean(reason)).await? else {
+            return Err(final_already(&before, "there is nothing to stop"));
+        };
+        self.nudge(id);
+        Ok(row)
+    }
+
+    /// Asks for the op once more on the same host, with today's definition, linked to the first try.
+    ///
+    /// # Errors
+    /// When the command is open or succeeded, or its op is not retryable or gone from the catalog.
+    pub async fn retry(&self, id: CommandId, reason: Option<String>, by: By) -> Result<CommandRow, EngineError> {
+        let first = self.row(id).await?;
+        if first.finished_at.is_none() {
+            return Err(EngineError::Conflict(format!(
+                "{} on {} is still open; wait for its end or stop it",
+                first.op, first.host
+            )));
+        }
+        if first.status == CommandStatus::Success {
+            return Err(EngineError::Conflict(format!("{} on {} succeeded; start it anew instead", first.op, first.host)));
+        }
+        let op = self.op(first.op.as_str())?.clone();
+        if !op.retryable {
+            return Err(EngineError::Conflict(format!(
+                "{} is not marked retryable in the catalog: doing it twice may hurt; start it anew if you are sure",
+                op.id
+            )));
+        }
+        let host: HostName = first.host.parse()?;
+        let rows = self.request(&op, vec![host], reason, Some(id), by).await?;
+        rows.into_iter().next().ok_or_else(|| EngineError::Internal("a retry made no row".to_owned()))
+    }
+
+    /// Gives a running command more time, counted from now.
+    ///
+    /// # Errors
+    /// When it is not running, or the time is none.
+    pub async fn extend(&self, id: CommandId, span: Span, by: By) -> Result<CommandRow, EngineError> {
+        let before = self.row(id).await?;
+        if span == Span::ZERO {
+            return Err(crate::domain::Invalid::new("for", "must be longer than 0s, for example 30m").into());
+        }
+        let deadline = Timestamp::now().plus(span);
+        let Some(row) = self.0.store.extend(id, deadline, by).await? else {
+            return Err(EngineError::Conflict(format!(
+                "{} on {} is not running, so it cannot be given more time",
+                before.op, before.host
+            )));
+        };
+        self.nudge(id);
+        Ok(row)
+    }
+
+    /// Asks the host of an open command once more, now, even where its log-in was refused before.
+    ///
+    /// # Errors
+    /// When the command is final.
+    pub async fn find_out(&self, id: CommandId, by: By) -> Result<CommandRow, EngineError> {
+        let row = self.row(id).await?;
+        if row.finished_at.is_some() {
+            return Err(final_already(&row, "there is nothing to find out"));
+        }
+        let host = self.host_of(&row).await?;
+        self.0.executor.forgive(&host);
+        tracing::info!(command = %id, actor = %by.actor, "asked to find out now");
+        self.drive(id);
+        self.nudge(id);
+        Ok(row)
+    }
+
+    /// Ends an open ORPHANED command as ORPHANED, by somebody's word. The host is asked once more
+    /// first: where it answers, its evidence counts and not the word.
+    ///
+    /// # Errors
+    /// When the command is not an open ORPHANED one, there is no reason, or the host answered.
+    pub async fn resolve(&self, id: CommandId, reason: String, by: By) -> Result<CommandRow, EngineError> {
+        let row = self.row(id).await?;
+        let Some(reason) = clean(Some(reason)) else {
+            return Err(crate::domain::Invalid::new("reason", "say why it is resolved by hand").into());
+        };
+        if row.status != CommandStatus::Orphaned || row.finished_at.is_some() {
+            return Err(final_already(&row, "only a command that is being found out can be resolved by hand"));
+        }
+        let found = self.last_word(&row).await?;
+        let Some(row) = self.0.store.resolve(id, by, reason, found).await? else {
+            let row = self.row(id).await?;
+            return Err(final_already(&row, "its host has answered meanwhile"));
+        };
+        self.nudge(id);
+        Ok(row)
+    }
+
+    pub(super) fn op(&self, id: &str) -> Result<&Op, EngineError> {
+        self.0.catalog.get(id).ok_or_else(|| {
+            let asked = crate::domain::bounded(id, 80);
+            let known = self.0.catalog.iter().map(|op| op.id.as_str());
+            let nearest = crate::domain::nearest(&asked, known).map(str::to_owned);
+            EngineError::UnknownOp { op: asked, nearest }
+        })
+    }
+
+    pub(super) async fn row(&self, id: CommandId) -> Result<CommandRow, EngineError> {
+        self.reader().read(move |journal| journal.command(id)).await?.ok_or(EngineError::UnknownCommand(id))
+    }
+}
+
+/// An empty reason is none.
+fn clean(reason: Option<String>) -> Option<String> {
+    reason.map(|text| crate::domain::bounded(text.trim(), 500)).filter(|text| !text.is_empty())
+}
+
+fn final_already(row: &CommandRow, so: &str) -> EngineError {
+    let since = row.finished_at.map(|at| format!(" since {at} UTC")).unwrap_or_default();
+    EngineError::Conflict(format!("{} on {} is {}{since}: {so}", row.op, row.host, row.status))
+}
+

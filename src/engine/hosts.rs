@@ -1,0 +1,118 @@
+//! The fleet: adding, removing and testing hosts, and what contact with them tells.
+
+use std::time::Instant;
+
+use crate::domain::{HostName, RunAs, Span};
+use crate::executor::{self, Facts, HostError};
+use crate::store::{By, HostFacts, HostRow, NewHost};
+
+use super::{Engine, EngineError};
+
+/// What a test of a host found.
+#[derive(Clone, Debug)]
+pub struct Tested {
+    /// What it said of itself, where it answered.
+    pub facts: Option<Facts>,
+    /// Why it did not, where it did not; the text has the next step.
+    pub problem: Option<HostError>,
+    /// How long that took.
+    pub took: Span,
+}
+
+impl Engine {
+    /// Adds a host, or revives a removed one of that name.
+    ///
+    /// # Errors
+    /// When a host of this name is there already.
+    pub async fn add_host(&self, host: NewHost, by: By) -> Result<HostRow, EngineError> {
+        let row = self.0.store.add_host(host, by).await?;
+        self.0.executor.forgive(&reachable_as(&row, None));
+        Ok(row)
+    }
+
+    /// Takes a host out of the fleet; its history stays.
+    ///
+    /// # Errors
+    /// When something of it is open, or a pipeline has reserved it.
+    pub async fn remove_host(&self, name: &HostName, by: By) -> Result<HostRow, EngineError> {
+        Ok(self.0.store.remove_host(name, by).await?)
+    }
+
+    /// Contacts a host now, because a person asks.
+    ///
+    /// # Errors
+    /// When there is no such host; what the host answers, or does not, is no error here.
+    pub async fn test_host(&self, name: &HostName, by: By) -> Result<Tested, EngineError> {
+        let wanted = name.clone();
+        let row = self.reader().read(move |journal| journal.host(&wanted)).await?;
+        let Some(row) = row.filter(|row| row.removed_at.is_none()) else {
+            return Err(EngineError::UnknownHost(name.to_string()));
+        };
+        tracing::info!(host = %name, actor = %by.actor, "tested by hand");
+        let begun = Instant::now();
+        let answer = self.0.executor.contact(&reachable_as(&row, None), true).await;
+        let took = Span::from_millis(i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX));
+        Ok(match answer {
+            Ok(facts) => {
+                self.met(row.id, &facts).await;
+                Tested { facts: Some(facts), problem: None, took }
+            }
+            Err(why) => {
+                self.lost(row.id, &why).await;
+                Tested { facts: None, problem: Some(why), took }
+            }
+        })
+    }
+
+    pub(super) async fn host_of(&self, row: &crate::store::CommandRow) -> Result<executor::Host, EngineError> {
+        let id = row.host_id;
+        let host = self.reader().read(move |journal| journal.host_by_id(id)).await?;
+        let host = host.ok_or_else(|| EngineError::UnknownHost(row.host.clone()))?;
+        Ok(reachable_as(&host, None))
+    }
+
+    /// A host answered: its facts are kept, and the journal hears of it where it had been lost.
+    pub(super) async fn met(&self, host_id: i64, facts: &Facts) {
+        let clean = |text: &str| crate::domain::bounded(text, 200);
+        let facts = HostFacts {
+            kernel: clean(&facts.kernel),
+            os: clean(&facts.os),
+            boot_id: clean(&facts.boot_id),
+            machine_id: clean(&facts.machine_id),
+            uptime_s: facts.uptime_s,
+            clock_s: facts.clock_s,
+            user: clean(&facts.user),
+            disk_used_percent: facts.disk_used_percent,
+            reboot_needed: facts.reboot_needed,
+        };
+        if let Err(why) = self.0.store.record_facts(host_id, facts).await {
+            tracing::warn!(host_id, %why, "facts of a host could not be kept");
+        }
+        self.found(host_id).await;
+    }
+
+    /// A host answered.
+    pub(super) async fn found(&self, host_id: i64) {
+        if let Err(why) = self.0.store.host_connected(host_id).await {
+            tracing::warn!(host_id, %why, "cannot write the journal");
+        }
+    }
+
+    /// A host did not answer, or would not.
+    pub(super) async fn lost(&self, host_id: i64, why: &HostError) {
+        if let Err(trouble) = self.0.store.host_lost(host_id, why.to_string()).await {
+            tracing::warn!(host_id, %trouble, "cannot write the journal");
+        }
+    }
+}
+
+/// A row as the executor needs it; the host's own `run_as` goes before the op's.
+pub(super) fn reachable_as(row: &HostRow, op_runs_as: Option<&RunAs>) -> executor::Host {
+    executor::Host {
+        name: row.hostname.clone(),
+        reach: row.reach.clone(),
+        spool: row.spool.clone(),
+        run_as: row.run_as.clone().or_else(|| op_runs_as.cloned()),
+    }
+}
+

@@ -1,0 +1,246 @@
+//! Starts ops, follows their jobs, stops them, settles them, recovers what a stop left open, and
+//! keeps the journal within its limits.
+//!
+//! This is the one place that joins the journal to the hosts. Both doors (pages and API) call the
+//! methods of [`Engine`]; there is no third way to change anything while a dashboard is up. The
+//! engine knows no HTTP, no HTML and no SQL.
+//!
+//! *Persist first, act second*: a command is on its host only after the journal says so, and it is
+//! final only after the journal says so. Everything in between may be cut off at any instant.
+
+mod command;
+mod drive;
+mod error;
+mod follow;
+mod hosts;
+mod probe;
+mod recover;
+mod retention;
+mod spools;
+mod stop;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::domain::{Catalog, CommandId, Level, Span, Timestamp};
+use crate::executor::Executor;
+use crate::store::{NewEvent, Reader, Store, Topic};
+
+pub use command::Start;
+pub use error::EngineError;
+pub use hosts::Tested;
+pub use recover::RecoveryPreview;
+pub use crate::store::{By, Swept};
+
+/// What the engine is told once, at start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The data folder: output files live in `output/` below it.
+    pub data_dir: PathBuf,
+    /// Up to which age a command that never started is started after a restart.
+    pub resume_within: Span,
+    /// Between TERM and KILL, where an op says nothing else.
+    pub kill_grace: Span,
+    /// Bytes of output that are kept of one command.
+    pub output_limit: u64,
+    /// Jobs followed at once; more wait, journaled as PENDING.
+    pub follow_limit: usize,
+    /// How long the contact with a host and its pre-check may take together.
+    pub precheck_limit: Span,
+    /// How often an idle host is looked at; none is never.
+    pub probe_interval: Option<Span>,
+    /// How long events are kept; none is for ever.
+    pub keep_events: Option<Span>,
+    /// How long final commands and pipelines are kept, with their output; none is for ever.
+    pub keep_commands: Option<Span>,
+}
+
+/// How the dashboard itself is doing, for `/readyz`.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// The journal's writer, its files and the free space.
+    pub writer: crate::store::Health,
+    /// When the last sweep ended.
+    pub sweep_last: Option<Timestamp>,
+    /// True where no sweep has ended for more than two hours.
+    pub sweep_overdue: bool,
+    /// True where new ops are taken.
+    pub ready: bool,
+    /// What is wrong, one sentence each.
+    pub problems: Vec<String>,
+}
+
+/// See the module. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    catalog: Arc<Catalog>,
+    store: Store,
+    executor: Executor,
+    /// One entry per command that has a driver: the one task that may act for it.
+    drivers: Mutex<HashMap<CommandId, Arc<Notify>>>,
+    follow_permits: Arc<Semaphore>,
+    tasks: TaskTracker,
+    /// Set at the beginning of a stop: nothing new is taken, drivers let go.
+    stopping: CancellationToken,
+    started: std::sync::OnceLock<crate::store::Started>,
+    sweep: retention::SweepState,
+}
+
+impl Engine {
+    /// Puts the parts together; nothing runs before [`Engine::recover`].
+    #[must_use]
+    pub fn new(settings: Settings, catalog: Catalog, store: Store, executor: Executor) -> Self {
+        let follow_permits = Arc::new(Semaphore::new(settings.follow_limit));
+        Self(Arc::new(Inner {
+            settings,
+            catalog: Arc::new(catalog),
+            store,
+            executor,
+            drivers: Mutex::default(),
+            follow_permits,
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            started: std::sync::OnceLock::new(),
+            sweep: retention::SweepState::default(),
+        }))
+    }
+
+    /// The ops that can be started now.
+    #[must_use]
+    pub fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.0.catalog)
+    }
+
+    /// The journal, for reading.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        self.0.store.reader()
+    }
+
+    /// The version at the last change of a topic; wakes with each change.
+    #[must_use]
+    pub fn watch(&self, topic: Topic) -> watch::Receiver<i64> {
+        self.0.store.watch(topic)
+    }
+
+    /// The id of this start: versions of another instance are not comparable.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        self.0.store.instance()
+    }
+
+    /// Where output files are.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.0.settings.data_dir
+    }
+
+    /// How the dashboard is doing. Costs no query.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let writer = self.0.store.health();
+        let (sweep_last, sweep_overdue) = self.0.sweep.health();
+        let mut problems = problems_of(&writer);
+        if sweep_overdue {
+            problems.push("no sweep has ended for two hours".to_owned());
+        }
+        if self.0.stopping.is_cancelled() {
+            problems.push("the dashboard is stopping".to_owned());
+        }
+        Health {
+            ready: problems.is_empty(),
+            writer,
+            sweep_last,
+            sweep_overdue,
+            problems,
+        }
+    }
+
+    /// A new session of a browser, for who used a one-time link.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub async fn open_session(&self, hash: String, expires: Timestamp, by: By) -> Result<(), EngineError> {
+        let actor = by.actor.clone();
+        Ok(self.0.store.session_open(hash, actor, expires, by).await?)
+    }
+
+    /// Journals that a request was refused before it reached any handler (foreign origin, bad body,
+    /// unknown op). The caller bounds how often.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub async fn note_refusal(&self, message: &str, by: By) -> Result<(), EngineError> {
+        let event = NewEvent::audit(&by, Level::Warn, "refused", message);
+        self.0.store.append_event(event).await?;
+        Ok(())
+    }
+
+    /// Starts the loops that look at hosts and sweep the journal.
+    pub fn start_loops(&self) {
+        self.0.tasks.spawn(probe::probe_loop(self.clone()));
+        self.0.tasks.spawn(retention::sweep_loop(self.clone()));
+        self.0.tasks.spawn(spools::spool_loop(self.clone()));
+    }
+
+    /// A clean stop: nothing new is taken, launches that are on their way are acknowledged (10 s at
+    /// most), jobs go on on their hosts. The stop is journaled by the caller that closes the store.
+    pub async fn stop(&self) {
+        self.0.stopping.cancel();
+        self.0.tasks.close();
+        let patience = Span::from_secs(12).to_std();
+        if tokio::time::timeout(patience, self.0.tasks.wait()).await.is_err() {
+            tracing::warn!("some work did not let go in time; recovery will settle it");
+        }
+        self.0.executor.close().await;
+    }
+
+    fn drivers(&self) -> std::sync::MutexGuard<'_, HashMap<CommandId, Arc<Notify>>> {
+        self.0.drivers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the driver of a command, so that it reads its row again.
+    fn nudge(&self, id: CommandId) {
+        if let Some(driver) = self.drivers().get(&id) {
+            driver.notify_one();
+        }
+    }
+
+    /// True where what never started proves nothing, because the database came from a backup.
+    fn restored(&self) -> bool {
+        self.0.started.get().is_some_and(|started| started.restored)
+    }
+}
+
+/// A silence of the writer thread that is no longer normal.
+const WRITER_SILENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// The write-ahead log's size that readiness bears: twice the limit to which it is cut back.
+const WAL_LIMIT: u64 = 128 * 1024 * 1024;
+
+fn problems_of(journal: &crate::store::Health) -> Vec<String> {
+    let mut problems = Vec::new();
+    if !journal.alive {
+        problems.push("the journal's writer has ended".to_owned());
+    } else if journal.beat_age > WRITER_SILENCE {
+        problems.push(format!("the journal's writer has been silent for {} s", journal.beat_age.as_secs()));
+    }
+    if let Some(error) = &journal.write_error {
+        problems.push(format!("the journal could not be written: {error}"));
+    }
+    if journal.low_space {
+        problems.push("too little free space: no new ops are taken".to_owned());
+    }
+    if journal.wal_bytes > WAL_LIMIT {
+        problems.push(format!("the journal's write-ahead log has grown to {} MB", journal.wal_bytes / 1_000_000));
+    }
+    problems
+}

@@ -1,0 +1,71 @@
+//! Recovery: what a stop left open is orphaned in one transaction before the first page is served,
+//! and then settled with each host's evidence while pages are served already.
+
+use crate::domain::CommandStatus;
+use crate::store::{CommandRow, HistoryFilter, Recovered, Started};
+
+use super::{Engine, EngineError};
+
+/// How many of the latest ORPHANED commands a start looks at for such that were resolved by hand.
+const LATEST_ORPHANS: i64 = 200;
+
+/// What a start would do now, without doing it.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct RecoveryPreview {
+    /// Would be orphaned, and their hosts asked.
+    pub orphaned: Vec<CommandRow>,
+    /// Were asked for recently and would still be started.
+    pub resumed: Vec<CommandRow>,
+    /// Were asked for too long ago, or are dangerous, and would be cancelled.
+    pub cancelled: Vec<CommandRow>,
+}
+
+impl Engine {
+    /// The start's own pass: one transaction over the journal, then one driver per open command.
+    ///
+    /// # Errors
+    /// When the journal cannot be written: nothing may be served then.
+    pub async fn recover(&self) -> Result<(Started, Recovered), EngineError> {
+        let started = self.0.store.begin_start().await?;
+        let restored = started.restored;
+        let _ = self.0.started.set(started.clone());
+        let recovered = self.0.store.orphan_executing(self.0.settings.resume_within, restored).await?;
+        let open = self.reader().read(|journal| journal.open_commands()).await?;
+        for row in open.into_iter().chain(self.resolved_without_an_answer().await?) {
+            self.drive(row.id);
+        }
+        Ok((started, recovered))
+    }
+
+    /// The latest commands that were resolved by hand and whose hosts have said nothing since.
+    async fn resolved_without_an_answer(&self) -> Result<Vec<CommandRow>, EngineError> {
+        let found = self.reader().read(|journal| {
+            let filter = HistoryFilter { status: vec![CommandStatus::Orphaned], ..HistoryFilter::default() };
+            let page = journal.history(&filter, None, LATEST_ORPHANS)?;
+            let mut unanswered = Vec::new();
+            for row in page.rows.into_iter().filter(|row| row.resolved_by.is_some()) {
+                let events = journal.events_of(row.id, LATEST_ORPHANS)?;
+                let is_late = |details: &serde_json::Value| details["late"] == true;
+                if !events.iter().any(|event| event.details.as_ref().is_some_and(is_late)) {
+                    unanswered.push(row);
+                }
+            }
+            Ok(unanswered)
+        });
+        Ok(found.await?)
+    }
+
+    /// What the start would do to the commands that are open now.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn recovery_preview(&self) -> Result<RecoveryPreview, EngineError> {
+        let resume_within = self.0.settings.resume_within;
+        let found = self.reader().read(move |journal| journal.recovery_preview(resume_within)).await?;
+        Ok(RecoveryPreview {
+            orphaned: found.orphaned,
+            resumed: found.resumed,
+            cancelled: found.cancelled,
+        })
+    }
+}

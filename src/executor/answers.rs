@@ -1,0 +1,137 @@
+//! Words of the shell program into the executor's types. Pure functions; a line that does not fit is a lost connection,
+//! never a guess.
+
+use super::{CheckAnswer, Facts, HostError};
+use crate::domain::{Evidence, Identity, MESSAGE_LIMIT, StopReason, bounded};
+
+/// Takes one `fact` line; an unknown one is left out.
+pub(super) fn fact(facts: &mut Facts, line: &str) {
+    let (name, value) = line.split_once(' ').unwrap_or((line, ""));
+    let text = || bounded(value.trim(), 200);
+    let number = || value.trim().parse::<i64>().ok();
+    match name {
+        "kernel" => facts.kernel = text(),
+        "os" => facts.os = text(),
+        "boot" => facts.boot_id = text(),
+        "machine" => facts.machine_id = text(),
+        "user" => facts.user = text(),
+        "uptime" => facts.uptime_s = number().unwrap_or_default(),
+        "clock" => facts.clock_s = number().unwrap_or_default(),
+        "disk" => facts.disk_used_percent = number(),
+        "reboot" => facts.reboot_needed = number() == Some(1),
+        _ => {}
+    }
+}
+
+/// Takes one of the lines `boot`, `machine`, `spool`; true with the last of them.
+pub(super) fn place(at: &mut Identity, word: &str, rest: &str) -> bool {
+    match word {
+        "boot" => rest.clone_into(&mut at.boot_id),
+        "machine" => rest.clone_into(&mut at.machine_id),
+        "spool" => rest.clone_into(&mut at.spool),
+        _ => {}
+    }
+    word == "spool"
+}
+
+/// An identity that nothing is known of yet.
+pub(super) fn nowhere() -> Identity {
+    Identity {
+        boot_id: String::new(),
+        machine_id: String::new(),
+        spool: String::new(),
+    }
+}
+
+/// A check's code and the end of its text.
+pub(super) fn check(code: &str, bytes: &[u8]) -> Result<CheckAnswer, HostError> {
+    // Its last words are the ones that say why.
+    let text = bounded(String::from_utf8_lossy(bytes).trim(), usize::MAX);
+    let mut from = text.len().saturating_sub(MESSAGE_LIMIT);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    Ok(CheckAnswer {
+        code: number(code)?,
+        text: text[from..].to_owned(),
+    })
+}
+
+/// An `evidence` line.
+pub(super) fn evidence(line: &str) -> Result<Evidence, HostError> {
+    let (kind, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let words: Vec<&str> = rest.split(' ').collect();
+    Ok(match (kind, words.as_slice()) {
+        ("exit", [code, check, ms, left, stop, cut]) => Evidence::Exit {
+            code: number(code)?,
+            check: if *check == "-" { None } else { Some(number(check)?) },
+            duration_ms: number(ms)?,
+            stopped: stopped(stop)?,
+            left_behind: number(left)?,
+            output_cut: *cut == "cut",
+        },
+        ("running", [supervisor, processes, age]) => Evidence::Running {
+            supervisor: *supervisor == "1",
+            processes: number(processes)?,
+            age_ms: number(age)?,
+        },
+        ("never", _) => Evidence::NeverStarted,
+        ("lost", [stop]) => Evidence::ExitLost {
+            stopped: stopped(stop)?,
+        },
+        ("locked", [by]) => Evidence::Locked { by: bounded(by, 200) },
+        ("done", _) => Evidence::Done,
+        ("nothing", _) => Evidence::Nothing {
+            why: bounded(rest, 400),
+        },
+        _ => return Err(strange(line)),
+    })
+}
+
+/// A number of the protocol.
+pub(super) fn number(text: &str) -> Result<i64, HostError> {
+    text.trim().parse().map_err(|_| strange(text))
+}
+
+fn stopped(word: &str) -> Result<Option<StopReason>, HostError> {
+    match word {
+        "-" => Ok(None),
+        "cancel" => Ok(Some(StopReason::Cancel)),
+        "timeout" => Ok(Some(StopReason::Timeout)),
+        _ => Err(strange(word)),
+    }
+}
+
+fn strange(text: &str) -> HostError {
+    HostError::Lost(format!("not understood: {}", bounded(text, 200)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_a_host_says_and_nothing_else() {
+        let exit = evidence("exit 0 - 1500 2 - whole").expect("exit");
+        assert_eq!(
+            exit,
+            Evidence::Exit {
+                code: 0,
+                check: None,
+                duration_ms: 1500,
+                stopped: None,
+                left_behind: 2,
+                output_cut: false
+            }
+        );
+        assert!(matches!(
+            evidence("lost timeout"),
+            Ok(Evidence::ExitLost {
+                stopped: Some(StopReason::Timeout)
+            })
+        ));
+        for line in ["", "exit", "exit 0 - x 0 - whole", "running 1", "lost maybe", "lost"] {
+            assert!(evidence(line).is_err(), "{line}");
+        }
+    }
+}

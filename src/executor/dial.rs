@@ -1,0 +1,192 @@
+//! Who may dial when: one first connection per host, a few channels per connection, a few dials at once over all hosts,
+//! another try where a busy sshd turned us away, and no dial at all after a refusal until somebody asks.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OnceCell, Semaphore};
+
+use super::channel::{Channel, Opening};
+use super::script::{Script, become_words};
+use super::ssh::{self, Complaint};
+use super::{Host, HostError, Settings, control, local};
+use crate::domain::Reach;
+
+/// How often a connection is tried that a busy sshd turned away.
+const TRIES: u32 = 3;
+
+/// Opens channels.
+pub(super) struct Dialler {
+    settings: Settings,
+    sockets: PathBuf,
+    dials: Semaphore,
+    scope: OnceCell<Result<Vec<String>, HostError>>,
+    lines: Mutex<HashMap<String, Arc<Line>>>,
+}
+
+/// What is remembered of one host between channels.
+struct Line {
+    socket: PathBuf,
+    channels: Arc<Semaphore>,
+    first: tokio::sync::Mutex<()>,
+    refused: Mutex<Option<HostError>>,
+    doas: AtomicBool,
+}
+
+impl Dialler {
+    pub(super) fn new(settings: Settings) -> std::io::Result<Self> {
+        Ok(Self {
+            sockets: control::folder(&settings.data_dir)?,
+            dials: Semaphore::new(settings.dials.max(1)),
+            scope: OnceCell::new(),
+            lines: Mutex::default(),
+            settings,
+        })
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Forgets that a host refused us: somebody asks for it to be dialled again.
+    pub(super) fn forgive(&self, host: &Host) {
+        self.line(host).remember(None);
+    }
+
+    /// A channel on which `script` has begun to answer. `asked`: a person wants it, so a remembered refusal is forgotten.
+    pub(super) async fn open(&self, host: &Host, script: &Script, asked: bool) -> Result<Channel, HostError> {
+        let line = self.line(host);
+        if asked {
+            line.remember(None);
+        } else if let Some(refusal) = line.refusal() {
+            return Err(refusal);
+        }
+        let closing = |_| HostError::Lost("the dashboard is stopping".to_owned());
+        let permit = Arc::clone(&line.channels).acquire_owned().await.map_err(closing)?;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let doas = line.doas.load(Ordering::Relaxed);
+            let complaint = match self.try_open(host, &line, script, doas).await {
+                Ok(channel) => return Ok(channel.hold(permit)),
+                Err(Opening::Failed(error)) => return Err(error),
+                Err(Opening::Ended(stderr)) => ssh::classify(host, &stderr, doas),
+            };
+            match complaint {
+                Complaint::NoSudo => line.doas.store(true, Ordering::Relaxed),
+                Complaint::Busy(_) if tries < TRIES => tokio::time::sleep(jittered(tries)).await,
+                Complaint::Busy(error) => return Err(error),
+                Complaint::Final(error) => {
+                    if matches!(error, HostError::Auth(_) | HostError::HostKey(_)) {
+                        line.remember(Some(error.clone()));
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    async fn try_open(&self, host: &Host, line: &Line, script: &Script, doas: bool) -> Result<Channel, Opening> {
+        let nonce = nonce().map_err(Opening::Failed)?;
+        let mut words = become_words(host.run_as.as_ref(), doas);
+        words.extend(["/bin/sh", "-s", "--", script.verb, &script.job].map(str::to_owned));
+        let patience = self.settings.connect_timeout.to_std() + Duration::from_secs(15);
+        let text = script.text(&nonce);
+        let Some(mut command) = ssh::command(&self.settings, &line.socket, &host.reach) else {
+            let mut all = Vec::new();
+            if script.verb == "launch" {
+                all = local::scope(&self.scope).await.map_err(Opening::Failed)?;
+            }
+            all.append(&mut words);
+            return Channel::open(local::command(&all), text, nonce, patience).await;
+        };
+        command.arg("exec").args(words);
+        if line.socket.exists() {
+            return Channel::open(command, text, nonce, patience).await;
+        }
+        let _first = line.first.lock().await;
+        // Whoever waited behind a refused dial does not dial again.
+        if let Some(refusal) = line.refusal() {
+            return Err(Opening::Failed(refusal));
+        }
+        let stopping = |_| Opening::Failed(HostError::Lost("the dashboard is stopping".to_owned()));
+        let _dial = self.dials.acquire().await.map_err(stopping)?;
+        Channel::open(command, text, nonce, patience).await
+    }
+
+    /// Ends every master, a few seconds at most, and removes the sockets. No channel is opened afterwards.
+    pub(super) async fn close(&self) {
+        self.dials.close();
+        let lines: Vec<Arc<Line>> = self.lines().values().cloned().collect();
+        let mut ends = tokio::task::JoinSet::new();
+        for line in lines {
+            line.channels.close();
+            if line.socket.exists() {
+                let settings = self.settings.clone();
+                ends.spawn(async move { ssh::end_master(&settings, line.socket.clone()).await });
+            }
+        }
+        while ends.join_next().await.is_some() {}
+        // Sockets of masters that an earlier life left are not ours to know: the folder goes only when it is empty.
+        let _ = tokio::fs::remove_dir(&self.sockets).await;
+    }
+
+    fn line(&self, host: &Host) -> Arc<Line> {
+        // By name and address: a test fleet of many names on one machine shares no connection.
+        let key = match &host.reach {
+            Reach::Local => "local".to_owned(),
+            reach @ Reach::Ssh { .. } => format!("{} {reach}", host.name),
+        };
+        let channels = match host.reach {
+            Reach::Local => Semaphore::MAX_PERMITS,
+            Reach::Ssh { .. } => self.settings.channels.max(2),
+        };
+        let mut lines = self.lines();
+        let line = lines.entry(key).or_insert_with_key(|key| {
+            Arc::new(Line {
+                socket: control::socket(&self.sockets, key),
+                channels: Arc::new(Semaphore::new(channels)),
+                first: tokio::sync::Mutex::new(()),
+                refused: Mutex::default(),
+                doas: AtomicBool::new(false),
+            })
+        });
+        Arc::clone(line)
+    }
+
+    fn lines(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Line>>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The folder of sockets goes with its last use, unless a socket is still in it.
+impl Drop for Dialler {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.sockets);
+    }
+}
+
+impl Line {
+    fn refusal(&self) -> Option<HostError> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn remember(&self, refusal: Option<HostError>) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+    }
+}
+
+/// Between half a second and two, longer with each try.
+fn jittered(tries: u32) -> Duration {
+    let random = u64::from(getrandom::u32().unwrap_or(500) % 500);
+    Duration::from_millis(500 * u64::from(tries) + random)
+}
+
+/// What only this channel's program knows, so that nothing that it prints can pass for the protocol.
+fn nonce() -> Result<String, HostError> {
+    let cannot = |_| HostError::Unreachable("the system gives no random numbers".to_owned());
+    Ok(format!("{:016x}", getrandom::u64().map_err(cannot)?))
+}

@@ -1,0 +1,309 @@
+//! How a command moves on: by compare-and-set on its old status and `finished_at IS NULL`, with its event and
+//! the version in the same transaction. That nothing matched is an answer (`None`), not an error.
+
+use diesel::prelude::*;
+
+use super::super::error::Fault;
+use super::super::schema::commands;
+use super::super::tx::Tx;
+use super::super::{Journal, NewEvent, Store, Topic, WriteError};
+use super::{CommandRow, Digest, StopReason};
+use crate::domain::{
+    Actor, Category, CommandId, CommandStatus, Evidence, Identity, Level, MESSAGE_LIMIT, Refusal, Timestamp, bounded,
+};
+
+/// What changes in a row; `None` leaves a column as it is, `Some(None)` empties it.
+#[derive(AsChangeset, Default)]
+#[diesel(table_name = commands)]
+pub(in crate::store) struct Change {
+    pub(in crate::store) status: Option<CommandStatus>,
+    pub(in crate::store) started_at: Option<Timestamp>,
+    pub(in crate::store) launched_at: Option<Option<Timestamp>>,
+    pub(in crate::store) finished_at: Option<Timestamp>,
+    pub(in crate::store) settled_at: Option<Timestamp>,
+    pub(in crate::store) exit_code: Option<Option<i64>>,
+    pub(in crate::store) error: Option<Option<String>>,
+    pub(in crate::store) refusal: Option<Refusal>,
+    pub(in crate::store) output_file: Option<String>,
+    pub(in crate::store) output_bytes: Option<i64>,
+    pub(in crate::store) output_sha256: Option<Digest>,
+    pub(in crate::store) output_cut: Option<bool>,
+    pub(in crate::store) evidence: Option<Evidence>,
+    pub(in crate::store) deadline: Option<Option<Timestamp>>,
+    pub(in crate::store) stop_reason: Option<StopReason>,
+    pub(in crate::store) stop_by: Option<Actor>,
+    pub(in crate::store) stop_at: Option<Timestamp>,
+    pub(in crate::store) stop_note: Option<String>,
+    pub(in crate::store) boot_id: Option<String>,
+    pub(in crate::store) machine_id: Option<String>,
+    pub(in crate::store) spool: Option<String>,
+    pub(in crate::store) launches: Option<i64>,
+    pub(in crate::store) warned_at: Option<Timestamp>,
+    pub(in crate::store) overdue_at: Option<Option<Timestamp>>,
+    pub(in crate::store) resolved_by: Option<Actor>,
+}
+
+impl Change {
+    /// The change that ends `row` now, without a word from its host.
+    pub(in crate::store) fn end(
+        row: &CommandRow,
+        status: CommandStatus,
+        error: Option<String>,
+        now: Timestamp,
+    ) -> Self {
+        let finished = now.max(row.started_at.unwrap_or(row.created_at)).max(row.created_at);
+        Self {
+            status: Some(status),
+            finished_at: Some(finished),
+            settled_at: Some(now.max(finished)),
+            error: Some(error.map(|text| bounded(&text, MESSAGE_LIMIT))),
+            ..Self::default()
+        }
+    }
+}
+
+/// The command as it is now, if it is open and stands where one of `from` says.
+pub(in crate::store) fn load(
+    tx: &mut Tx<'_>,
+    id: CommandId,
+    from: &[CommandStatus],
+) -> Result<Option<CommandRow>, Fault> {
+    let row = tx.journal().command(id)?;
+    Ok(row.filter(|row| row.is_open() && from.contains(&row.status)))
+}
+
+/// Writes a change of a row that [`load`] found, where it is still so. Refuses what [`CommandStatus::may_become`] refuses.
+pub(in crate::store) fn change(
+    tx: &mut Tx<'_>,
+    row: &CommandRow,
+    change: &Change,
+) -> Result<Option<CommandRow>, Fault> {
+    if let Some(next) = change.status
+        && next != row.status
+        && !row.status.may_become(next)
+    {
+        return Err(WriteError::Conflict(format!("a command that is {} cannot become {next}", row.status)).into());
+    }
+    let changed = diesel::update(commands::table)
+        .filter(commands::id.eq(row.id))
+        .filter(commands::status.eq(row.status))
+        .filter(commands::finished_at.is_null())
+        .set(change)
+        .execute(tx.conn)?;
+    if changed == 0 {
+        return Ok(None);
+    }
+    tx.touch(Topic::Commands);
+    Ok(Journal::over(tx.conn).command(row.id)?)
+}
+
+/// An event about a command, by the dashboard; fill in the rest with struct update.
+pub(in crate::store) fn command_event(row: &CommandRow, level: Level, message: impl Into<String>) -> NewEvent {
+    NewEvent {
+        host_id: Some(row.host_id),
+        command_id: Some(row.id),
+        pipeline_id: row.pipeline_id,
+        ..NewEvent::system(level, format!("op:{}", row.op), message)
+    }
+}
+
+const UNSTARTED: &[CommandStatus] = &[CommandStatus::Pending, CommandStatus::Validating];
+
+impl Store {
+    /// PENDING becomes VALIDATING: the host is being contacted.
+    ///
+    /// # Errors
+    /// [`WriteError`]; `None` where it is no longer PENDING.
+    pub async fn begin_validating(&self, id: CommandId) -> Result<Option<CommandRow>, WriteError> {
+        self.write(move |tx| {
+            let Some(row) = load(tx, id, &[CommandStatus::Pending])? else {
+                return Ok(None);
+            };
+            let next = Change {
+                status: Some(CommandStatus::Validating),
+                ..Change::default()
+            };
+            let Some(row) = change(tx, &row, &next)? else {
+                return Ok(None);
+            };
+            let message = format!("{} on {}: contacting the host", row.op, row.host);
+            tx.event(command_event(&row, Level::Info, message))?;
+            Ok(Some(row))
+        })
+        .await
+    }
+
+    /// VALIDATING becomes EXECUTING: from the commit on, the job may be on its host. `at` is where it will live.
+    ///
+    /// # Errors
+    /// [`WriteError`]; `None` where it is no longer VALIDATING, or somebody wished to stop it.
+    pub async fn begin_executing(
+        &self,
+        id: CommandId,
+        at: &Identity,
+        deadline: Option<Timestamp>,
+    ) -> Result<Option<CommandRow>, WriteError> {
+        let at = at.clone();
+        self.write(move |tx| {
+            let Some(row) = load(tx, id, &[CommandStatus::Validating])?.filter(|row| row.stop_reason.is_none()) else {
+                return Ok(None);
+            };
+            let next = Change {
+                status: Some(CommandStatus::Executing),
+                started_at: Some(tx.now.max(row.created_at)),
+                deadline: Some(deadline),
+                boot_id: Some(at.boot_id.clone()),
+                machine_id: Some(at.machine_id.clone()),
+                spool: Some(at.spool.clone()),
+                launches: Some(1),
+                output_file: Some(format!("output/{}", row.id)),
+                ..Change::default()
+            };
+            let Some(row) = change(tx, &row, &next)? else {
+                return Ok(None);
+            };
+            tx.event(NewEvent {
+                details: Some(serde_json::json!({ "at": at })),
+                ..command_event(&row, Level::Info, format!("{} starts on {}", row.op, row.host))
+            })?;
+            Ok(Some(row))
+        })
+        .await
+    }
+
+    /// The host has acknowledged the start; its time counts from there.
+    ///
+    /// # Errors
+    /// [`WriteError`]; `None` where it is not EXECUTING, or was acknowledged before.
+    pub async fn acknowledge(
+        &self,
+        id: CommandId,
+        launched_at: Timestamp,
+        deadline: Option<Timestamp>,
+    ) -> Result<Option<CommandRow>, WriteError> {
+        self.write(move |tx| {
+            let row = load(tx, id, &[CommandStatus::Executing, CommandStatus::Orphaned])?;
+            let Some(row) = row.filter(|row| row.launched_at.is_none()) else {
+                return Ok(None);
+            };
+            let started = row.started_at.unwrap_or(row.created_at);
+            let next = Change {
+                launched_at: Some(Some(launched_at.max(started))),
+                deadline: Some(deadline),
+                ..Change::default()
+            };
+            let Some(row) = change(tx, &row, &next)? else {
+                return Ok(None);
+            };
+            let message = format!("{} acknowledged the start of {}", row.host, row.op);
+            tx.event(command_event(&row, Level::Info, message))?;
+            Ok(Some(row))
+        })
+        .await
+    }
+
+    /// The command ends BLOCKED: it is proved that nothing of it ran. `text` is the reason for a reader.
+    ///
+    /// # Errors
+    /// [`WriteError`]; `None` where it is not PENDING, VALIDATING or EXECUTING.
+    pub async fn refuse(
+        &self,
+        id: CommandId,
+        refusal: Refusal,
+        text: String,
+        evidence: Option<Evidence>,
+    ) -> Result<Option<CommandRow>, WriteError> {
+        self.write(move |tx| {
+            let open = [
+                CommandStatus::Pending,
+                CommandStatus::Validating,
+                CommandStatus::Executing,
+            ];
+            let Some(row) = load(tx, id, &open)? else {
+                return Ok(None);
+            };
+            let next = Change {
+                refusal: Some(refusal),
+                evidence: evidence.clone(),
+                ..Change::end(&row, CommandStatus::Blocked, Some(text.clone()), tx.now)
+            };
+            let Some(row) = change(tx, &row, &next)? else {
+                return Ok(None);
+            };
+            tx.event(NewEvent {
+                details: Some(serde_json::json!({ "refusal": refusal, "evidence": evidence })),
+                ..command_event(
+                    &row,
+                    Level::Warn,
+                    format!("{} was refused {} on {}: {text}", row.actor.name(), row.op, row.host),
+                )
+            })?;
+            Ok(Some(row))
+        })
+        .await
+    }
+
+    /// VALIDATING becomes SKIPPED: the pre-check said "not needed", in these words.
+    ///
+    /// # Errors
+    /// [`WriteError`]; `None` where it is no longer VALIDATING.
+    pub async fn skip(&self, id: CommandId, text: String) -> Result<Option<CommandRow>, WriteError> {
+        self.write(move |tx| {
+            let Some(row) = load(tx, id, &[CommandStatus::Validating])? else {
+                return Ok(None);
+            };
+            let next = Change::end(&row, CommandStatus::Skipped, Some(text.clone()), tx.now);
+            let Some(row) = change(tx, &row, &next)? else {
+                return Ok(None);
+            };
+            let message = format!("{} on {} was not needed: {text}", row.op, row.host);
+            tx.event(command_event(&row, Level::Success, message))?;
+            Ok(Some(row))
+        })
+        .await
+    }
+
+    /// PENDING or VALIDATING becomes CANCELLED, by the journaled wish.
+    ///
+    /// # Errors
+    /// [`WriteError`]; `None` where it is neither.
+    pub async fn cancel_unstarted(&self, id: CommandId) -> Result<Option<CommandRow>, WriteError> {
+        self.write(move |tx| {
+            let Some(row) = load(tx, id, UNSTARTED)? else {
+                return Ok(None);
+            };
+            let by = row.stop_by.clone().unwrap_or(Actor::System);
+            let note = row
+                .stop_note
+                .as_ref()
+                .map(|note| format!(": {note}"))
+                .unwrap_or_default();
+            let error = format!("cancelled by {} before it started{note}", by.name());
+            let Some(row) = change(
+                tx,
+                &row,
+                &Change::end(&row, CommandStatus::Cancelled, Some(error), tx.now),
+            )?
+            else {
+                return Ok(None);
+            };
+            let category = match by {
+                Actor::System => Category::System,
+                Actor::User(_) | Actor::Token(_) | Actor::Local(_) => Category::Audit,
+            };
+            let message = format!(
+                "{} on {} was cancelled by {} before it started{note}",
+                row.op,
+                row.host,
+                by.name()
+            );
+            tx.event(NewEvent {
+                category,
+                actor: by,
+                ..command_event(&row, Level::Info, message)
+            })?;
+            Ok(Some(row))
+        })
+        .await
+    }
+}

@@ -1,0 +1,235 @@
+//! `commands`: each journaled execution of one op on one host. This file has the row and its look-ups;
+//! `request` makes rows, `change` and `stop` move them on, `history` pages through them.
+
+mod change;
+mod finish;
+mod history;
+mod request;
+mod stop;
+
+use diesel::prelude::*;
+use serde::Serialize;
+
+pub use finish::{Finish, OutputFacts};
+pub use history::HistoryFilter;
+pub use request::Request;
+
+pub(super) use change::{Change, change, command_event};
+
+use super::schema::{commands, hosts};
+use super::{Journal, Keyed, ReadError};
+use crate::domain::{
+    Actor, CommandId, CommandStatus, Digest, Evidence, OpId, PipelineId, Refusal, StopReason, Timestamp,
+};
+
+/// A command as it stands in the journal.
+#[derive(Clone, PartialEq, Debug, Serialize, Queryable, Selectable)]
+#[diesel(table_name = commands, check_for_backend(diesel::sqlite::Sqlite))]
+pub struct CommandRow {
+    /// Its id; sorts by age.
+    pub id: CommandId,
+    /// Its host's number.
+    pub host_id: i64,
+    /// Its host's name.
+    #[diesel(
+        select_expression = hosts::hostname.assume_not_null(),
+        select_expression_type = diesel::dsl::AssumeNotNull<hosts::hostname>
+    )]
+    pub host: String,
+    /// The op.
+    pub op: OpId,
+    /// The pipeline that it is part of.
+    pub pipeline_id: Option<PipelineId>,
+    /// Which stage of it, from 0.
+    pub stage: Option<i64>,
+    /// Where it stands.
+    pub status: CommandStatus,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When EXECUTING was committed.
+    pub started_at: Option<Timestamp>,
+    /// When the host acknowledged the start.
+    pub launched_at: Option<Timestamp>,
+    /// When it ended: by the duration that the host measured, where there is one. None while it is open.
+    pub finished_at: Option<Timestamp>,
+    /// When that was learned.
+    pub settled_at: Option<Timestamp>,
+    /// The exit code, where the host reported one.
+    pub exit_code: Option<i64>,
+    /// What went wrong, or why nothing was done, for a reader.
+    pub error: Option<String>,
+    /// Why it was refused.
+    pub refusal: Option<Refusal>,
+    /// Its output, as a path in the data folder.
+    pub output_file: Option<String>,
+    /// The size of its output, once that is whole.
+    pub output_bytes: Option<i64>,
+    /// The SHA-256 of its output, once that is whole.
+    pub output_sha256: Option<Digest>,
+    /// Whether output was cut at the limit.
+    pub output_cut: bool,
+    /// Who asked for it.
+    pub actor: Actor,
+    /// Why, in their words.
+    pub reason: Option<String>,
+    /// What the host said last.
+    pub evidence: Option<Evidence>,
+    /// The definition that it was asked for with.
+    pub definition: Digest,
+    /// The command that it tries again.
+    pub retry_of: Option<CommandId>,
+    /// When its time is up.
+    pub deadline: Option<Timestamp>,
+    /// A wish to stop it: why.
+    pub stop_reason: Option<StopReason>,
+    /// A wish to stop it: whose.
+    pub stop_by: Option<Actor>,
+    /// A wish to stop it: when.
+    pub stop_at: Option<Timestamp>,
+    /// A wish to stop it: their words.
+    pub stop_note: Option<String>,
+    /// Which boot of the host it was started in.
+    pub boot_id: Option<String>,
+    /// Which machine it was started on.
+    pub machine_id: Option<String>,
+    /// Its folder on the host.
+    pub spool: Option<String>,
+    /// How often it was launched: 1, and one more after each proof that the one before never starts.
+    pub launches: i64,
+    /// When "takes longer than usual" was announced.
+    pub warned_at: Option<Timestamp>,
+    /// When "overdue" was announced.
+    pub overdue_at: Option<Timestamp>,
+    /// Who ended it by hand.
+    pub resolved_by: Option<Actor>,
+}
+
+impl CommandRow {
+    /// Whether its outcome is still to come.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.finished_at.is_none()
+    }
+}
+
+impl Keyed for CommandRow {
+    type Id = CommandId;
+
+    fn key(&self) -> CommandId {
+        self.id
+    }
+}
+
+/// The most that a count counts up to: beyond it a page says "1000 or more".
+const COUNT_LIMIT: i64 = 1_000;
+
+/// Commands with their host's name. A LEFT JOIN, though every command has a host: so SQLite walks commands first.
+#[diesel::dsl::auto_type]
+fn rows() -> _ {
+    let select: diesel::dsl::AsSelect<CommandRow, diesel::sqlite::Sqlite> = CommandRow::as_select();
+    commands::table.left_join(hosts::table).select(select)
+}
+
+impl Journal<'_> {
+    /// The command of this id.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn command(&mut self, id: CommandId) -> Result<Option<CommandRow>, ReadError> {
+        Ok(rows().filter(commands::id.eq(id)).first(self.conn).optional()?)
+    }
+
+    /// Every open command, oldest first: one per host at most.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn open_commands(&mut self) -> Result<Vec<CommandRow>, ReadError> {
+        Ok(rows()
+            .filter(commands::finished_at.is_null())
+            .order(commands::id.asc())
+            .load(self.conn)?)
+    }
+
+    /// The open commands whose outcome is being found out, oldest first.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn orphaned_commands(&mut self) -> Result<Vec<CommandRow>, ReadError> {
+        self.open_with(CommandStatus::Orphaned)
+    }
+
+    /// The commands that nothing was done for yet, oldest first.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn pending_commands(&mut self) -> Result<Vec<CommandRow>, ReadError> {
+        self.open_with(CommandStatus::Pending)
+    }
+
+    pub(super) fn open_with(&mut self, status: CommandStatus) -> Result<Vec<CommandRow>, ReadError> {
+        let mut open = self.open_commands()?;
+        open.retain(|command| command.status == status);
+        Ok(open)
+    }
+
+    /// The commands that try this one again, oldest first.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn retries_of(&mut self, id: CommandId) -> Result<Vec<CommandRow>, ReadError> {
+        Ok(rows()
+            .filter(commands::retry_of.eq(id))
+            .order(commands::id.asc())
+            .load(self.conn)?)
+    }
+
+    /// The newest SUCCESS of an op on a host.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn last_success(&mut self, host_id: i64, op: &OpId) -> Result<Option<CommandRow>, ReadError> {
+        Ok(rows()
+            .filter(commands::host_id.eq(host_id))
+            .filter(commands::op.eq(op))
+            .filter(commands::status.eq(CommandStatus::Success))
+            .order(commands::id.desc())
+            .first(self.conn)
+            .optional()?)
+    }
+
+    /// The commands of these ids, in no order.
+    pub(super) fn commands_by_id(&mut self, ids: &[CommandId]) -> Result<Vec<CommandRow>, ReadError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for some in ids.chunks(500) {
+            let rows: Vec<CommandRow> = rows().filter(commands::id.eq_any(some)).load(self.conn)?;
+            found.extend(rows);
+        }
+        Ok(found)
+    }
+
+    /// How many commands need attention, and how many are open, each up to 1,000.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn counts(&mut self) -> Result<(i64, i64), ReadError> {
+        let mut attention = 0;
+        for status in CommandStatus::ALL.iter().filter(|status| status.needs_attention()) {
+            let some: Vec<CommandId> = commands::table
+                .filter(commands::status.eq(status))
+                .order(commands::id.desc())
+                .limit(COUNT_LIMIT)
+                .select(commands::id)
+                .load(self.conn)?;
+            attention += i64::try_from(some.len()).unwrap_or(COUNT_LIMIT);
+        }
+        let open: Vec<CommandId> = commands::table
+            .filter(commands::finished_at.is_null())
+            .limit(COUNT_LIMIT)
+            .select(commands::id)
+            .load(self.conn)?;
+        Ok((
+            attention.min(COUNT_LIMIT),
+            i64::try_from(open.len()).unwrap_or(COUNT_LIMIT),
+        ))
+    }
+}

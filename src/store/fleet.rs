@@ -1,0 +1,82 @@
+//! The fleet at a glance: every host with its facts, its open command and its last end. Two look-ups in an
+//! index for each host, whatever the size of the history.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
+use serde::Serialize;
+
+use super::{CommandRow, FactsRow, HostRow, Journal, ReadError};
+use crate::domain::CommandId;
+
+/// A host as the fleet shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct FleetRow {
+    /// The host.
+    pub host: HostRow,
+    /// What it said about itself; none before the first contact.
+    pub facts: Option<FactsRow>,
+    /// What is open on it.
+    pub open: Option<CommandRow>,
+    /// Its newest end; attempts that were refused do not count.
+    pub last: Option<CommandRow>,
+    /// Whether that end needs a look: ERROR, TIMEOUT or ORPHANED.
+    pub attention: bool,
+}
+
+#[derive(QueryableByName)]
+struct Ids {
+    #[diesel(sql_type = BigInt)]
+    host_id: i64,
+    #[diesel(sql_type = Nullable<Text>)]
+    open: Option<CommandId>,
+    #[diesel(sql_type = Nullable<Text>)]
+    last: Option<CommandId>,
+}
+
+/// One step in `commands_one_open_per_host` and one in `commands_last` for each host.
+pub(super) const IDS: &str = "SELECT h.id AS host_id, \
+     (SELECT o.id FROM commands o WHERE o.host_id = h.id AND o.finished_at IS NULL) AS open, \
+     (SELECT l.id FROM commands l WHERE l.host_id = h.id AND l.finished_at IS NOT NULL AND l.status <> 'BLOCKED' \
+      ORDER BY l.id DESC LIMIT 1) AS last \
+     FROM hosts h WHERE h.removed_at IS NULL";
+
+impl Journal<'_> {
+    /// The fleet, by name; removed hosts are not part of it.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn fleet(&mut self) -> Result<Vec<FleetRow>, ReadError> {
+        let ids: Vec<Ids> = diesel::sql_query(IDS).load(self.conn)?;
+        let wanted: Vec<CommandId> = ids.iter().flat_map(|ids| [ids.open, ids.last]).flatten().collect();
+        let mut commands: HashMap<CommandId, CommandRow> = self
+            .commands_by_id(&wanted)?
+            .into_iter()
+            .map(|command| (command.id, command))
+            .collect();
+        let mut by_host: HashMap<i64, Ids> = ids.into_iter().map(|ids| (ids.host_id, ids)).collect();
+        let mut facts: HashMap<i64, FactsRow> = self
+            .all_facts()?
+            .into_iter()
+            .map(|facts| (facts.host_id, facts))
+            .collect();
+        let hosts = self.hosts()?;
+        Ok(hosts
+            .into_iter()
+            .map(|host| {
+                let (open, last) = by_host
+                    .remove(&host.id)
+                    .map_or((None, None), |ids| (ids.open, ids.last));
+                let last = last.and_then(|id| commands.remove(&id));
+                FleetRow {
+                    facts: facts.remove(&host.id),
+                    open: open.and_then(|id| commands.remove(&id)),
+                    attention: last.as_ref().is_some_and(|last| last.status.needs_attention()),
+                    last,
+                    host,
+                }
+            })
+            .collect())
+    }
+}

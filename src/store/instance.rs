@@ -1,0 +1,222 @@
+//! `instance`: which dashboard this journal belongs to, its latest start, and whether the database was restored
+//! from a backup meanwhile. The file beside the database (`mark`) has to agree.
+
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use super::error::Fault;
+use super::mark::Mark;
+use super::schema::{event_log, instance};
+use super::tx::Tx;
+use super::{By, Journal, NewEvent, ReadError, Store, Topic, WriteError};
+use crate::domain::{Level, Span, Timestamp};
+
+/// The latest start, as it was journaled.
+#[derive(Clone, PartialEq, Eq, Debug, Queryable, Selectable)]
+#[diesel(table_name = instance, check_for_backend(diesel::sqlite::Sqlite))]
+pub struct InstanceRow {
+    /// The dashboard's lasting id.
+    pub dashboard_id: String,
+    /// The id of the latest start; none before the first.
+    #[diesel(column_name = start_id)]
+    pub instance: Option<String>,
+    /// The version of the program that started.
+    pub program: Option<String>,
+    /// When it started.
+    pub started_at: Option<Timestamp>,
+    /// When it stopped cleanly; none while it runs, and after a crash.
+    pub stopped_at: Option<Timestamp>,
+    /// When a start found that the database had been restored. About commands from before this time the
+    /// absence of a job proves nothing, at later starts too.
+    pub restored_at: Option<Timestamp>,
+}
+
+/// What a start found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Started {
+    /// The dashboard before this one stopped cleanly.
+    pub clean: bool,
+    /// It did not.
+    pub crashed: bool,
+    /// There was none.
+    pub first: bool,
+    /// The database is another one than the dashboard left here: restored from a backup, or moved.
+    pub restored: bool,
+    /// How long no dashboard ran, as far as that is known.
+    pub away: Option<Span>,
+    /// The version of the program that ran before.
+    pub previous_version: Option<String>,
+}
+
+/// A new id of a start, or of a dashboard.
+pub(super) fn new_id() -> String {
+    Uuid::now_v7().simple().to_string()
+}
+
+/// The dashboard's lasting id; made with its journal.
+pub(super) fn dashboard_id(conn: &mut SqliteConnection) -> QueryResult<String> {
+    diesel::insert_into(instance::table)
+        .values((instance::id.eq(1), instance::dashboard_id.eq(new_id())))
+        .on_conflict_do_nothing()
+        .execute(conn)?;
+    instance::table.select(instance::dashboard_id).first(conn)
+}
+
+impl Journal<'_> {
+    /// The latest start.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn instance_row(&mut self) -> Result<InstanceRow, ReadError> {
+        Ok(instance::table.select(InstanceRow::as_select()).first(self.conn)?)
+    }
+
+    fn last_event_at(&mut self) -> Result<Option<Timestamp>, ReadError> {
+        Ok(event_log::table
+            .select(event_log::timestamp)
+            .order(event_log::id.desc())
+            .first(self.conn)
+            .optional()?)
+    }
+}
+
+impl Store {
+    /// Journals this start, and what it finds about the one before: stopped cleanly, crashed, or another database.
+    /// Call it once, before recovery.
+    ///
+    /// # Errors
+    /// [`WriteError`]; also where the file `instance` cannot be written.
+    pub async fn begin_start(&self) -> Result<Started, WriteError> {
+        let found = self.on_disk(Mark::read).await?;
+        let (row, version) = self
+            .reader()
+            .read(|journal| Ok((journal.instance_row()?, journal.version()?)))
+            .await
+            .map_err(|error| WriteError::Database(error.to_string()))?;
+        let restored = match &found {
+            Some(mark) => !mark.agrees(row.instance.as_deref(), version),
+            None => row.instance.is_some(),
+        };
+        // The file first names both starts: whichever is journaled when the power goes, they agree.
+        let before = Mark {
+            instance: row.instance.clone(),
+            next: Some(self.instance().to_owned()),
+            version,
+            alive_at: found.as_ref().map_or_else(Timestamp::now, |mark| mark.alive_at),
+        };
+        // After a restore the old file keeps saying so until the start is journaled.
+        if !restored {
+            self.on_disk(move |dir| before.write(dir, true)).await?;
+        }
+        let instance = self.instance().to_owned();
+        let alive = found.map(|mark| mark.alive_at);
+        let started = self.write(move |tx| start(tx, &instance, restored, alive)).await?;
+        self.write_mark(true).await?;
+        Ok(started)
+    }
+
+    /// Journals that the dashboard stops as it was told to. The next start then knows that it did not crash.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn clean_stop(&self) -> Result<(), WriteError> {
+        self.write(|tx| {
+            diesel::update(instance::table)
+                .set(instance::stopped_at.eq(tx.now))
+                .execute(tx.conn)?;
+            tx.event(NewEvent::system(
+                Level::Info,
+                "stop",
+                "The dashboard stops; jobs on hosts go on",
+            ))?;
+            Ok(())
+        })
+        .await?;
+        self.write_mark(false).await
+    }
+
+    async fn write_mark(&self, keep: bool) -> Result<(), WriteError> {
+        let mark = Mark {
+            instance: Some(self.instance().to_owned()),
+            next: None,
+            version: self.inner.shared.version(),
+            alive_at: Timestamp::now(),
+        };
+        self.inner.shared.keep_mark(keep.then(|| mark.clone()));
+        self.on_disk(move |dir| mark.write(dir, true)).await
+    }
+
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&std::path::Path) -> std::io::Result<T> + Send + 'static,
+    ) -> Result<T, WriteError> {
+        let data_dir = self.data_dir().to_owned();
+        tokio::task::spawn_blocking(move || work(&data_dir))
+            .await
+            .map_err(|error| WriteError::Database(error.to_string()))?
+            .map_err(|error| WriteError::Database(format!("the instance file: {error}")))
+    }
+}
+
+fn start(tx: &mut Tx<'_>, id: &str, restored: bool, alive: Option<Timestamp>) -> Result<Started, Fault> {
+    let before = tx.journal().instance_row()?;
+    let last_event = tx.journal().last_event_at()?;
+    let ran = before.instance.is_some();
+    let clean = ran && before.stopped_at.is_some();
+    let last_sign = before
+        .stopped_at
+        .or_else(|| alive.max(last_event).max(before.started_at));
+    let started = Started {
+        clean,
+        crashed: ran && !clean && !restored,
+        first: !ran && !restored,
+        restored,
+        away: last_sign.filter(|_| ran).map(|sign| tx.now.since(sign)),
+        previous_version: before.program,
+    };
+    diesel::update(instance::table)
+        .set((
+            instance::start_id.eq(id),
+            instance::program.eq(env!("CARGO_PKG_VERSION")),
+            instance::started_at.eq(tx.now),
+            instance::stopped_at.eq(None::<Timestamp>),
+        ))
+        .execute(tx.conn)?;
+    if restored {
+        diesel::update(instance::table)
+            .set(instance::restored_at.eq(tx.now))
+            .execute(tx.conn)?;
+        tx.event(NewEvent::audit(
+            &By::system(),
+            Level::Warn,
+            "restored",
+            "The database is not the one that the dashboard left here: it was restored from a backup, or moved. \
+             Nothing that waited is started, and no missing job counts as never started",
+        ))?;
+    } else if started.crashed {
+        let sign = last_sign.map_or_else(
+            || "unknown".to_owned(),
+            |sign| format!("{} UTC", &sign.to_string()[..19]),
+        );
+        tx.event(NewEvent::system(
+            Level::Warn,
+            "crash",
+            format!("The dashboard had stopped without saying so; its last sign of life: {sign}"),
+        ))?;
+    }
+    tx.touch(Topic::Events);
+    tx.event(NewEvent {
+        details: Some(serde_json::json!({
+            "instance": id,
+            "version": env!("CARGO_PKG_VERSION"),
+            "previous_version": started.previous_version,
+            "away_seconds": started.away.map(Span::as_secs),
+        })),
+        ..NewEvent::system(
+            Level::Info,
+            "start",
+            format!("Quarterdeck {} starts", env!("CARGO_PKG_VERSION")),
+        )
+    })?;
+    Ok(started)
+}

@@ -1,0 +1,276 @@
+//! The journal: hosts, commands, pipelines and events in one SQLite file, through Diesel.
+//!
+//! A public method is one transaction with a name of the domain; it returns after COMMIT. Every change
+//! writes its rows, its event and the version together. [`Store`] writes (and reads), [`Reader`] only reads.
+//! The rules are DESIGN, "Journal": one writer thread that commits in groups (`writer`), statuses change by
+//! compare-and-set (`command::change`), pages are cut by id (`page`).
+//!
+//! This module knows the words of the domain and nothing else: no host is reached from here, no page is made.
+
+mod column;
+mod command;
+mod connect;
+mod definition;
+mod error;
+mod event;
+mod fleet;
+mod host;
+mod host_facts;
+mod instance;
+mod mark;
+mod open;
+mod page;
+mod reader;
+mod schema;
+mod session;
+mod shared;
+mod tx;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+
+pub use command::{CommandRow, Finish, HistoryFilter, OutputFacts, Request};
+pub use error::{OpenError, ReadError, WriteError};
+pub use event::{By, EventFilter, EventRow, NewEvent};
+pub use fleet::FleetRow;
+pub use host::{HostRow, NewHost};
+pub use host_facts::{FactsRow, HostFacts};
+pub use instance::{InstanceRow, Started};
+pub use page::{Cursor, Keyed, PAGE_LIMIT, Page};
+pub use reader::{Journal, Reader};
+pub use session::SessionRow;
+
+use error::Fault;
+use shared::Shared;
+use tx::Tx;
+use writer::{Message, Work, Writer};
+
+/// What the journal is opened with.
+#[derive(Clone, Debug)]
+pub struct OpenSettings {
+    /// The data folder; it is made where it is missing.
+    pub data_dir: PathBuf,
+    /// Below this many free bytes on the data folder's file system nothing new is begun.
+    pub low_space: u64,
+}
+
+/// What a watcher waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Topic {
+    /// Hosts, and whether they can be reached.
+    Hosts,
+    /// Commands.
+    Commands,
+    /// Pipelines.
+    Pipelines,
+    /// The event log.
+    Events,
+}
+
+impl Topic {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Hosts, Self::Commands, Self::Pipelines, Self::Events];
+}
+
+/// How the journal does, for readiness. Nothing of it waits for the writer.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// Whether the writer thread lives.
+    pub alive: bool,
+    /// How long ago the writer last showed that it lives; an idle one does so each second.
+    pub beat_age: Duration,
+    /// Pieces that wait for the writer, or are with it.
+    pub queued: usize,
+    /// The size of the write-ahead log, in bytes.
+    pub wal_bytes: u64,
+    /// Free bytes on the data folder's file system; none where they could not be asked for.
+    pub free_bytes: Option<u64>,
+    /// Whether that is too little to begin anything new.
+    pub low_space: bool,
+    /// Why the last group failed; none after one that was committed.
+    pub write_error: Option<String>,
+}
+
+/// The journal, for writing and reading. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: OpenSettings,
+    path: PathBuf,
+    queue: Sender<Message>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    shared: Arc<Shared>,
+    reader: Reader,
+    instance: String,
+    dashboard_id: String,
+}
+
+impl Store {
+    /// Takes the data folder's lock, looks at the journal, brings its schema up to date and starts the writer.
+    /// Blocks; call it before anything is served.
+    ///
+    /// # Errors
+    /// [`OpenError`]; what is refused (in use, newer, damaged) was not touched.
+    pub fn open(settings: &OpenSettings) -> Result<Self, OpenError> {
+        let mut opened = open::open(&settings.data_dir)?;
+        let database = |error: diesel::result::Error| OpenError::Database {
+            path: opened.path.clone(),
+            problem: error.to_string(),
+        };
+        let dashboard_id = instance::dashboard_id(&mut opened.conn).map_err(database)?;
+        let version = Journal::over(&mut opened.conn)
+            .version()
+            .map_err(|error| OpenError::Database {
+                path: opened.path.clone(),
+                problem: error.to_string(),
+            })?;
+        let reader = Reader::new(&opened.path, "rw")?;
+        let shared = Arc::new(Shared::new(settings.data_dir.clone(), version));
+        let (queue, messages) = channel();
+        let writer = Writer::new(opened.path.clone(), Arc::clone(&shared), opened.conn, opened.lock);
+        let thread = std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writer.run(&messages))
+            .map_err(|source| OpenError::Io {
+                path: settings.data_dir.clone(),
+                source,
+            })?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                settings: settings.clone(),
+                path: opened.path,
+                queue,
+                thread: Mutex::new(Some(thread)),
+                shared,
+                reader,
+                instance: instance::new_id(),
+                dashboard_id,
+            }),
+        })
+    }
+
+    /// Opens a journal for reading while no dashboard runs: takes no lock and changes nothing.
+    ///
+    /// # Errors
+    /// [`OpenError`]; [`OpenError::Older`] and [`OpenError::Newer`] where the schema is not today's.
+    pub fn open_read_only(data_dir: &Path) -> Result<Reader, OpenError> {
+        let path = open::look_read_only(data_dir)?;
+        Reader::new(&path, "ro")
+    }
+
+    /// The reading half, for those who must not write.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        &self.inner.reader
+    }
+
+    /// The version at the topic's last change; at first the version at the opening.
+    #[must_use]
+    pub fn watch(&self, topic: Topic) -> watch::Receiver<i64> {
+        self.inner.shared.watch(topic)
+    }
+
+    /// The id of this start: part of every cursor and version on the wire.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        &self.inner.instance
+    }
+
+    /// The dashboard's lasting id, made with its journal: names its folders on hosts.
+    #[must_use]
+    pub fn dashboard_id(&self) -> &str {
+        &self.inner.dashboard_id
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.inner.settings.data_dir
+    }
+
+    /// How the journal does.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let (beat_age, write_error) = self.inner.shared.pulse();
+        let mut wal = self.inner.path.clone().into_os_string();
+        wal.push("-wal");
+        let free_bytes = self.free_bytes();
+        let thread = self.inner.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        Health {
+            alive: thread.as_ref().is_some_and(|thread| !thread.is_finished()),
+            beat_age,
+            queued: self.inner.shared.queued(),
+            wal_bytes: std::fs::metadata(wal).map_or(0, |wal| wal.len()),
+            free_bytes,
+            low_space: free_bytes.is_some_and(|free| free < self.inner.settings.low_space),
+            write_error,
+        }
+    }
+
+    /// Whether there is room to begin anything new.
+    ///
+    /// # Errors
+    /// [`WriteError::LowSpace`] below the mark.
+    pub fn room_for_new(&self) -> Result<(), WriteError> {
+        let needed = self.inner.settings.low_space;
+        match self.free_bytes() {
+            Some(free) if free < needed => Err(WriteError::LowSpace { free, needed }),
+            _ => Ok(()),
+        }
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        let stat = nix::sys::statvfs::statvfs(&self.inner.settings.data_dir).ok()?;
+        #[expect(clippy::useless_conversion, reason = "the types differ between systems")]
+        let free = u64::from(stat.blocks_available()).saturating_mul(u64::from(stat.fragment_size()));
+        Some(free)
+    }
+
+    /// Writes what is queued, empties the write-ahead log into the file and releases the lock. Blocks.
+    /// What is asked of other clones afterwards is answered with [`WriteError::Closed`].
+    pub fn close(self) {
+        let _ = self.inner.queue.send(Message::Close);
+        let thread = self.inner.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the journal's writer had panicked");
+        }
+    }
+
+    /// Hands a piece to the writer and waits until it is committed. The piece may run more than once,
+    /// so it changes nothing but rows. A caller that stops waiting does not stop the piece.
+    async fn write<T: Send + 'static>(
+        &self,
+        piece: impl FnMut(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, WriteError> {
+        let (reply, answer) = oneshot::channel();
+        self.inner.shared.queue_one();
+        let sent = self.inner.queue.send(Message::Piece(Box::new(Work::new(piece, reply))));
+        if sent.is_err() {
+            self.inner.shared.done(1);
+            return Err(WriteError::Closed);
+        }
+        answer.await.unwrap_or(Err(WriteError::Closed))
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("path", &self.inner.path)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

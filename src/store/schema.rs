@@ -1,0 +1,171 @@
+//! The tables as Diesel sees them. Kept by hand: every integer is a `BigInt` (a smaller type truncates
+//! silently), and a test compares this file with what the migrations really make.
+
+diesel::table! {
+    hosts (id) {
+        id -> BigInt,
+        hostname -> Text,
+        reach -> Text,
+        spool -> Nullable<Text>,
+        run_as -> Nullable<Text>,
+        tags -> Text,
+        automatic -> Bool,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+        removed_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    definitions (sha256) {
+        sha256 -> Text,
+        text -> Text,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    pipelines (id) {
+        id -> Text,
+        name -> Text,
+        hosts -> Text,
+        current_stage -> BigInt,
+        status -> Text,
+        created_at -> Timestamp,
+        finished_at -> Nullable<Timestamp>,
+        actor -> Text,
+        reason -> Nullable<Text>,
+        plan -> Nullable<Text>,
+        hold_reason -> Nullable<Text>,
+        cancel_mode -> Nullable<Text>,
+        cancel_by -> Nullable<Text>,
+        cancel_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    pipeline_hosts (pipeline_id, host_id) {
+        pipeline_id -> Text,
+        host_id -> BigInt,
+        reserved_at -> Timestamp,
+        released_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    commands (id) {
+        id -> Text,
+        host_id -> BigInt,
+        op -> Text,
+        pipeline_id -> Nullable<Text>,
+        stage -> Nullable<BigInt>,
+        status -> Text,
+        created_at -> Timestamp,
+        started_at -> Nullable<Timestamp>,
+        launched_at -> Nullable<Timestamp>,
+        finished_at -> Nullable<Timestamp>,
+        settled_at -> Nullable<Timestamp>,
+        exit_code -> Nullable<BigInt>,
+        error -> Nullable<Text>,
+        refusal -> Nullable<Text>,
+        output_file -> Nullable<Text>,
+        output_bytes -> Nullable<BigInt>,
+        output_sha256 -> Nullable<Text>,
+        output_cut -> Bool,
+        actor -> Text,
+        reason -> Nullable<Text>,
+        evidence -> Nullable<Text>,
+        definition -> Text,
+        retry_of -> Nullable<Text>,
+        deadline -> Nullable<Timestamp>,
+        stop_reason -> Nullable<Text>,
+        stop_by -> Nullable<Text>,
+        stop_at -> Nullable<Timestamp>,
+        stop_note -> Nullable<Text>,
+        boot_id -> Nullable<Text>,
+        machine_id -> Nullable<Text>,
+        spool -> Nullable<Text>,
+        launches -> BigInt,
+        warned_at -> Nullable<Timestamp>,
+        overdue_at -> Nullable<Timestamp>,
+        resolved_by -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    event_log (id) {
+        id -> BigInt,
+        timestamp -> Timestamp,
+        category -> Text,
+        level -> Text,
+        actor -> Text,
+        host_id -> Nullable<BigInt>,
+        action -> Text,
+        message -> Text,
+        details -> Nullable<Text>,
+        command_id -> Nullable<Text>,
+        pipeline_id -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    state_version (id) {
+        id -> BigInt,
+        version -> BigInt,
+        groups -> BigInt,
+    }
+}
+
+diesel::table! {
+    host_facts (host_id) {
+        host_id -> BigInt,
+        reachable -> Nullable<Bool>,
+        since -> Nullable<Timestamp>,
+        problem -> Nullable<Text>,
+        probed_at -> Nullable<Timestamp>,
+        kernel -> Text,
+        os -> Text,
+        boot_id -> Text,
+        machine_id -> Text,
+        uptime_s -> BigInt,
+        clock_s -> BigInt,
+        user -> Text,
+        disk_used_percent -> Nullable<BigInt>,
+        reboot_needed -> Bool,
+    }
+}
+
+diesel::table! {
+    instance (id) {
+        id -> BigInt,
+        dashboard_id -> Text,
+        start_id -> Nullable<Text>,
+        program -> Nullable<Text>,
+        started_at -> Nullable<Timestamp>,
+        stopped_at -> Nullable<Timestamp>,
+        restored_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    sessions (hash) {
+        hash -> Text,
+        actor -> Text,
+        created_at -> Timestamp,
+        expires_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    sweeps (id) {
+        id -> BigInt,
+        swept_at -> Timestamp,
+        events_before -> Nullable<Timestamp>,
+        commands_before -> Nullable<Timestamp>,
+    }
+}
+
+diesel::joinable!(commands -> hosts (host_id));
+diesel::joinable!(event_log -> hosts (host_id));
+diesel::joinable!(pipeline_hosts -> pipelines (pipeline_id));
+diesel::allow_tables_to_appear_in_same_query!(commands, hosts, event_log, pipelines, pipeline_hosts, definitions);

@@ -1,0 +1,124 @@
+//! What the writer thread shares with everybody: versions by topic, its heartbeat, its last error, and the
+//! instance file beside the database. Nothing here waits for the writer.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::Topic;
+use super::mark::Mark;
+use super::tx::Topics;
+use crate::domain::Timestamp;
+
+/// How often the instance file is written while the dashboard runs.
+const MARK_EVERY: Duration = Duration::from_secs(60);
+
+/// See the file's head.
+pub(super) struct Shared {
+    pub(super) data_dir: PathBuf,
+    topics: [watch::Sender<i64>; Topic::ALL.len()],
+    version: AtomicI64,
+    queued: AtomicUsize,
+    life: Mutex<Life>,
+}
+
+struct Life {
+    beat: Instant,
+    error: Option<String>,
+    mark: Option<Mark>,
+    marked: Instant,
+}
+
+impl Shared {
+    pub(super) fn new(data_dir: PathBuf, version: i64) -> Self {
+        Self {
+            data_dir,
+            topics: std::array::from_fn(|_| watch::Sender::new(version)),
+            version: AtomicI64::new(version),
+            queued: AtomicUsize::new(0),
+            life: Mutex::new(Life {
+                beat: Instant::now(),
+                error: None,
+                mark: None,
+                marked: Instant::now(),
+            }),
+        }
+    }
+
+    pub(super) fn watch(&self, topic: Topic) -> watch::Receiver<i64> {
+        self.topics[topic as usize].subscribe()
+    }
+
+    pub(super) fn queue_one(&self) {
+        self.queued.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn done(&self, pieces: usize) {
+        self.queued.fetch_sub(pieces, Ordering::Relaxed);
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn beat(&self) {
+        self.life().beat = Instant::now();
+    }
+
+    /// Age of the last beat, and the error of the last group if it failed.
+    pub(super) fn pulse(&self) -> (Duration, Option<String>) {
+        let life = self.life();
+        (life.beat.elapsed(), life.error.clone())
+    }
+
+    pub(super) fn failed(&self, why: &str) {
+        tracing::error!(%why, "the journal could not be written");
+        self.life().error = Some(why.to_owned());
+    }
+
+    /// A group is in the journal: the version goes out to whoever watches a topic that it touched.
+    pub(super) fn committed(&self, version: i64, topics: Topics) {
+        self.version.store(version, Ordering::Release);
+        self.life().error = None;
+        for topic in topics.iter() {
+            self.topics[topic as usize].send_replace(version);
+        }
+    }
+
+    pub(super) fn version(&self) -> i64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// From now on the writer keeps this mark fresh in its file.
+    pub(super) fn keep_mark(&self, mark: Option<Mark>) {
+        let mut life = self.life();
+        life.mark = mark;
+        life.marked = Instant::now();
+    }
+
+    /// Writes the instance file once a minute: with the version as a high-water mark, and as a sign of life.
+    pub(super) fn mark_if_due(&self) {
+        let mut life = self.life();
+        if life.marked.elapsed() < MARK_EVERY {
+            return;
+        }
+        life.marked = Instant::now();
+        let Some(mark) = &life.mark else { return };
+        let mark = Mark {
+            version: self.version(),
+            alive_at: Timestamp::now(),
+            ..mark.clone()
+        };
+        drop(life);
+        if let Err(error) = mark.write(&self.data_dir, false) {
+            tracing::warn!(%error, "the instance file could not be written");
+        }
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

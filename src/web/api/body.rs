@@ -1,0 +1,237 @@
+//! JSON bodies, strictly: at most 64 KiB, one object, no key that the request does not know.
+
+use actix_web::web::{Bytes, Payload};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::domain::{HostName, Invalid, Reach, RunAs, Span, SpoolDir, Tag, nearest};
+use crate::store::NewHost;
+
+use super::problem::Problem;
+
+/// The most bytes that a body may have.
+const LIMIT: usize = 64 * 1024;
+
+/// What a request can be given, by its keys.
+pub(super) trait Body: DeserializeOwned {
+    /// Every key that it knows.
+    const KEYS: &[&str];
+}
+
+/// Start an op.
+#[derive(Debug, Deserialize)]
+pub(super) struct StartBody {
+    pub(super) op: String,
+    pub(super) hosts: Vec<String>,
+    pub(super) reason: Option<String>,
+}
+
+impl Body for StartBody {
+    const KEYS: &[&str] = &["op", "hosts", "reason"];
+}
+
+/// A wish that may say why.
+#[derive(Debug, Deserialize, Default)]
+pub(super) struct ReasonBody {
+    pub(super) reason: Option<String>,
+}
+
+impl Body for ReasonBody {
+    const KEYS: &[&str] = &["reason"];
+}
+
+/// More time for a command.
+#[derive(Debug, Deserialize)]
+pub(super) struct ExtendBody {
+    #[serde(rename = "for")]
+    pub(super) span: Span,
+}
+
+impl Body for ExtendBody {
+    const KEYS: &[&str] = &["for"];
+}
+
+/// A new host, as it is written on the command line.
+#[derive(Debug, Deserialize)]
+pub(super) struct HostBody {
+    name: String,
+    ssh: Option<String>,
+    #[serde(default)]
+    local: bool,
+    #[serde(default)]
+    tags: Vec<String>,
+    spool: Option<String>,
+    run_as: Option<String>,
+}
+
+impl Body for HostBody {
+    const KEYS: &[&str] = &["name", "ssh", "local", "tags", "spool", "run_as"];
+}
+
+impl HostBody {
+    /// The host in the words of the journal.
+    pub(super) fn parse(self) -> Result<NewHost, Invalid> {
+        let reach = match (self.ssh, self.local) {
+            (Some(ssh), false) => Reach::ssh(&ssh)?,
+            (None, true) => Reach::Local,
+            (Some(_), true) => return Err(Invalid::new("ssh", "a host is reached by ssh or is local, not both")),
+            (None, false) => {
+                return Err(Invalid::new(
+                    "ssh",
+                    "say how the host is reached: \"ssh\": \"USER@ADDRESS\", or \"local\": true",
+                ));
+            }
+        };
+        Ok(NewHost {
+            name: self.name.parse::<HostName>()?,
+            reach,
+            spool: self.spool.map(|text| text.parse::<SpoolDir>()).transpose()?,
+            run_as: self.run_as.map(|text| text.parse::<RunAs>()).transpose()?,
+            tags: self
+                .tags
+                .iter()
+                .map(|text| text.parse::<Tag>())
+                .collect::<Result<_, _>>()?,
+            automatic: false,
+        })
+    }
+}
+
+/// Reads and checks a body that must be there.
+pub(super) async fn required<T: Body>(payload: Payload) -> Result<T, Problem> {
+    parse(&bytes(payload).await?)
+}
+
+/// Reads a body that may be left away.
+pub(super) async fn optional<T: Body + Default>(payload: Payload) -> Result<T, Problem> {
+    let bytes = bytes(payload).await?;
+    if bytes.is_empty() {
+        Ok(T::default())
+    } else {
+        parse(&bytes)
+    }
+}
+
+async fn bytes(payload: Payload) -> Result<Bytes, Problem> {
+    match payload.to_bytes_limited(LIMIT).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(why)) => Err(Problem::malformed(format!("the body cannot be read: {why}"))),
+        Err(_) => Err(Problem::too_large(LIMIT)),
+    }
+}
+
+fn parse<T: Body>(bytes: &[u8]) -> Result<T, Problem> {
+    let object: Map<String, Value> = serde_json::from_slice(bytes)
+        .map_err(|why| Problem::malformed(format!("the body must be one JSON object: {why}")))?;
+    for key in object.keys() {
+        if !T::KEYS.contains(&key.as_str()) {
+            return Err(Problem::invalid(key.clone(), unknown(key, T::KEYS)));
+        }
+    }
+    // One key after another would not name the field of a wrong type; the path is short enough to try.
+    serde_json::from_value(Value::Object(object.clone())).map_err(|why| {
+        let field = T::KEYS.iter().find(|key| why.to_string().contains(&format!("`{key}`")));
+        let culprit = field.copied().or_else(|| wrong_type::<T>(&object));
+        match culprit {
+            Some(field) => Problem::invalid(field, why.to_string()),
+            None => Problem::malformed(why.to_string()),
+        }
+    })
+}
+
+/// The key without which the rest would be read: serde does not say where a value of a wrong type stands.
+fn wrong_type<T: Body>(object: &Map<String, Value>) -> Option<&'static str> {
+    let whole = serde_json::from_value::<T>(Value::Object(object.clone()))
+        .err()?
+        .to_string();
+    T::KEYS.iter().copied().find(|key| {
+        let mut rest = object.clone();
+        rest.remove(*key).is_some()
+            && serde_json::from_value::<T>(Value::Object(rest)).map_or_else(|why| why.to_string() != whole, |_| true)
+    })
+}
+
+/// What is said of a key or parameter that nobody knows.
+pub(super) fn unknown(key: &str, known: &[&str]) -> String {
+    match nearest(key, known.iter().copied()) {
+        Some(near) => format!("is not known here; did you mean “{near}”?"),
+        None => format!("is not known here; known are {}", known.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong<T: Body + std::fmt::Debug>(text: &str) -> Value {
+        let problem = parse::<T>(text.as_bytes()).expect_err(text);
+        serde_json::to_value(problem).expect("json")
+    }
+
+    #[test]
+    fn a_body_is_read_strictly() {
+        let body: StartBody = parse(br#"{"op": "uptime", "hosts": ["a", "b"]}"#).expect("good");
+        assert_eq!((body.op.as_str(), body.hosts.len(), body.reason), ("uptime", 2, None));
+        for (text, status, field, words) in [
+            ("", 400, None, "one JSON object"),
+            ("[]", 400, None, "one JSON object"),
+            ("{", 400, None, "one JSON object"),
+            (
+                r#"{"op": "x", "host": ["a"]}"#,
+                422,
+                Some("host"),
+                "did you mean “hosts”",
+            ),
+            (
+                r#"{"op": "x", "hosts": ["a"], "frobnicate": 1}"#,
+                422,
+                Some("frobnicate"),
+                "known are op, hosts",
+            ),
+            (r#"{"op": "x"}"#, 422, Some("hosts"), "missing"),
+            (r#"{"op": 7, "hosts": ["a"]}"#, 422, Some("op"), "string"),
+            (r#"{"op": "x", "hosts": "a"}"#, 422, Some("hosts"), "sequence"),
+            (
+                r#"{"op": "x", "hosts": ["a"], "reason": {}}"#,
+                422,
+                Some("reason"),
+                "string",
+            ),
+        ] {
+            let problem = wrong::<StartBody>(text);
+            assert_eq!(problem["status"], status, "{text}: {problem}");
+            assert_eq!(problem["field"].as_str(), field, "{text}: {problem}");
+            let detail = problem["detail"].as_str().expect("detail");
+            assert!(detail.contains(words), "{text}: {detail}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_reached_in_exactly_one_way() {
+        let host = |text: &str| parse::<HostBody>(text.as_bytes()).expect("shape").parse();
+        let good =
+            host(r#"{"name": "web-03", "ssh": "root@web-03:22", "tags": ["web"], "run_as": "root"}"#).expect("good");
+        assert_eq!(good.reach.to_string(), "root@web-03:22");
+        assert!(!good.automatic);
+        for (text, field) in [
+            (r#"{"name": "a"}"#, "ssh"),
+            (r#"{"name": "a", "ssh": "a", "local": true}"#, "ssh"),
+            (r#"{"name": "all", "local": true}"#, "name"),
+            (r#"{"name": "a", "local": true, "spool": "tmp"}"#, "spool"),
+            (r#"{"name": "a", "local": true, "tags": ["a b"]}"#, "tag"),
+        ] {
+            assert_eq!(host(text).expect_err(text).field, field, "{text}");
+        }
+    }
+
+    #[test]
+    fn more_time_is_a_duration() {
+        assert_eq!(
+            parse::<ExtendBody>(br#"{"for": "30m"}"#).expect("good").span,
+            Span::from_secs(1800)
+        );
+        let problem = wrong::<ExtendBody>(r#"{"for": "soon"}"#);
+        assert_eq!(problem["field"], "for");
+    }
+}

@@ -1,0 +1,155 @@
+//! Commands: started, listed, shown, and what else people ask of them.
+
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use serde_json::json;
+
+use crate::domain::{CommandId, CommandStatus, HostName};
+use crate::engine::{By, EngineError, Start};
+use crate::store::{CommandRow, Cursor, HistoryFilter};
+
+use super::Api;
+use super::body::{self, ExtendBody, ReasonBody, StartBody};
+use super::caller::Caller;
+use super::problem::Problem;
+use super::query::Parameters;
+
+type Answer = Result<HttpResponse, Problem>;
+
+pub(super) async fn start(api: Data<Api>, caller: Caller, payload: Payload) -> Answer {
+    let Caller(by) = caller;
+    let body = body::required::<StartBody>(payload).await;
+    let what = body
+        .as_ref()
+        .map_or_else(|_| "an op".to_owned(), |body| body.op.clone());
+    let rows = match body {
+        Ok(StartBody { op, hosts, reason }) => {
+            let wish = Start { op, hosts, reason };
+            api.engine.start(wish, by.clone()).await.map_err(Problem::from)
+        }
+        Err(problem) => Err(problem),
+    };
+    let rows = api.noted(&by, &what, rows).await?;
+    let any = rows.iter().any(|row| row.status != CommandStatus::Blocked);
+    Ok(accepted(any).json(json!({"commands": rows, "pipeline_id": null})))
+}
+
+pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Answer {
+    let given = Parameters::of(
+        &request,
+        &[
+            "host", "op", "status", "actor", "since", "until", "open", "limit", "cursor",
+        ],
+    )?;
+    let host: Option<HostName> = given.parsed("host")?;
+    let mut filter = HistoryFilter {
+        op: given.text("op").map(str::to_owned),
+        status: given.listed("status")?,
+        actor: given.text("actor").map(str::to_owned),
+        since: given.parsed("since")?,
+        until: given.parsed("until")?,
+        open_only: given.flag("open")?,
+        ..HistoryFilter::default()
+    };
+    let cursor = given.parsed::<CommandId>("cursor")?.map(Cursor::Before);
+    let limit = given.number("limit", 1, 1000)?.unwrap_or(50);
+    let page = api
+        .engine
+        .reader()
+        .read(move |journal| {
+            if let Some(name) = &host {
+                let Some(row) = journal.host(name)? else {
+                    return Ok(None);
+                };
+                filter.host = Some(row.id);
+            }
+            journal.history(&filter, cursor, limit).map(Some)
+        })
+        .await?
+        .ok_or_else(|| Problem::invalid("host", "there is no host of this name, and never was"))?;
+    let next = page.older.and_then(|_| page.rows.last()).map(|row| row.id);
+    Ok(HttpResponse::Ok().json(json!({"commands": page.rows, "next": next})))
+}
+
+pub(super) async fn show(api: Data<Api>, _: Caller, id: Path<String>) -> Answer {
+    Ok(HttpResponse::Ok().json(find(&api, &id).await?))
+}
+
+/// The command of a path; what is no id is not found either.
+pub(super) async fn find(api: &Api, id: &str) -> Result<CommandRow, Problem> {
+    let id = read_id(id)?;
+    let row = api.engine.reader().read(move |journal| journal.command(id)).await?;
+    row.ok_or_else(|| EngineError::UnknownCommand(id).into())
+}
+
+fn read_id(id: &str) -> Result<CommandId, Problem> {
+    id.parse()
+        .map_err(|_| Problem::not_found("there is no command of this id; write it whole, as the history shows it"))
+}
+
+pub(super) async fn cancel(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
+    wish("to stop", &api, caller, &id, async |id, by| {
+        let ReasonBody { reason } = body::optional(payload).await?;
+        Ok(api.engine.cancel(id, reason, by).await?)
+    })
+    .await
+}
+
+pub(super) async fn retry(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
+    wish("a retry of", &api, caller, &id, async |id, by| {
+        let ReasonBody { reason } = body::optional(payload).await?;
+        Ok(api.engine.retry(id, reason, by).await?)
+    })
+    .await
+}
+
+pub(super) async fn resolve(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
+    wish("to resolve", &api, caller, &id, async |id, by| {
+        let ReasonBody { reason } = body::optional(payload).await?;
+        let reason = reason.ok_or_else(|| Problem::invalid("reason", "say why it is resolved by hand"))?;
+        Ok(api.engine.resolve(id, reason, by).await?)
+    })
+    .await
+}
+
+pub(super) async fn extend(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
+    wish("more time for", &api, caller, &id, async |id, by| {
+        let ExtendBody { span } = body::required(payload).await?;
+        Ok(api.engine.extend(id, span, by).await?)
+    })
+    .await
+}
+
+pub(super) async fn find_out(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
+    wish("to ask about", &api, caller, &id, async |id, by| {
+        // A reason is taken and has nowhere to go: asking changes nothing.
+        body::optional::<ReasonBody>(payload).await?;
+        Ok(api.engine.find_out(id, by).await?)
+    })
+    .await
+}
+
+/// One wish about one command: the row as it is afterwards, 202; a retry that was refused at once is 409.
+async fn wish(
+    what: &str,
+    api: &Api,
+    Caller(by): Caller,
+    id: &str,
+    act: impl AsyncFnOnce(CommandId, By) -> Result<CommandRow, Problem>,
+) -> Answer {
+    let answer = match read_id(id) {
+        Ok(read) => act(read, by.clone()).await,
+        Err(problem) => Err(problem),
+    };
+    let row = api.noted(&by, &format!("{what} command {id}"), answer).await?;
+    Ok(accepted(row.status != CommandStatus::Blocked).json(row))
+}
+
+/// 202 where something was accepted; 409 where the row says that it was refused.
+fn accepted(any: bool) -> HttpResponseBuilder {
+    if any {
+        HttpResponse::Accepted()
+    } else {
+        HttpResponse::Conflict()
+    }
+}

@@ -1,0 +1,102 @@
+//! Events: a page of them, or those after an id as they come.
+
+use std::time::Duration;
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::domain::HostName;
+use crate::store::{Cursor, EventFilter, EventRow, Topic};
+
+use super::Api;
+use super::caller::Caller;
+use super::problem::Problem;
+use super::query::Parameters;
+
+const KNOWN: &[&str] = &[
+    "after", "wait", "limit", "cursor", "category", "level", "actor", "host", "action", "command", "since", "until",
+];
+
+pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let given = Parameters::of(&request, KNOWN)?;
+    let filter = filter(&api, &given).await?;
+    let limit = given.number("limit", 1, 1000)?.unwrap_or(100);
+    let before = given.number("cursor", 0, i64::MAX)?;
+    let wait = Duration::from_secs(given.number("wait", 0, 60)?.unwrap_or(0).unsigned_abs());
+    let Some(after) = given.number("after", 0, i64::MAX)? else {
+        let cursor = before.map(Cursor::Before);
+        let page = api
+            .engine
+            .reader()
+            .read(move |journal| journal.events(&filter, cursor, limit))
+            .await?;
+        let next = page.older.and_then(|_| page.rows.last()).map(|row| row.id);
+        return Ok(HttpResponse::Ok().json(json!({"events": page.rows, "next": next})));
+    };
+    if before.is_some() {
+        return Err(Problem::invalid(
+            "cursor",
+            "goes back in time and “after” goes forward; give one of them",
+        ));
+    }
+    let rows = arrived(&api, filter, after, limit, wait).await?;
+    let next = rows.last().map_or(after, |row| row.id);
+    Ok(HttpResponse::Ok().json(json!({"events": rows, "next": next})))
+}
+
+async fn filter(api: &Api, given: &Parameters) -> Result<EventFilter, Problem> {
+    let host = match given.parsed::<HostName>("host")? {
+        None => None,
+        Some(name) => {
+            let row = api.engine.reader().read(move |journal| journal.host(&name)).await?;
+            let row = row.ok_or_else(|| Problem::invalid("host", "there is no host of this name, and never was"))?;
+            Some(row.id)
+        }
+    };
+    Ok(EventFilter {
+        category: given.parsed("category")?,
+        level: given.parsed("level")?,
+        actor: given.text("actor").map(str::to_owned),
+        host,
+        action: given.text("action").map(str::to_owned),
+        command: given.parsed("command")?,
+        since: given.parsed("since")?,
+        until: given.parsed("until")?,
+        ..EventFilter::default()
+    })
+}
+
+/// The events after an id, oldest first: at once where there are any, else as soon as there are,
+/// else none when the time is up or the dashboard stops.
+async fn arrived(
+    api: &Api,
+    filter: EventFilter,
+    after: i64,
+    limit: i64,
+    wait: Duration,
+) -> Result<Vec<EventRow>, Problem> {
+    let mut changes = api.engine.watch(Topic::Events);
+    let until = Instant::now() + wait;
+    loop {
+        changes.borrow_and_update();
+        let filter = filter.clone();
+        let cursor = Some(Cursor::After(after));
+        let page = api
+            .engine
+            .reader()
+            .read(move |journal| journal.events(&filter, cursor, limit))
+            .await?;
+        if !page.rows.is_empty() {
+            let mut rows = page.rows;
+            rows.reverse();
+            return Ok(rows);
+        }
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return Ok(Vec::new()) },
+            () = tokio::time::sleep_until(until) => return Ok(Vec::new()),
+            () = api.shutdown.cancelled() => return Ok(Vec::new()),
+        }
+    }
+}

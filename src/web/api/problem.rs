@@ -1,0 +1,168 @@
+//! Errors of the API as problem details (RFC 9457): one place where they become HTTP.
+//!
+//! A program branches on `status` and `type`, a person reads `detail`: what, why, what to do next.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+
+use crate::domain::Invalid;
+use crate::engine::EngineError;
+use crate::store::ReadError;
+
+/// What is answered instead of what was asked for.
+#[derive(Debug, Serialize)]
+pub struct Problem {
+    /// A name of the kind of problem, under `urn:quarterdeck:`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    /// The key, parameter or header that cannot be taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            title,
+            status: status.as_u16(),
+            detail: detail.into(),
+            field: None,
+        }
+    }
+
+    pub(super) fn invalid(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Invalid::new(field, problem).into()
+    }
+
+    pub(super) fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "urn:quarterdeck:malformed",
+            "The request cannot be read",
+            detail,
+        )
+    }
+
+    pub(super) fn too_large(limit: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "urn:quarterdeck:too-large",
+            "The request is too large",
+            format!("a body may have {} KiB", limit / 1024),
+        )
+    }
+
+    pub(super) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "urn:quarterdeck:not-found",
+            "There is no such thing",
+            detail,
+        )
+    }
+
+    pub(super) fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "urn:quarterdeck:unauthorized",
+            "Who asks is not known",
+            detail,
+        )
+    }
+
+    pub(super) fn failed(detail: String) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "urn:quarterdeck:internal",
+            "The dashboard failed",
+            detail,
+        )
+    }
+
+    /// True where the request was refused, false where the dashboard failed.
+    pub(super) fn is_refusal(&self) -> bool {
+        (400..500).contains(&self.status)
+    }
+
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+impl From<Invalid> for Problem {
+    fn from(invalid: Invalid) -> Self {
+        let mut problem = Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "urn:quarterdeck:invalid",
+            "A value cannot be taken",
+            invalid.to_string(),
+        );
+        problem.field = Some(invalid.field);
+        problem
+    }
+}
+
+impl From<EngineError> for Problem {
+    fn from(why: EngineError) -> Self {
+        let detail = why.to_string();
+        match why {
+            EngineError::Invalid(invalid) => invalid.into(),
+            EngineError::UnknownOp { .. } => Self {
+                field: Some("op".to_owned()),
+                ..Self::not_found(detail)
+            },
+            EngineError::UnknownHost(_) => Self {
+                field: Some("host".to_owned()),
+                ..Self::not_found(detail)
+            },
+            EngineError::UnknownCommand(_) => Self::not_found(detail),
+            EngineError::Conflict(_) => Self::new(
+                StatusCode::CONFLICT,
+                "urn:quarterdeck:conflict",
+                "The present state does not allow it",
+                detail,
+            ),
+            EngineError::Unavailable(_) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "urn:quarterdeck:unavailable",
+                "The journal cannot be written now",
+                detail,
+            ),
+            EngineError::Internal(_) => Self::failed(detail),
+        }
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(why: ReadError) -> Self {
+        Self::failed(why.to_string())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        if self.status >= 500 {
+            tracing::error!(status = self.status, detail = self.detail, "a request failed");
+        }
+        HttpResponse::build(self.status_code())
+            .content_type("application/problem+json")
+            .body(serde_json::to_vec(self).unwrap_or_default())
+    }
+}
