@@ -19,11 +19,14 @@ mod host_facts;
 mod instance;
 mod mark;
 mod open;
+pub mod output;
 mod page;
 mod reader;
+mod recovery;
 mod schema;
 mod session;
 mod shared;
+mod sweep;
 mod tx;
 mod writer;
 
@@ -44,7 +47,9 @@ pub use host_facts::{FactsRow, HostFacts};
 pub use instance::{InstanceRow, Started};
 pub use page::{Cursor, Keyed, PAGE_LIMIT, Page};
 pub use reader::{Journal, Reader};
+pub use recovery::Recovered;
 pub use session::SessionRow;
+pub use sweep::{Cutoffs, LastSweep, Swept};
 
 use error::Fault;
 use shared::Shared;

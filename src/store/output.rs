@@ -1,0 +1,137 @@
+//! Output of commands: one file each in `output/` of the data folder, a prefix of the host's own.
+//! Everything here blocks; call it on a blocking thread. Knows bytes and files, no rows.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::OutputFacts;
+use crate::domain::{CommandId, Digest};
+
+const FOLDER: &str = "output";
+
+/// A command's output, open for its one follower.
+#[derive(Debug)]
+pub struct Output {
+    file: File,
+    folder: PathBuf,
+    length: u64,
+}
+
+impl Output {
+    /// Opens the file where it is, or makes it, readable for nobody else.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn open(data_dir: &Path, id: CommandId) -> io::Result<Self> {
+        let folder = data_dir.join(FOLDER);
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(folder.join(id.to_string()))?;
+        let length = file.metadata()?.len();
+        Ok(Self { file, folder, length })
+    }
+
+    /// How many bytes there are: the offset to follow from.
+    #[must_use]
+    pub const fn len(&self) -> u64 {
+        self.length
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Writes a frame at its own offset; one that comes twice changes nothing.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] where bytes before it are missing; those of the file system.
+    pub fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if offset > self.length {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("bytes {} to {offset} of the output are missing", self.length),
+            ));
+        }
+        self.file.write_all_at(bytes, offset)?;
+        self.length = self.length.max(offset + bytes.len() as u64);
+        Ok(())
+    }
+
+    /// Makes sure that the output is on disk, and says what it is. `cut` is for the caller to fill in:
+    /// only the host knows.
+    ///
+    /// # Errors
+    /// Those of the file system: then nothing may be concluded from the output yet.
+    pub fn seal(&mut self) -> io::Result<OutputFacts> {
+        self.file.sync_all()?;
+        File::open(&self.folder)?.sync_all()?;
+        let mut hash = Sha256::new();
+        let mut bytes = 0i64;
+        let mut buffer = vec![0u8; 64 * 1024];
+        self.file.seek(SeekFrom::Start(0))?;
+        loop {
+            let some = self.file.read(&mut buffer)?;
+            if some == 0 {
+                break;
+            }
+            hash.update(&buffer[..some]);
+            bytes += i64::try_from(some).unwrap_or(0);
+        }
+        Ok(OutputFacts {
+            bytes,
+            sha256: Digest::from_hash(&hash.finalize()),
+            cut: false,
+        })
+    }
+}
+
+/// The bytes from `from` up to `to` (not included), or as many of them as there are.
+///
+/// # Errors
+/// [`io::ErrorKind::NotFound`] where nothing was written yet; those of the file system.
+pub fn read_range(data_dir: &Path, id: CommandId, from: u64, to: u64) -> io::Result<Vec<u8>> {
+    let file = File::open(data_dir.join(FOLDER).join(id.to_string()))?;
+    let to = to.min(file.metadata()?.len());
+    let mut bytes = vec![0u8; usize::try_from(to.saturating_sub(from)).unwrap_or(0)];
+    file.read_exact_at(&mut bytes, from)?;
+    Ok(bytes)
+}
+
+/// How many bytes of output there are; 0 where nothing was written yet.
+///
+/// # Errors
+/// Those of the file system.
+pub fn length(data_dir: &Path, id: CommandId) -> io::Result<u64> {
+    match std::fs::metadata(data_dir.join(FOLDER).join(id.to_string())) {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes files that a sweep returned; one that is not there counts as removed. Returns how many are left.
+pub fn remove(data_dir: &Path, files: &[String]) -> usize {
+    files
+        .iter()
+        .filter(|file| {
+            // Only what has the name of a command's output, wherever the row came from.
+            let id = file.strip_prefix("output/").map(str::parse::<CommandId>);
+            let Some(Ok(id)) = id else { return true };
+            match std::fs::remove_file(data_dir.join(FOLDER).join(id.to_string())) {
+                Ok(()) => false,
+                Err(error) => error.kind() != io::ErrorKind::NotFound,
+            }
+        })
+        .count()
+}
