@@ -62,9 +62,12 @@
 
 //pub mod app;
 //pub mod cli;
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod executor;
 pub mod store;
+pub mod web;
 //pub mod web;

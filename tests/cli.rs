@@ -226,11 +226,14 @@ async fn with_no_dashboard_reading_reads_and_the_rest_says_what_to_start() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_configuration_is_refused_by_file_and_line() {
     let dashboard = Dashboard::start(OPS).await;
-    let file = dashboard.path("bad.toml");
+    let file = dashboard.path("quarterdeck.toml");
     std::fs::write(&file, "\n[retention]\nevents_days = 0\n").expect("file");
-    let (code, _, err) = quarterdeck(&dashboard, &format!("--config {} history", file.display())).await;
+    let (code, _, err) = quarterdeck(&dashboard, "history").await;
     assert_eq!(code, 2);
-    assert!(err.contains("bad.toml:3: retention.events_days: must be"), "{err}");
+    assert!(
+        err.contains("quarterdeck.toml:3: retention.events_days: must be"),
+        "{err}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,7 +54,7 @@ impl Source {
         match self {
             Self::Live(client) => Ok(list(&client.get("/hosts", &[]).await?, "hosts")),
             Self::AtRest(journal) => {
-                let rows = |journal: &mut Journal<'_>| Ok(journal.fleet()?.iter().map(host_row).collect());
+                let rows = |journal: &mut Journal| Ok(journal.fleet()?.iter().map(host_row).collect());
                 Ok(journal.reader.read_blocking(rows)?)
             }
         }

@@ -16,7 +16,7 @@ use super::problem::Problem;
 type Answer = Result<HttpResponse, Problem>;
 
 pub(super) async fn list(api: Data<Api>, _: Caller) -> Answer {
-    let rows = |journal: &mut Journal<'_>| Ok(journal.fleet()?.iter().map(row).collect::<Vec<_>>());
+    let rows = |journal: &mut Journal| Ok(journal.fleet()?.iter().map(row).collect::<Vec<_>>());
     let hosts = api.engine.reader().read(rows).await?;
     Ok(HttpResponse::Ok().json(json!({"hosts": hosts})))
 }

@@ -22,7 +22,7 @@ pub(super) async fn ops(api: Data<Api>, _: Caller) -> Answer {
 /// Versions of different instances are compared for difference only.
 pub(super) async fn state(api: Data<Api>, _: Caller) -> Answer {
     let instance = api.engine.instance().to_owned();
-    let state = move |journal: &mut Journal<'_>| Ok(json!({"instance": instance, "version": journal.version()?}));
+    let state = move |journal: &mut Journal| Ok(json!({"instance": instance, "version": journal.version()?}));
     Ok(HttpResponse::Ok().json(api.engine.reader().read(state).await?))
 }
 
