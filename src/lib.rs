@@ -60,11 +60,11 @@
 //!    (`engine/recover.rs`): reattached, settled with the host's evidence, started after the proof
 //!    that it never was, or honestly unknown.
 
-//pub mod app;
-//pub mod cli;
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod executor;
 pub mod store;
-//pub mod web;
+pub mod web;

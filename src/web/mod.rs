@@ -5,6 +5,7 @@
 //! reached, and it cannot write: whatever changes something is a method of the engine.
 
 mod ansi;
+pub mod api;
 mod assets;
 mod clock;
 mod error;
