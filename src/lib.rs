@@ -60,8 +60,6 @@
 //!    (`engine/recover.rs`): reattached, settled with the host's evidence, started after the proof
 //!    that it never was, or honestly unknown.
 
-//pub mod app;
-//pub mod cli;
 pub mod app;
 pub mod cli;
 pub mod config;
@@ -70,4 +68,3 @@ pub mod engine;
 pub mod executor;
 pub mod store;
 pub mod web;
-//pub mod web;

@@ -132,7 +132,7 @@ fn look(path: &Path) -> Result<Schema, OpenError> {
     let length = header(path).map_err(|problem| corrupt(problem.to_string()))?;
     let mut conn = connect::query_only(&connect::uri(path, "ro")).map_err(|error| corrupt(error.to_string()))?;
     let check = if length <= CHECKED_WHOLE {
-        "SELECT quick_check AS line FROM pragma_quick_check(5)"
+        "SELECT quick_check AS line FROM pragma_quick_check LIMIT 5"
     } else {
         "SELECT 'ok' AS line FROM (SELECT count(*) FROM sqlite_schema)"
     };

@@ -152,13 +152,10 @@ async fn visitor(web: &Web, request: &ServiceRequest) -> Result<Option<Visitor>,
     }
     let hash = Digest::of(cookie.value().as_bytes()).to_string();
     let row = web.engine.reader().read(move |journal| journal.session(&hash)).await?;
-    let visitor = row
-        .filter(|row| row.expires_at > Timestamp::now())
-        .and_then(|row| row.actor.to_string().parse().ok())
-        .map(|actor| Visitor {
-            actor,
-            address: address(request),
-        });
+    let visitor = row.filter(|row| row.expires_at > Timestamp::now()).map(|row| Visitor {
+        actor: row.actor,
+        address: address(request),
+    });
     Ok(visitor)
 }
 

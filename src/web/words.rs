@@ -1,7 +1,7 @@
 //! What a status is called on pages: the one table of words, icons and colours. The journal's own word
 //! stands in the `title`, and in the API and exports, never bare on a page.
 
-use crate::domain::{Actor, CommandStatus, Evidence, Level, Refusal, Span, StopReason, Timestamp};
+use crate::domain::{CommandStatus, Evidence, Level, Refusal, Span, StopReason, Timestamp};
 use crate::store::{CommandRow, FactsRow};
 
 use super::clock::rough;
@@ -42,11 +42,8 @@ pub(super) fn status(row: &CommandRow) -> Word {
         },
         CommandStatus::Timeout => word("bad", "clock", "Timed out, stopped".into()),
         CommandStatus::Cancelled => {
-            let by = row
-                .stop_by
-                .as_ref()
-                .map_or_else(|| row.actor.to_string(), ToString::to_string);
-            word("quiet", "stop", format!("Cancelled by {}", name(&by)))
+            let by = row.stop_by.as_ref().unwrap_or(&row.actor).name();
+            word("quiet", "stop", format!("Cancelled by {by}"))
         }
         CommandStatus::Blocked => word("quiet", "ban", format!("Refused: {}", refusal(row))),
         CommandStatus::Skipped if row.stage.is_some() && row.launched_at.is_none() && row.error.is_some() => {
@@ -78,8 +75,7 @@ fn refusal(row: &CommandRow) -> String {
     if let Some(text) = &row.error {
         return text.clone();
     }
-    let code = row.refusal.as_ref().map(ToString::to_string).unwrap_or_default();
-    let Ok(code) = code.parse::<Refusal>() else {
+    let Some(code) = row.refusal else {
         return "no reason was kept".to_owned();
     };
     let text = match code {
@@ -107,13 +103,6 @@ pub(super) fn level(level: Level) -> Word {
         Level::Error => Word::new("bad", "bad", "Error", "error"),
         Level::Success => Word::new("ok", "ok", "Success", "success"),
     }
-}
-
-/// An actor for a reader: the bare name; `system` is the dashboard itself.
-pub(super) fn name(actor: &str) -> String {
-    actor
-        .parse::<Actor>()
-        .map_or_else(|_| actor.to_owned(), |actor| actor.name().to_owned())
 }
 
 /// What the host said, in a sentence.
@@ -238,13 +227,6 @@ mod tests {
         assert_eq!(bytes(1), "1 byte");
         assert_eq!(bytes(2_048), "2 KiB");
         assert_eq!(bytes(3_250_586), "3.1 MiB");
-    }
-
-    #[test]
-    fn actors_go_by_their_names() {
-        assert_eq!(name("local:alice"), "alice");
-        assert_eq!(name("system"), "the dashboard");
-        assert_eq!(name("odd"), "odd");
     }
 
     #[test]

@@ -237,10 +237,9 @@ impl CommandPage {
         let (op, host) = (row.op.to_string(), row.host.to_string());
         let definition = found.definition.as_ref();
         let stopping = row.stop_at.filter(|_| row.finished_at.is_none()).map(|at| {
-            let by = row.stop_by.as_ref().map(ToString::to_string).unwrap_or_default();
+            let by = row.stop_by.as_ref().unwrap_or(&row.actor).name();
             format!(
-                "{} asked at {} to stop it; its host has not confirmed that yet.",
-                words::name(&by),
+                "{by} asked at {} to stop it; its host has not confirmed that yet.",
                 clock.when(at).clock
             )
         });
@@ -268,7 +267,7 @@ impl CommandPage {
                 | CommandStatus::Skipped
                 | CommandStatus::Orphaned => row.error.clone().unwrap_or_default(),
             },
-            by: words::name(&row.actor.to_string()),
+            by: row.actor.name().to_owned(),
             actor: row.actor.to_string(),
             reason: row.reason.clone().unwrap_or_default(),
             asked: clock.when(row.created_at),
@@ -321,7 +320,11 @@ impl Buttons {
     fn new(web: &Web, row: &CommandRow, definition: Option<&Definition>) -> Self {
         let open = row.finished_at.is_none();
         let orphaned = row.status == CommandStatus::Orphaned;
-        let today = web.engine.catalog().get(&row.op).map(crate::domain::Op::definition);
+        let today = web
+            .engine
+            .catalog()
+            .get(row.op.as_str())
+            .map(crate::domain::Op::definition);
         let retryable = today.as_ref().is_some_and(|today| today.retryable);
         Self {
             stop: open && row.stop_at.is_none(),
@@ -384,7 +387,7 @@ pub(in crate::web) async fn retry(
     let reason = fields.owned("reason");
     let found = Found::read(&web, id).await?;
     let catalog = web.engine.catalog();
-    if let (Some(then), Some(op)) = (&found.definition, catalog.get(&found.row.op)) {
+    if let (Some(then), Some(op)) = (&found.definition, catalog.get(found.row.op.as_str())) {
         let changes = changes(then, &op.definition());
         if (op.dangerous || !changes.is_empty()) && fields.text("sure").is_none() {
             let (op_name, host) = (found.row.op.to_string(), found.row.host.to_string());

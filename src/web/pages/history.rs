@@ -82,7 +82,7 @@ impl Line {
             status: words::status(row),
             op: row.op.to_string(),
             host: row.host.to_string(),
-            by: words::name(&row.actor.to_string()),
+            by: row.actor.name().to_owned(),
             reason: row.reason.clone().unwrap_or_default(),
             took: words::took(row, clock.now).unwrap_or_default(),
             late,

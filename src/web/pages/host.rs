@@ -4,7 +4,7 @@ use actix_web::web::{Data, Form, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{HostName, Invalid, Reach, RunAs, SpoolDir, Tag, Timestamp};
+use crate::domain::{HostName, Invalid, Reach, RunAs, Span, SpoolDir, Tag, Timestamp};
 use crate::store::{CommandRow, FactsRow, HistoryFilter, HostRow, NewHost, Topic};
 
 use super::super::clock::{Clock, When};
@@ -55,7 +55,7 @@ struct FactsView {
     booted: Option<When>,
     user: String,
     disk: String,
-    seen: When,
+    seen: Option<When>,
 }
 
 pub(in crate::web) async fn show(
@@ -154,17 +154,17 @@ impl FactsView {
         let booted = booted(facts);
         Self {
             os: os(facts).unwrap_or_else(|| "unknown".to_owned()),
-            kernel: facts.kernel.clone().unwrap_or_default(),
+            kernel: facts.kernel.clone(),
             uptime: booted
                 .map(|booted| words::uptime(booted, clock.now))
                 .unwrap_or_default(),
             booted: clock.maybe(booted),
-            user: facts.user.clone().unwrap_or_default(),
+            user: facts.user.clone(),
             disk: facts
                 .disk_used_percent
                 .map(|used| format!("{used} % used"))
                 .unwrap_or_default(),
-            seen: clock.when(facts.seen_at),
+            seen: clock.maybe(facts.probed_at),
         }
     }
 }
@@ -172,34 +172,35 @@ impl FactsView {
 /// What a host does now, in a word, and since when.
 pub(super) fn state(facts: Option<&FactsRow>, open: Option<&CommandRow>, clock: &Clock) -> (Word, Option<When>) {
     if let Some(open) = open {
-        let by = words::name(&open.actor.to_string());
+        let by = open.actor.name();
         let mut word = words::status(open);
         word.text = format!("{} {}, {by}", word.text, open.op);
         return (word, clock.maybe(open.started_at.or(Some(open.created_at))));
     }
     match facts {
-        None => (
+        None | Some(FactsRow { reachable: None, .. }) => (
             Word::new("quiet", "ask", "Not met yet", "nobody has contacted it so far"),
             None,
         ),
         Some(facts) if is_lost(facts) => (
             Word::new("warn", "warn", "Unreachable", "the last contact failed"),
-            Some(clock.when(facts.since)),
+            clock.maybe(facts.since),
         ),
         Some(_) => (Word::new("quiet", "idle", "Idle", "no command is open"), None),
     }
 }
 
 pub(super) fn is_lost(facts: &FactsRow) -> bool {
-    !facts.reachable
+    facts.reachable == Some(false)
 }
 
 pub(super) fn os(facts: &FactsRow) -> Option<String> {
-    facts.os.clone().filter(|os| !os.is_empty())
+    Some(facts.os.clone()).filter(|os| !os.is_empty())
 }
 
 pub(super) fn booted(facts: &FactsRow) -> Option<Timestamp> {
-    facts.booted_at
+    let probed = facts.probed_at?;
+    (facts.uptime_s > 0).then(|| probed.minus(Span::from_secs(facts.uptime_s)))
 }
 
 /// The line to paste, for what commonly goes wrong on the first contact.

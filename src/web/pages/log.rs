@@ -263,7 +263,7 @@ fn days(rows: &[EventRow], clock: &Clock) -> Vec<Day> {
             id: row.id,
             at,
             level: words::level(row.level),
-            by: words::name(&row.actor.to_string()),
+            by: row.actor.name().to_owned(),
             action: row.action.clone(),
             host: row.host.as_ref().map(ToString::to_string).unwrap_or_default(),
             message: row.message.clone(),

@@ -158,12 +158,12 @@ pub(super) async fn piece(web: &Web, id: CommandId, from: u64, pen: Pen, open: b
 
 /// How long the output is now; 0 where there is none.
 pub(super) async fn length(web: &Web, id: CommandId) -> Result<u64, Problem> {
-    let path = output::path(web.engine.data_dir(), id);
-    match tokio::fs::metadata(path).await {
-        Ok(found) => Ok(found.len()),
-        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(0),
-        Err(why) => Err(unreadable(&why)),
-    }
+    let folder = web.engine.data_dir().to_owned();
+    spawn_blocking(move || output::length(&folder, id))
+        .await
+        .map_err(io::Error::other)
+        .and_then(std::convert::identity)
+        .map_err(|why| unreadable(&why))
 }
 
 async fn read(web: &Web, id: CommandId, from: u64, to: u64) -> Result<Vec<u8>, Problem> {

@@ -122,7 +122,7 @@ fn interrupts(row: &FleetRow, clock: &super::super::clock::Clock) -> String {
         return format!(
             "{} runs there for {took}, by {}; this op will be refused until it has ended",
             open.op,
-            words::name(&open.actor.to_string())
+            open.actor.name().to_owned()
         );
     }
     let up = row
