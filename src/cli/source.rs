@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::domain::{Catalog, CommandId, CommandStatus, HostName, Span};
-use crate::store::{Cursor, EventFilter, HistoryFilter, Reader, Store, output};
+use crate::store::{Cursor, EventFilter, FleetRow, HistoryFilter, Journal, Reader, Store, output};
 
 use super::client::{Client, PIECE};
 use super::failure::Failure;
@@ -17,11 +17,11 @@ use super::rows::list;
 /// See the module.
 pub(super) enum Source {
     Live(Client),
-    AtRest(Box<Journal>),
+    AtRest(Box<AtRest>),
 }
 
 /// The journal of a dashboard that is not running.
-pub(super) struct Journal {
+pub(super) struct AtRest {
     reader: Reader,
     data_dir: PathBuf,
     catalog: Arc<Catalog>,
@@ -42,7 +42,7 @@ const PAGE: i64 = 1_000;
 
 impl Source {
     pub(super) fn at_rest(config: &Config) -> Result<Self, Failure> {
-        Ok(Self::AtRest(Box::new(Journal {
+        Ok(Self::AtRest(Box::new(AtRest {
             reader: Store::open_read_only(&config.data_dir)?,
             data_dir: config.data_dir.clone(),
             catalog: Arc::new(config.catalog.clone()),
@@ -54,16 +54,8 @@ impl Source {
         match self {
             Self::Live(client) => Ok(list(&client.get("/hosts", &[]).await?, "hosts")),
             Self::AtRest(journal) => {
-                let fleet = journal.reader.read_blocking(|journal| journal.fleet())?;
-                let hosts = fleet.iter().map(|fleet| {
-                    let mut row = json!(fleet.host);
-                    row["facts"] = json!(fleet.facts);
-                    row["open"] = json!(fleet.open);
-                    row["last"] = json!(fleet.last);
-                    row["attention"] = json!(fleet.attention);
-                    row
-                });
-                Ok(hosts.collect())
+                let rows = |journal: &mut Journal| Ok(journal.fleet()?.iter().map(host_row).collect());
+                Ok(journal.reader.read_blocking(rows)?)
             }
         }
     }
@@ -162,6 +154,16 @@ impl Source {
     }
 }
 
+/// The host's own columns, with what is known of it beside them: as the API gives it.
+fn host_row(fleet: &FleetRow) -> Value {
+    let mut row = json!(fleet.host);
+    row["facts"] = json!(fleet.facts);
+    row["open"] = json!(fleet.open);
+    row["last"] = json!(fleet.last);
+    row["attention"] = json!(fleet.attention);
+    row
+}
+
 type Page = (Vec<Value>, Option<CommandId>);
 
 impl Client {
@@ -184,7 +186,7 @@ impl Client {
     }
 }
 
-impl Journal {
+impl AtRest {
     fn history(&self, wanted: &Wanted, cursor: Option<CommandId>, limit: i64) -> Result<Page, Failure> {
         let mut filter = HistoryFilter {
             op: wanted.op.clone(),

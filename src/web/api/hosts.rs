@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::domain::HostName;
 use crate::engine::{EngineError, Tested};
-use crate::store::FleetRow;
+use crate::store::{FleetRow, Journal};
 
 use super::Api;
 use super::body::{self, HostBody};
@@ -16,8 +16,8 @@ use super::problem::Problem;
 type Answer = Result<HttpResponse, Problem>;
 
 pub(super) async fn list(api: Data<Api>, _: Caller) -> Answer {
-    let fleet = api.engine.reader().read(|journal| journal.fleet()).await?;
-    let hosts: Vec<_> = fleet.iter().map(row).collect();
+    let rows = |journal: &mut Journal| Ok(journal.fleet()?.iter().map(row).collect::<Vec<_>>());
+    let hosts = api.engine.reader().read(rows).await?;
     Ok(HttpResponse::Ok().json(json!({"hosts": hosts})))
 }
 

@@ -4,6 +4,8 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Payload};
 use serde_json::json;
 
+use crate::store::Journal;
+
 use super::Api;
 use super::body::{self, ReasonBody};
 use super::caller::Caller;
@@ -19,8 +21,9 @@ pub(super) async fn ops(api: Data<Api>, _: Caller) -> Answer {
 
 /// Versions of different instances are compared for difference only.
 pub(super) async fn state(api: Data<Api>, _: Caller) -> Answer {
-    let version = api.engine.reader().read(|journal| journal.version()).await?;
-    Ok(HttpResponse::Ok().json(json!({"instance": api.engine.instance(), "version": version})))
+    let instance = api.engine.instance().to_owned();
+    let state = move |journal: &mut Journal| Ok(json!({"instance": instance, "version": journal.version()?}));
+    Ok(HttpResponse::Ok().json(api.engine.reader().read(state).await?))
 }
 
 pub(super) async fn recovery(api: Data<Api>, _: Caller) -> Answer {
@@ -33,7 +36,12 @@ pub(super) async fn sweep(api: Data<Api>, Caller(by): Caller, payload: Payload) 
         Ok(api.engine.sweep(by.clone()).await?)
     };
     let swept = api.noted(&by, "a sweep", answer.await).await?;
-    Ok(HttpResponse::Ok().json(swept))
+    Ok(HttpResponse::Ok().json(json!({
+        "events": swept.events,
+        "commands": swept.commands,
+        "pipelines": swept.pipelines,
+        "output_files": swept.output_files.len(),
+    })))
 }
 
 /// Whoever may ask here has proved which account of this machine they have: the link's session is theirs.

@@ -1,0 +1,188 @@
+//! Errors become HTTP here and nowhere else, and are logged once, here.
+//!
+//! Every answer says what failed, why, and what to do next. A page gets a page; a fragment gets a small
+//! fragment, which the script shows beside what is there already.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use askama::Template;
+
+use crate::domain::Invalid;
+use crate::engine::EngineError;
+use crate::store::ReadError;
+
+use super::frame::{Frame, html_with};
+
+/// Why a request was not answered with what it asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    what: &'static str,
+    why: String,
+    next: &'static str,
+    fragment: bool,
+}
+
+#[derive(Template)]
+#[template(path = "error.html", blocks = ["problem"])]
+struct ErrorPage {
+    frame: Frame,
+    code: u16,
+    what: &'static str,
+    why: String,
+    next: &'static str,
+}
+
+const BACK: &str = "Go back, correct it and send it again; nothing was changed.";
+
+impl Problem {
+    pub(super) fn missing(what: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "There is no such page",
+            format!("{what} is not here."),
+            "Check the address. Commands and events are deleted when they are past their retention; the history lists what is kept.",
+        )
+    }
+
+    pub(super) fn conflict(why: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "That is not possible now",
+            why,
+            "Look at the page again: it shows how things stand and what can be done.",
+        )
+    }
+
+    pub(super) fn no_session(fragment: bool) -> Self {
+        let problem = Self::new(
+            StatusCode::UNAUTHORIZED,
+            "You are not signed in",
+            "This browser has no session, or its session has ended.",
+            "Run “quarterdeck open” on the dashboard's machine and follow the link that it prints.",
+        );
+        Self { fragment, ..problem }
+    }
+
+    pub(super) fn forbidden(why: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "That link does not work",
+            why,
+            "Run “quarterdeck open” on the dashboard's machine for a new one.",
+        )
+    }
+
+    pub(super) fn internal(why: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Something is wrong in the dashboard",
+            why,
+            "Ops that run on hosts are not affected. Try again; if it stays, the program's own log says more.",
+        )
+    }
+
+    /// The same, for a part of a page.
+    pub(super) fn as_fragment(self) -> Self {
+        Self { fragment: true, ..self }
+    }
+
+    fn new(status: StatusCode, what: &'static str, why: impl Into<String>, next: &'static str) -> Self {
+        Self {
+            status,
+            what,
+            why: why.into(),
+            next,
+            fragment: false,
+        }
+    }
+
+    /// The answer itself.
+    pub(super) fn answer(&self) -> HttpResponse {
+        if self.status.is_server_error() {
+            tracing::error!(status = self.status.as_u16(), why = %self.why, "a request failed");
+        }
+        let page = ErrorPage {
+            frame: Frame::bare(self.what),
+            code: self.status.as_u16(),
+            what: self.what,
+            why: self.why.clone(),
+            next: self.next,
+        };
+        let answer = if self.fragment {
+            html_with(self.status, &page.as_problem())
+        } else {
+            html_with(self.status, &page)
+        };
+        answer.unwrap_or_else(|_| HttpResponse::build(self.status).body(format!("{}: {}\n", self.what, self.why)))
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.why)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.answer()
+    }
+}
+
+impl From<Invalid> for Problem {
+    fn from(wrong: Invalid) -> Self {
+        let why = format!("{}: {}.", wrong.field, wrong.problem.trim_end_matches('.'));
+        Self::new(StatusCode::BAD_REQUEST, "That cannot be read", why, BACK)
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(why: ReadError) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The journal cannot be read",
+            why.to_string(),
+            "Ops that run on hosts are not affected. Try again in a moment; /readyz says how the dashboard is doing.",
+        )
+    }
+}
+
+impl From<EngineError> for Problem {
+    fn from(why: EngineError) -> Self {
+        let text = why.to_string();
+        match why {
+            EngineError::Invalid(wrong) => wrong.into(),
+            EngineError::UnknownOp { .. } | EngineError::UnknownHost(_) | EngineError::UnknownCommand(_) => Self::new(
+                StatusCode::NOT_FOUND,
+                "There is no such thing",
+                text,
+                "Check the name; the fleet lists the hosts and their ops.",
+            ),
+            EngineError::Conflict(_) => Self::conflict(text),
+            EngineError::Unavailable(_) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Nothing was started",
+                text,
+                "The journal must be writable before an op may run. Look at /readyz, make room or repair it, then try again.",
+            ),
+            EngineError::Internal(_) => Self::internal(text),
+        }
+    }
+}
+
+/// For every URL that nothing answers.
+pub(super) async fn not_found(request: HttpRequest) -> HttpResponse {
+    Problem::missing(&format!("“{}”", crate::domain::bounded(request.path(), 100))).answer()
+}
+
+/// A form that could not be read at all: wrong type, too large, not UTF-8.
+pub(super) fn bad_form(why: &impl fmt::Display) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "That cannot be read", why.to_string(), BACK)
+}

@@ -1,0 +1,115 @@
+//! What a form or a query string sent, read once: a missing field and an empty one are the same.
+
+use std::str::FromStr;
+
+use crate::domain::Invalid;
+
+/// The fields of one request, in the order in which they came.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    pub(super) fn query(text: &str) -> Result<Self, Invalid> {
+        actix_web::web::Query::<Vec<(String, String)>>::from_query(text)
+            .map(|pairs| Self(pairs.into_inner()))
+            .map_err(|_| Invalid::new("address", "its part behind “?” cannot be read"))
+    }
+
+    pub(super) fn form(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs)
+    }
+
+    /// The field's text without the white space around it.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        let values = self
+            .0
+            .iter()
+            .filter(|(key, _)| key == name)
+            .map(|(_, value)| value.trim());
+        values.into_iter().find(|value| !value.is_empty())
+    }
+
+    pub(super) fn owned(&self, name: &str) -> Option<String> {
+        self.text(name).map(str::to_owned)
+    }
+
+    /// Every value of a field that may come several times.
+    pub(super) fn many<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0
+            .iter()
+            .filter(move |(key, _)| key == name)
+            .map(|(_, value)| value.trim())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The field in its strict type; what cannot be read is an error that names the field.
+    pub(super) fn parse<T: FromStr<Err = Invalid>>(&self, name: &str) -> Result<Option<T>, Invalid> {
+        self.text(name)
+            .map(|text| text.parse::<T>().map_err(|wrong| Invalid::new(name, wrong.problem)))
+            .transpose()
+    }
+
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Invalid> {
+        self.text(name)
+            .map(|text| {
+                text.parse::<u64>()
+                    .map_err(|_| Invalid::new(name, format!("“{}” is no number", crate::domain::bounded(text, 40))))
+            })
+            .transpose()
+    }
+}
+
+/// A query string of those pairs that have a value, with its `?`; empty where none has.
+pub(super) fn to_query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let mut query = String::new();
+    for (key, value) in pairs {
+        if value.is_empty() {
+            continue;
+        }
+        query.push(if query.is_empty() { '?' } else { '&' });
+        query.push_str(key);
+        query.push('=');
+        escape(value, &mut query);
+    }
+    query
+}
+
+fn escape(value: &str, into: &mut String) {
+    use std::fmt::Write as _;
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
+            into.push(char::from(byte));
+        } else {
+            let _ = write!(into, "%{byte:02X}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Timestamp;
+
+    #[test]
+    fn empty_is_missing_and_repeats_are_kept() {
+        let fields = Fields::query("op=+&host=a&host=b&host=").expect("query");
+        assert_eq!(fields.text("op"), None);
+        assert_eq!(fields.many("host").collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_bad_date_names_its_field() {
+        let fields = Fields::query("since=yesterday&from=-1").expect("query");
+        assert_eq!(fields.parse::<Timestamp>("since").expect_err("no date").field, "since");
+        assert_eq!(fields.number("from").expect_err("negative").field, "from");
+    }
+
+    #[test]
+    fn queries_are_escaped() {
+        assert_eq!(
+            to_query([("a", "x&y=ü "), ("b", ""), ("c", "1")]),
+            "?a=x%26y%3D%C3%BC%20&c=1"
+        );
+        assert_eq!(to_query([("b", "")]), "");
+    }
+}

@@ -1,0 +1,71 @@
+//! What every page has around it, and how a page becomes an answer.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, ContentType, LOCATION};
+use askama::Template;
+
+use crate::domain::Timestamp;
+
+use super::error::Problem;
+use super::{Visitor, Web, assets};
+
+/// The frame of one page: title, place in the navigation, who looks, which zone.
+pub(super) struct Frame {
+    pub(super) title: String,
+    pub(super) here: &'static str,
+    /// None where nobody is signed in.
+    pub(super) actor: Option<String>,
+    pub(super) zone: String,
+    /// The dashboard's clock when the page was drawn, so that a browser's wrong clock shows no wrong age.
+    pub(super) now: String,
+}
+
+impl Frame {
+    pub(super) fn new(web: &Web, visitor: &Visitor, here: &'static str, title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            here,
+            actor: Some(visitor.actor.name().to_owned()),
+            zone: web.clock().zone(),
+            now: Timestamp::now().to_rfc3339(),
+        }
+    }
+
+    /// For a page that is shown to anybody.
+    pub(super) fn bare(title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            here: "",
+            actor: None,
+            zone: String::new(),
+            now: Timestamp::now().to_rfc3339(),
+        }
+    }
+
+    /// The URL of an asset; for templates.
+    pub(super) fn asset(&self, name: &str) -> String {
+        assets::url(name)
+    }
+}
+
+/// A page, or a block of one.
+pub(super) fn html(template: &impl Template) -> Result<HttpResponse, Problem> {
+    html_with(StatusCode::OK, template)
+}
+
+/// A page with a status of its own.
+pub(super) fn html_with(status: StatusCode, template: &impl Template) -> Result<HttpResponse, Problem> {
+    let text = template
+        .render()
+        .map_err(|why| Problem::internal(format!("the page could not be drawn: {why}")))?;
+    Ok(HttpResponse::build(status)
+        .content_type(ContentType::html())
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(text))
+}
+
+/// After something was done: the browser goes on to the page that shows it.
+pub(super) fn see(place: &str) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((LOCATION, place)).finish()
+}

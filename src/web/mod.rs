@@ -1,0 +1,101 @@
+//! The pages: what people see and press. Handlers parse, make one call of the engine or one read of
+//! the journal, and fill one page struct that stands beside them.
+//!
+//! Knows the engine, the journal's reading side and the domain's words. It must not know how a host is
+//! reached, and it cannot write: whatever changes something is a method of the engine.
+
+mod ansi;
+pub mod api;
+mod assets;
+mod clock;
+mod error;
+mod fields;
+mod frame;
+mod guard;
+mod health;
+mod links;
+mod live;
+mod pages;
+mod routes;
+mod spans;
+mod words;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use jiff::tz::TimeZone;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::Span;
+use crate::engine::Engine;
+
+pub use guard::{Visitor, door};
+pub use links::Links;
+pub use routes::routes;
+pub use spans::Spans;
+
+/// What the pages are given once, at start; every handler gets it as application data.
+pub struct Web {
+    engine: Engine,
+    links: Arc<Links>,
+    settings: Settings,
+    shutdown: CancellationToken,
+    waiters: Arc<AtomicU64>,
+    refusals: guard::Refusals,
+}
+
+/// The part of the configuration that the pages need.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The zone in which every page shows times.
+    pub zone: TimeZone,
+    /// Names that a request's `Host` may carry, with port where it is not the scheme's own:
+    /// `127.0.0.1:8750`, `localhost:8750`, `[::1]:8750` and whatever the configuration adds.
+    pub names: Vec<String>,
+    /// How long a session lasts.
+    pub session: Span,
+    /// Whether browsers reach the dashboard over HTTPS (through a proxy): the cookie is then `Secure`.
+    pub secure: bool,
+}
+
+impl Settings {
+    /// The names of a dashboard that listens on a loopback port.
+    #[must_use]
+    pub fn loopback_names(port: u16) -> Vec<String> {
+        ["127.0.0.1", "localhost", "[::1]"]
+            .iter()
+            .map(|name| format!("{name}:{port}"))
+            .collect()
+    }
+}
+
+impl Web {
+    /// Puts the pages on top of an engine. `shutdown` wakes every waiting request when it is cancelled.
+    #[must_use]
+    pub fn new(engine: Engine, links: Arc<Links>, settings: Settings, shutdown: CancellationToken) -> Self {
+        Self {
+            engine,
+            links,
+            settings,
+            shutdown,
+            waiters: Arc::default(),
+            refusals: guard::Refusals::default(),
+        }
+    }
+
+    /// The engine behind the pages.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The one-time links that open a session.
+    #[must_use]
+    pub fn links(&self) -> &Links {
+        &self.links
+    }
+
+    fn clock(&self) -> clock::Clock {
+        clock::Clock::now(self.settings.zone.clone())
+    }
+}

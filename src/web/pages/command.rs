@@ -1,0 +1,485 @@
+//! One command: what it is, how it stands, what its host said, what it wrote, and what can be done.
+
+use actix_web::http::header::RANGE;
+use actix_web::web::{Data, Form, Path, ReqData};
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
+
+use crate::domain::{CommandId, CommandStatus, Definition, Digest, Expect, Invalid, Span};
+use crate::store::{CommandRow, EventRow, Topic};
+
+use super::super::ansi::Pen;
+use super::super::clock::{Clock, When};
+use super::super::error::{Problem, bad_form};
+use super::super::fields::Fields;
+use super::super::frame::{Frame, html, html_with, see};
+use super::super::live::{self, PATIENCE, Waited, Waiter};
+use super::super::words::{self, Word};
+use super::super::{Visitor, Web};
+use super::output::{self, Part};
+
+/// Events of one command that its page shows.
+const EVENTS: i64 = 200;
+
+type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
+
+#[derive(Template)]
+#[template(path = "command/command.html", blocks = ["facts", "timeline"])]
+struct CommandPage {
+    frame: Frame,
+    stamp: String,
+    live: bool,
+    id: String,
+    op: String,
+    host: String,
+    status: Word,
+    error: String,
+    by: String,
+    actor: String,
+    reason: String,
+    asked: When,
+    began: Option<When>,
+    ended: Option<When>,
+    took: String,
+    deadline: Option<When>,
+    digest: String,
+    run_as: String,
+    evidence: Option<String>,
+    stopping: Option<String>,
+    retry_of: Option<String>,
+    retries: Vec<Retry>,
+    last_good: Option<(String, When)>,
+    pipeline: Option<String>,
+    buttons: Buttons,
+    timeline: Vec<Moment>,
+    output: Part,
+    all: bool,
+}
+
+struct Retry {
+    id: String,
+    status: Word,
+    at: When,
+}
+
+struct Moment {
+    at: When,
+    level: Word,
+    message: String,
+}
+
+/// What the state allows; the engine decides again when a button is pressed.
+struct Buttons {
+    stop: bool,
+    extend: bool,
+    retry: bool,
+    changed: bool,
+    find_out: bool,
+    resolve: bool,
+}
+
+impl Buttons {
+    fn any(&self) -> bool {
+        self.stop || self.extend || self.retry || self.find_out || self.resolve
+    }
+}
+
+#[derive(Template)]
+#[template(path = "command/tail.html")]
+struct TailAnswer {
+    state: Option<CommandPage>,
+    output: Part,
+}
+
+#[derive(Template)]
+#[template(path = "command/retry.html")]
+struct RetryPage {
+    frame: Frame,
+    id: String,
+    op: String,
+    host: String,
+    dangerous: bool,
+    reboots: bool,
+    changes: Vec<Change>,
+    reason: String,
+}
+
+/// A part of the definition that is another one today.
+struct Change {
+    what: &'static str,
+    then: String,
+    today: String,
+}
+
+/// Everything that the journal has for one command, from one read.
+struct Found {
+    row: CommandRow,
+    events: Vec<EventRow>,
+    definition: Option<Definition>,
+    retries: Vec<CommandRow>,
+    last_good: Option<CommandRow>,
+}
+
+impl Found {
+    async fn read(web: &Web, id: CommandId) -> Result<Self, Problem> {
+        let found = web
+            .engine
+            .reader()
+            .read(move |journal| {
+                let Some(row) = journal.command(id)? else {
+                    return Ok(None);
+                };
+                Ok(Some(Self {
+                    events: journal.events_of(id, EVENTS)?,
+                    definition: journal
+                        .definition(&row.definition)?
+                        .and_then(|text| Definition::read(&text).ok()),
+                    retries: journal.retries_of(id)?,
+                    last_good: journal.last_success(row.host_id, &row.op)?,
+                    row,
+                }))
+            })
+            .await?;
+        found.ok_or_else(|| Problem::missing(&format!("Command {id}")))
+    }
+
+    /// Changes whenever the page would: what a poll compares.
+    fn stamp(&self) -> String {
+        let last = self.events.last().map_or(0, |event| event.id);
+        let text = format!("{:?} {last} {}", self.row, self.retries.len());
+        Digest::of(text.as_bytes()).as_str().chars().take(16).collect()
+    }
+}
+
+fn id_of(text: &str) -> Result<CommandId, Problem> {
+    text.parse().map_err(|_| Problem::missing("That command"))
+}
+
+pub(in crate::web) async fn show(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    id: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let id = id_of(&id)?;
+    let fields = Fields::query(request.query_string())?;
+    let all = match fields.text("output") {
+        None => false,
+        Some("all") => true,
+        Some(_) => return Err(Invalid::new("output", "must be “all”, or not there at all").into()),
+    };
+    let from = fields.number("from")?;
+    let found = Found::read(&web, id).await?;
+    let open = found.row.finished_at.is_none();
+    let part = if all {
+        output::range(&web, id, from).await?
+    } else {
+        output::tail(&web, id, open).await?
+    };
+    html(&CommandPage::new(&web, &visitor, &found, part, all))
+}
+
+/// Answers as soon as there is more output, or something else of the command has changed.
+pub(in crate::web) async fn tail(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    id: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let id = id_of(&id)?;
+    let fields = Fields::query(request.query_string())?;
+    let from = fields.number("from")?.unwrap_or(0);
+    let pen = Pen::read(fields.text("pen").unwrap_or_default());
+    let stamp = fields.text("stamp").unwrap_or_default();
+    let found = match wait(&web, id, from, stamp).await.map_err(Problem::as_fragment)? {
+        Some(found) => found,
+        None => return Ok(live::nothing()),
+    };
+    let open = found.row.finished_at.is_none();
+    let part = output::piece(&web, id, from, pen, open).await?;
+    // The last piece of a final command brings the page that polls no more.
+    let ended = !open && part.end >= part.size;
+    let state = (ended || found.stamp() != stamp).then(|| {
+        let nothing = Part {
+            html: String::new(),
+            note: String::new(),
+            pen: String::new(),
+            ..part
+        };
+        CommandPage::new(&web, &visitor, &found, nothing, false)
+    });
+    html(&TailAnswer { state, output: part })
+}
+
+async fn wait(web: &Web, id: CommandId, from: u64, stamp: &str) -> Result<Option<Found>, Problem> {
+    let waiter = Waiter::new(web);
+    let mut topics = [web.engine.watch(Topic::Commands), web.engine.watch(Topic::Events)];
+    let until = waiter.arrived + PATIENCE;
+    let mut found = Found::read(web, id).await?;
+    loop {
+        let longer = output::length(web, id).await? > from;
+        if longer || found.row.finished_at.is_some() || found.stamp() != stamp {
+            return Ok((waiter.pace(web).await == Waited::Changed).then_some(found));
+        }
+        tokio::select! {
+            () = web.shutdown.cancelled() => return Ok(None),
+            () = tokio::time::sleep_until(until) => return Ok(None),
+            () = tokio::time::sleep(output::GLANCE) => {}
+            () = live::changed(&mut topics) => found = Found::read(web, id).await?,
+        }
+    }
+}
+
+impl CommandPage {
+    fn new(web: &Web, visitor: &Visitor, found: &Found, output: Part, all: bool) -> Self {
+        let clock = web.clock();
+        let row = &found.row;
+        let (op, host) = (row.op.to_string(), row.host.to_string());
+        let definition = found.definition.as_ref();
+        let stopping = row.stop_at.filter(|_| row.finished_at.is_none()).map(|at| {
+            let by = row.stop_by.as_ref().unwrap_or(&row.actor).name();
+            format!(
+                "{by} asked at {} to stop it; its host has not confirmed that yet.",
+                clock.when(at).clock
+            )
+        });
+        let open = row.finished_at.is_none();
+        let last_good = found
+            .last_good
+            .as_ref()
+            .filter(|good| good.id != row.id)
+            .filter(|_| row.status.needs_attention());
+        Self {
+            frame: Frame::new(web, visitor, "history", format!("{op} on {host}")),
+            stamp: found.stamp(),
+            live: (open || output.end < output.size) && !all,
+            id: row.id.to_string(),
+            status: words::status(row),
+            error: match row.status {
+                CommandStatus::Blocked | CommandStatus::Success => String::new(),
+                CommandStatus::Orphaned if !open => String::new(),
+                CommandStatus::Pending
+                | CommandStatus::Validating
+                | CommandStatus::Executing
+                | CommandStatus::Error
+                | CommandStatus::Timeout
+                | CommandStatus::Cancelled
+                | CommandStatus::Skipped
+                | CommandStatus::Orphaned => row.error.clone().unwrap_or_default(),
+            },
+            by: row.actor.name().to_owned(),
+            actor: row.actor.to_string(),
+            reason: row.reason.clone().unwrap_or_default(),
+            asked: clock.when(row.created_at),
+            began: clock.maybe(row.started_at),
+            ended: clock.maybe(row.finished_at),
+            took: words::took(row, clock.now).unwrap_or_default(),
+            deadline: clock.maybe(row.deadline.filter(|_| open)),
+            digest: row.definition.to_string(),
+            run_as: definition
+                .and_then(|d| d.run_as.as_ref())
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            evidence: words::evidence(row),
+            stopping,
+            retry_of: row.retry_of.map(|id| id.to_string()),
+            retries: found.retries.iter().map(|row| Retry::new(row, &clock)).collect(),
+            last_good: last_good.map(|good| (good.id.to_string(), clock.when(good.created_at))),
+            pipeline: row.pipeline_id.map(|id| id.to_string()),
+            buttons: Buttons::new(web, row, definition),
+            timeline: found.events.iter().map(|event| Moment::new(event, &clock)).collect(),
+            output,
+            all,
+            op,
+            host,
+        }
+    }
+}
+
+impl Retry {
+    fn new(row: &CommandRow, clock: &Clock) -> Self {
+        Self {
+            id: row.id.to_string(),
+            status: words::status(row),
+            at: clock.when(row.created_at),
+        }
+    }
+}
+
+impl Moment {
+    fn new(event: &EventRow, clock: &Clock) -> Self {
+        Self {
+            at: clock.when(event.timestamp),
+            level: words::level(event.level),
+            message: event.message.clone(),
+        }
+    }
+}
+
+impl Buttons {
+    fn new(web: &Web, row: &CommandRow, definition: Option<&Definition>) -> Self {
+        let open = row.finished_at.is_none();
+        let orphaned = row.status == CommandStatus::Orphaned;
+        let today = web
+            .engine
+            .catalog()
+            .get(row.op.as_str())
+            .map(crate::domain::Op::definition);
+        let retryable = today.as_ref().is_some_and(|today| today.retryable);
+        Self {
+            stop: open && row.stop_at.is_none(),
+            extend: open && row.status == CommandStatus::Executing && row.deadline.is_some(),
+            retry: !open && retryable && row.status != CommandStatus::Success,
+            changed: today.as_ref() != definition,
+            find_out: orphaned,
+            resolve: open && orphaned,
+        }
+    }
+}
+
+/// The output as a file.
+pub(in crate::web) async fn download(
+    web: Data<Web>,
+    id: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let id = id_of(&id)?;
+    let row = web.engine.reader().read(move |journal| journal.command(id)).await?;
+    let row = row.ok_or_else(|| Problem::missing(&format!("Command {id}")))?;
+    let name = format!("{}-{}-{}.txt", row.op, row.host, id.short());
+    let range = request.headers().get(RANGE).and_then(|range| range.to_str().ok());
+    output::download(&web, id, &name, range).await
+}
+
+pub(in crate::web) async fn stop(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    id: Path<String>,
+    form: FormPairs,
+) -> Result<HttpResponse, Problem> {
+    let (id, fields) = (id_of(&id)?, read(form)?);
+    web.engine.cancel(id, fields.owned("reason"), visitor.by()).await?;
+    Ok(see(&format!("/commands/{id}")))
+}
+
+pub(in crate::web) async fn extend(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    id: Path<String>,
+    form: FormPairs,
+) -> Result<HttpResponse, Problem> {
+    let (id, fields) = (id_of(&id)?, read(form)?);
+    let span = fields
+        .parse::<Span>("span")?
+        .ok_or_else(|| Invalid::new("span", "is missing; write for example 30m"))?;
+    web.engine.extend(id, span, visitor.by()).await?;
+    Ok(see(&format!("/commands/{id}")))
+}
+
+/// Runs it again: today's definition, shown first where it is another one, or can hurt.
+pub(in crate::web) async fn retry(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    id: Path<String>,
+    form: FormPairs,
+) -> Result<HttpResponse, Problem> {
+    let (id, fields) = (id_of(&id)?, read(form)?);
+    let reason = fields.owned("reason");
+    let found = Found::read(&web, id).await?;
+    let catalog = web.engine.catalog();
+    if let (Some(then), Some(op)) = (&found.definition, catalog.get(found.row.op.as_str())) {
+        let changes = changes(then, &op.definition());
+        if (op.dangerous || !changes.is_empty()) && fields.text("sure").is_none() {
+            let (op_name, host) = (found.row.op.to_string(), found.row.host.to_string());
+            let page = RetryPage {
+                frame: Frame::new(&web, &visitor, "history", format!("Retry {op_name} on {host}?")),
+                id: id.to_string(),
+                dangerous: op.dangerous,
+                reboots: op.expect == Expect::Reboot,
+                op: op_name,
+                host,
+                changes,
+                reason: reason.unwrap_or_default(),
+            };
+            return html_with(actix_web::http::StatusCode::OK, &page);
+        }
+    }
+    let row = web.engine.retry(id, reason, visitor.by()).await?;
+    Ok(see(&format!("/commands/{}", row.id)))
+}
+
+pub(in crate::web) async fn find_out(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    id: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let id = id_of(&id)?;
+    web.engine.find_out(id, visitor.by()).await?;
+    Ok(see(&format!("/commands/{id}")))
+}
+
+pub(in crate::web) async fn resolve(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    id: Path<String>,
+    form: FormPairs,
+) -> Result<HttpResponse, Problem> {
+    let (id, fields) = (id_of(&id)?, read(form)?);
+    let reason = fields
+        .owned("reason")
+        .ok_or_else(|| Invalid::new("reason", "is missing; say how you know that it has ended"))?;
+    web.engine.resolve(id, reason, visitor.by()).await?;
+    Ok(see(&format!("/commands/{id}")))
+}
+
+fn read(form: FormPairs) -> Result<Fields, Problem> {
+    form.map(|form| Fields::form(form.into_inner()))
+        .map_err(|why| bad_form(&why))
+}
+
+fn changes(then: &Definition, today: &Definition) -> Vec<Change> {
+    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "(none)".to_owned());
+    let span = |span: Option<Span>| span.map_or_else(|| "(none)".to_owned(), |span| span.to_string());
+    let user = |d: &Definition| {
+        d.run_as
+            .as_ref()
+            .map_or_else(|| "(the login user)".to_owned(), ToString::to_string)
+    };
+    let parts = [
+        ("Script", then.script.clone(), today.script.clone()),
+        ("Pre-check", text(&then.pre_check), text(&today.pre_check)),
+        ("Post-check", text(&then.post_check), text(&today.post_check)),
+        ("Time", then.timeout.to_string(), today.timeout.to_string()),
+        ("Warned after", span(then.warn_after), span(today.warn_after)),
+        (
+            "When its time is up",
+            format!("{:?}", then.on_timeout),
+            format!("{:?}", today.on_timeout),
+        ),
+        ("Between TERM and KILL", span(then.kill_grace), span(today.kill_grace)),
+        ("Runs as", user(then), user(today)),
+        ("Ends with", format!("{:?}", then.expect), format!("{:?}", today.expect)),
+        ("Variables", then.environment.join(", "), today.environment.join(", ")),
+    ];
+    parts
+        .into_iter()
+        .filter(|(_, then, today)| then != today)
+        .map(|(what, then, today)| Change { what, then, today })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_the_definition_is_named() {
+        let then = crate::domain::built_in().remove(0).definition();
+        assert!(changes(&then, &then).is_empty());
+        let mut today = then.clone();
+        today.script.push_str("\ntrue");
+        today.timeout = Span::from_secs(31);
+        let found: Vec<_> = changes(&then, &today).iter().map(|change| change.what).collect();
+        assert_eq!(found, ["Script", "Time"]);
+    }
+}

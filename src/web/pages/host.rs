@@ -1,0 +1,299 @@
+//! One host: how it is reached, what it said of itself, what ran there, and what can be done with it.
+
+use actix_web::web::{Data, Form, Path, ReqData};
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
+
+use crate::domain::{HostName, Invalid, Reach, RunAs, Span, SpoolDir, Tag, Timestamp};
+use crate::store::{CommandRow, FactsRow, HistoryFilter, HostRow, NewHost, Topic};
+
+use super::super::clock::{Clock, When};
+use super::super::error::{Problem, bad_form};
+use super::super::fields::{Fields, to_query};
+use super::super::frame::{Frame, html, see};
+use super::super::live::{self, Shown, Waited};
+use super::super::words::{self, Word};
+use super::super::{Visitor, Web};
+use super::history::Line;
+use super::run::{Choice, choices};
+
+/// Commands on a host's own page; the history has the rest.
+const LATEST: i64 = 20;
+
+type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
+
+#[derive(Template)]
+#[template(path = "host/host.html", blocks = ["region"])]
+struct HostPage {
+    frame: Frame,
+    version: String,
+    name: String,
+    removed: Option<When>,
+    automatic: bool,
+    reach: String,
+    run_as: String,
+    spool: String,
+    tags: String,
+    added: When,
+    state: Word,
+    since: Option<When>,
+    running: Option<String>,
+    facts: Option<FactsView>,
+    problem: Option<String>,
+    advice: Option<String>,
+    needs: Vec<Word>,
+    lines: Vec<Line>,
+    more: bool,
+    history: String,
+    ops: Vec<Choice>,
+}
+
+struct FactsView {
+    os: String,
+    kernel: String,
+    uptime: String,
+    booted: Option<When>,
+    user: String,
+    disk: String,
+    seen: Option<When>,
+}
+
+pub(in crate::web) async fn show(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    name: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let fields = Fields::query(request.query_string())?;
+    let shown = Shown::of(&fields)?;
+    let Ok(wanted) = name.parse::<HostName>() else {
+        return Err(Problem::missing("That host"));
+    };
+    if let Some(shown) = &shown
+        && live::wait(&web, &[Topic::Hosts, Topic::Commands], shown).await == Waited::Nothing
+    {
+        return Ok(live::nothing());
+    }
+    let found = web
+        .engine
+        .reader()
+        .read(move |journal| {
+            let Some(host) = journal.host(&wanted)? else {
+                return Ok(None);
+            };
+            let fleet = journal.fleet()?;
+            let in_fleet = fleet.into_iter().find(|row| row.host.id == host.id);
+            let (facts, open) = in_fleet.map_or((None, None), |row| (row.facts, row.open));
+            let filter = HistoryFilter {
+                host: Some(host.id),
+                ..HistoryFilter::default()
+            };
+            let latest = journal.history(&filter, None, LATEST)?;
+            Ok(Some((journal.version()?, host, facts, open, latest)))
+        })
+        .await?;
+    let Some((version, host, facts, open, latest)) = found else {
+        return Err(Problem::missing(&format!("A host “{name}”")));
+    };
+    let mut page = HostPage::new(&web, &visitor, version, host, facts.as_ref(), open.as_ref());
+    page.more = latest.older.is_some();
+    let clock = web.clock();
+    page.lines = latest.rows.iter().map(|row| Line::new(row, &clock)).collect();
+    if shown.is_some() {
+        html(&page.as_region())
+    } else {
+        html(&page)
+    }
+}
+
+impl HostPage {
+    fn new(
+        web: &Web,
+        visitor: &Visitor,
+        version: i64,
+        host: HostRow,
+        facts: Option<&FactsRow>,
+        open: Option<&CommandRow>,
+    ) -> Self {
+        let clock = web.clock();
+        let name = host.hostname.to_string();
+        let (state, since) = state(facts, open, &clock);
+        let lost = facts.filter(|facts| is_lost(facts));
+        let problem = lost.map(|facts| facts.problem.clone().unwrap_or_else(|| "it did not answer".to_owned()));
+        Self {
+            frame: Frame::new(web, visitor, "fleet", &name),
+            version: Shown::text(web, version),
+            removed: clock.maybe(host.removed_at),
+            automatic: host.automatic,
+            reach: match &host.reach {
+                Reach::Local => "this machine, without SSH".to_owned(),
+                reach @ Reach::Ssh { .. } => format!("ssh {reach}"),
+            },
+            run_as: host.run_as.as_ref().map(ToString::to_string).unwrap_or_default(),
+            spool: host.spool.as_ref().map(ToString::to_string).unwrap_or_default(),
+            tags: host.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            added: clock.when(host.created_at),
+            state,
+            since,
+            running: open.map(|open| open.id.to_string()),
+            facts: facts.map(|facts| FactsView::new(facts, &clock)),
+            advice: problem.as_deref().and_then(|problem| advice(problem, &host.reach)),
+            problem,
+            needs: facts.map(words::needs).unwrap_or_default(),
+            lines: Vec::new(),
+            more: false,
+            history: format!("/history{}", to_query([("host", name.as_str())])),
+            ops: choices(&web.engine.catalog()),
+            name,
+        }
+    }
+}
+
+impl FactsView {
+    fn new(facts: &FactsRow, clock: &Clock) -> Self {
+        let booted = booted(facts);
+        Self {
+            os: os(facts).unwrap_or_else(|| "unknown".to_owned()),
+            kernel: facts.kernel.clone(),
+            uptime: booted
+                .map(|booted| words::uptime(booted, clock.now))
+                .unwrap_or_default(),
+            booted: clock.maybe(booted),
+            user: facts.user.clone(),
+            disk: facts
+                .disk_used_percent
+                .map(|used| format!("{used} % used"))
+                .unwrap_or_default(),
+            seen: clock.maybe(facts.probed_at),
+        }
+    }
+}
+
+/// What a host does now, in a word, and since when.
+pub(super) fn state(facts: Option<&FactsRow>, open: Option<&CommandRow>, clock: &Clock) -> (Word, Option<When>) {
+    if let Some(open) = open {
+        let by = open.actor.name();
+        let mut word = words::status(open);
+        word.text = format!("{} {}, {by}", word.text, open.op);
+        return (word, clock.maybe(open.started_at.or(Some(open.created_at))));
+    }
+    match facts {
+        None | Some(FactsRow { reachable: None, .. }) => (
+            Word::new("quiet", "ask", "Not met yet", "nobody has contacted it so far"),
+            None,
+        ),
+        Some(facts) if is_lost(facts) => (
+            Word::new("warn", "warn", "Unreachable", "the last contact failed"),
+            clock.maybe(facts.since),
+        ),
+        Some(_) => (Word::new("quiet", "idle", "Idle", "no command is open"), None),
+    }
+}
+
+pub(super) fn is_lost(facts: &FactsRow) -> bool {
+    facts.reachable == Some(false)
+}
+
+pub(super) fn os(facts: &FactsRow) -> Option<String> {
+    Some(facts.os.clone()).filter(|os| !os.is_empty())
+}
+
+pub(super) fn booted(facts: &FactsRow) -> Option<Timestamp> {
+    let probed = facts.probed_at?;
+    (facts.uptime_s > 0).then(|| probed.minus(Span::from_secs(facts.uptime_s)))
+}
+
+/// The line to paste, for what commonly goes wrong on the first contact.
+fn advice(problem: &str, reach: &Reach) -> Option<String> {
+    let Reach::Ssh { user, address, port } = reach else {
+        return None;
+    };
+    let port = port.map(|port| format!("-p {port} ")).unwrap_or_default();
+    let user = user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
+    if problem.starts_with("host key") {
+        return Some(format!("ssh {port}{user}{address} true"));
+    }
+    if problem.starts_with("log-in refused") {
+        return Some(format!("ssh-copy-id {port}{user}{address}"));
+    }
+    None
+}
+
+/// Adds a host and contacts it at once; its page then shows how that went.
+pub(in crate::web) async fn add(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    form: FormPairs,
+) -> Result<HttpResponse, Problem> {
+    let fields = Fields::form(form.map_err(|why| bad_form(&why))?.into_inner());
+    let reach = fields
+        .text("address")
+        .ok_or_else(|| Invalid::new("address", "is missing; write it as [USER@]ADDRESS[:PORT]"))?;
+    let reach = Reach::ssh(reach)?;
+    let name = match (fields.parse::<HostName>("name")?, &reach) {
+        (Some(name), _) => name,
+        (None, Reach::Ssh { address, .. }) => address.parse()?,
+        (None, Reach::Local) => return Err(Invalid::new("name", "is missing").into()),
+    };
+    let tags = fields
+        .text("tags")
+        .unwrap_or_default()
+        .split([',', ' '])
+        .filter(|tag| !tag.is_empty())
+        .map(str::parse::<Tag>)
+        .collect::<Result<Vec<_>, _>>()?;
+    let host = NewHost {
+        name: name.clone(),
+        reach,
+        spool: fields.parse::<SpoolDir>("spool")?,
+        run_as: fields.parse::<RunAs>("run_as")?,
+        tags,
+        automatic: false,
+    };
+    web.engine.add_host(host, visitor.by()).await?;
+    web.engine.test_host(&name, visitor.by()).await?;
+    Ok(see(&format!("/hosts/{name}")))
+}
+
+/// Contacts a host now; its page then shows what it said.
+pub(in crate::web) async fn test(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    name: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let name: HostName = name.parse().map_err(|_| Problem::missing("That host"))?;
+    web.engine.test_host(&name, visitor.by()).await?;
+    Ok(see(&format!("/hosts/{name}")))
+}
+
+/// Takes a host out of the fleet, once its name was typed.
+pub(in crate::web) async fn remove(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    name: Path<String>,
+    form: FormPairs,
+) -> Result<HttpResponse, Problem> {
+    let fields = Fields::form(form.map_err(|why| bad_form(&why))?.into_inner());
+    let name: HostName = name.parse().map_err(|_| Problem::missing("That host"))?;
+    if fields.text("name") != Some(name.as_str()) {
+        return Err(Invalid::new("name", format!("type {name} to remove that host from the fleet")).into());
+    }
+    web.engine.remove_host(&name, visitor.by()).await?;
+    Ok(see("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_contact_shows_the_line_to_paste() {
+        let reach = Reach::ssh("root@web-03:2222").expect("reach");
+        assert_eq!(
+            advice("host key: unknown", &reach).as_deref(),
+            Some("ssh -p 2222 root@web-03 true")
+        );
+        assert_eq!(advice("not reached: no route", &reach), None);
+        assert_eq!(advice("host key: unknown", &Reach::Local), None);
+    }
+}

@@ -1,0 +1,49 @@
+//! Every URL of the pages, as a table of contents.
+
+use actix_web::middleware::{Compress, from_fn};
+use actix_web::web::{self, FormConfig, ServiceConfig, get, post};
+
+use super::pages::{command, definition, enter, fleet, history, host, log};
+use super::{assets, guard, health};
+
+/// The most that a form may send: room for some thousand host names.
+const FORM_LIMIT: usize = 256 * 1024;
+
+/// Mounts the pages. The last scope takes every URL that nothing else took, so mount `/api/v1` first.
+pub fn routes(cfg: &mut ServiceConfig) {
+    cfg.route("/healthz", get().to(health::alive))
+        .route("/healthz", web::head().to(health::alive))
+        .route("/readyz", get().to(health::ready))
+        .route("/readyz", web::head().to(health::ready));
+    cfg.service(
+        web::scope("")
+            .app_data(FormConfig::default().limit(FORM_LIMIT))
+            .wrap(from_fn(guard::session))
+            .wrap(from_fn(guard::door))
+            .wrap(Compress::default())
+            // Without a session.
+            .route("/static/{file:.*}", get().to(assets::serve))
+            .route("/enter", get().to(enter::enter))
+            // Fleet and hosts.
+            .route("/", get().to(fleet::show))
+            .route("/run", post().to(fleet::run))
+            .route("/hosts", post().to(host::add))
+            .route("/hosts/{name}", get().to(host::show))
+            .route("/hosts/{name}/test", post().to(host::test))
+            .route("/hosts/{name}/remove", post().to(host::remove))
+            // Commands.
+            .route("/history", get().to(history::show))
+            .route("/commands/{id}", get().to(command::show))
+            .route("/commands/{id}/tail", get().to(command::tail))
+            .route("/commands/{id}/output", get().to(command::download))
+            .route("/commands/{id}/stop", post().to(command::stop))
+            .route("/commands/{id}/extend", post().to(command::extend))
+            .route("/commands/{id}/retry", post().to(command::retry))
+            .route("/commands/{id}/find-out", post().to(command::find_out))
+            .route("/commands/{id}/resolve", post().to(command::resolve))
+            .route("/definitions/{digest}", get().to(definition::show))
+            // System log.
+            .route("/log", get().to(log::show))
+            .default_service(web::to(super::error::not_found)),
+    );
+}

@@ -1,0 +1,239 @@
+//! What a status is called on pages: the one table of words, icons and colours. The journal's own word
+//! stands in the `title`, and in the API and exports, never bare on a page.
+
+use crate::domain::{CommandStatus, Evidence, Level, Refusal, Span, StopReason, Timestamp};
+use crate::store::{CommandRow, FactsRow};
+
+use super::clock::rough;
+
+/// One status for a reader. `tone` is a class of the style sheet, `icon` a symbol of `base.html`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Word {
+    pub(super) tone: &'static str,
+    pub(super) icon: &'static str,
+    pub(super) text: String,
+    pub(super) title: &'static str,
+}
+
+impl Word {
+    pub(super) fn new(tone: &'static str, icon: &'static str, text: impl Into<String>, title: &'static str) -> Self {
+        Self {
+            tone,
+            icon,
+            text: text.into(),
+            title,
+        }
+    }
+}
+
+/// The word for where a command stands.
+pub(super) fn status(row: &CommandRow) -> Word {
+    let word = |tone, icon, text: String| Word::new(tone, icon, text, row.status.as_str());
+    let error = || row.error.clone().unwrap_or_else(|| "no reason was kept".to_owned());
+    match row.status {
+        CommandStatus::Pending => word("wait", "clock", "Waiting".into()),
+        CommandStatus::Validating => word("wait", "clock", "Checking".into()),
+        CommandStatus::Executing if row.overdue_at.is_some() => word("warn", "run", "Running, overdue".into()),
+        CommandStatus::Executing => word("run", "run", "Running".into()),
+        CommandStatus::Success => word("ok", "ok", "Succeeded".into()),
+        CommandStatus::Error => match row.exit_code {
+            Some(code) => word("bad", "bad", format!("Failed, exit {code}")),
+            None => word("bad", "bad", "Failed".into()),
+        },
+        CommandStatus::Timeout => word("bad", "clock", "Timed out, stopped".into()),
+        CommandStatus::Cancelled => {
+            let by = row.stop_by.as_ref().unwrap_or(&row.actor).name();
+            word("quiet", "stop", format!("Cancelled by {by}"))
+        }
+        CommandStatus::Blocked => word("quiet", "ban", format!("Refused: {}", refusal(row))),
+        CommandStatus::Skipped if row.stage.is_some() && row.launched_at.is_none() && row.error.is_some() => {
+            word("quiet", "skip", "Skipped: earlier stage failed".into())
+        }
+        CommandStatus::Skipped => word("quiet", "skip", "Skipped: not needed".into()),
+        CommandStatus::Orphaned if row.finished_at.is_none() => word("warn", "ask", "Finding out".into()),
+        CommandStatus::Orphaned => word("warn", "ask", format!("Outcome unknown: {}", error())),
+    }
+}
+
+/// A status by itself, for a filter.
+pub(super) fn status_name(status: CommandStatus) -> &'static str {
+    match status {
+        CommandStatus::Pending => "Waiting",
+        CommandStatus::Validating => "Checking",
+        CommandStatus::Executing => "Running",
+        CommandStatus::Success => "Succeeded",
+        CommandStatus::Error => "Failed",
+        CommandStatus::Timeout => "Timed out",
+        CommandStatus::Cancelled => "Cancelled",
+        CommandStatus::Blocked => "Refused",
+        CommandStatus::Skipped => "Skipped",
+        CommandStatus::Orphaned => "Outcome unknown, or being found out",
+    }
+}
+
+fn refusal(row: &CommandRow) -> String {
+    if let Some(text) = &row.error {
+        return text.clone();
+    }
+    let Some(code) = row.refusal else {
+        return "no reason was kept".to_owned();
+    };
+    let text = match code {
+        Refusal::Busy => "another command is open on this host",
+        Refusal::Reserved => "a pipeline has reserved this host",
+        Refusal::Removed => "the host was removed",
+        Refusal::Unreachable => "the host did not answer",
+        Refusal::Auth => "the host refused the log-in",
+        Refusal::HostKey => "the host's key is unknown or has changed",
+        Refusal::Sudo => "the host does not allow it without a password",
+        Refusal::Precheck => "its pre-check said no",
+        Refusal::DiskFull => "the host's disk is full",
+        Refusal::Spool => "the spool folder on the host is not safe",
+        Refusal::Locked => "another job holds the host's lock",
+        Refusal::Scope => "the service manager would kill it together with the dashboard",
+    };
+    text.to_owned()
+}
+
+/// The word for a level of the system log.
+pub(super) fn level(level: Level) -> Word {
+    match level {
+        Level::Info => Word::new("quiet", "info", "Info", "info"),
+        Level::Warn => Word::new("warn", "warn", "Warning", "warn"),
+        Level::Error => Word::new("bad", "bad", "Error", "error"),
+        Level::Success => Word::new("ok", "ok", "Success", "success"),
+    }
+}
+
+/// What the host said, in a sentence.
+pub(super) fn evidence(row: &CommandRow) -> Option<String> {
+    let sentence = match row.evidence.as_ref()? {
+        Evidence::Exit {
+            code,
+            check,
+            duration_ms,
+            stopped,
+            left_behind,
+            output_cut,
+        } => {
+            let mut text = format!(
+                "The host published exit {code} after {}",
+                Span::from_millis(*duration_ms).human()
+            );
+            match stopped {
+                Some(StopReason::Cancel) => text.push_str(", after it had been told to stop"),
+                Some(StopReason::Timeout) => text.push_str(", after it had been stopped because its time was up"),
+                None => {}
+            }
+            match check {
+                Some(0) => text.push_str("; the post-check agreed"),
+                Some(check) => text.push_str(&format!("; the post-check said no (exit {check})")),
+                None => {}
+            }
+            match left_behind {
+                0 => {}
+                1 => text.push_str("; one process that it started lives on"),
+                more => text.push_str(&format!("; {more} processes that it started live on")),
+            }
+            if *output_cut {
+                text.push_str("; its output was cut");
+            }
+            text
+        }
+        Evidence::Running {
+            supervisor,
+            processes,
+            age_ms,
+        } => {
+            let age = Span::from_millis(*age_ms).human();
+            let processes = count(*processes, "process", "processes");
+            let lost = if *supervisor {
+                ""
+            } else {
+                "; its supervisor is gone, so its exit code will be lost"
+            };
+            format!("When last asked, the host said it is alive: {processes}, for {age}{lost}")
+        }
+        Evidence::NeverStarted => "The host proved that it never started".to_owned(),
+        Evidence::ExitLost { .. } => {
+            "It was started; nothing of it is alive any more, and no exit was published".to_owned()
+        }
+        Evidence::Locked { by } => format!("The host's lock is held by another job: {by}"),
+        Evidence::Done => "The host had emptied its folder: the outcome was committed before".to_owned(),
+        Evidence::Nothing { why } => format!("The host could say nothing of it: {why}"),
+    };
+    Some(format!("{}.", sentence.trim_end_matches('.')))
+}
+
+/// `1 host`, `7 hosts`.
+pub(super) fn count(number: impl TryInto<i64>, one: &str, many: &str) -> String {
+    let number: i64 = number.try_into().unwrap_or(i64::MAX);
+    if number == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{number} {many}")
+    }
+}
+
+/// `812 bytes`, `12 KiB`, `3.1 MiB`.
+pub(super) fn bytes(bytes: u64) -> String {
+    match bytes {
+        1 => "1 byte".to_owned(),
+        0..1_024 => format!("{bytes} bytes"),
+        1_024..1_048_576 => format!("{} KiB", bytes / 1_024),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
+/// How long a command took, or has been going on.
+pub(super) fn took(row: &CommandRow, now: Timestamp) -> Option<String> {
+    let began = row.started_at?;
+    Some(row.finished_at.unwrap_or(now).since(began).human())
+}
+
+/// What a host needs: a reboot, room on its disk.
+pub(super) fn needs(facts: &FactsRow) -> Vec<Word> {
+    let mut needs = Vec::new();
+    if facts.reboot_needed {
+        needs.push(Word::new(
+            "warn",
+            "warn",
+            "reboot needed",
+            "the system itself asks for a reboot",
+        ));
+    }
+    if let Some(used) = facts.disk_used_percent
+        && used >= 90
+    {
+        needs.push(Word::new("warn", "warn", format!("disk {used} %"), "used on /"));
+    }
+    needs
+}
+
+/// `12 days`, `3 h`.
+pub(super) fn uptime(booted: Timestamp, now: Timestamp) -> String {
+    rough(now.since(booted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plurals_and_sizes_are_right() {
+        assert_eq!(count(1, "host", "hosts"), "1 host");
+        assert_eq!(count(0, "host", "hosts"), "0 hosts");
+        assert_eq!(bytes(0), "0 bytes");
+        assert_eq!(bytes(1), "1 byte");
+        assert_eq!(bytes(2_048), "2 KiB");
+        assert_eq!(bytes(3_250_586), "3.1 MiB");
+    }
+
+    #[test]
+    fn every_status_has_a_name() {
+        for status in CommandStatus::ALL {
+            assert!(!status_name(*status).is_empty());
+            assert_ne!(status_name(*status), status.as_str());
+        }
+    }
+}

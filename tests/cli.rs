@@ -1,0 +1,316 @@
+//! The command line as an administrator types it: the real binary beside a real dashboard, and alone.
+
+mod support;
+
+use std::process::Output;
+
+use serde_json::Value;
+use support::{Dashboard, id_of};
+
+const OPS: &str = r#"
+zone = "Europe/Vienna"
+
+[[op]]
+id = "hello"
+retryable = true
+script = "echo hello from $QD_HOST; printf '\\033[31mred\\n'"
+
+[[op]]
+id = "fails"
+retryable = true
+script = "echo no good; exit 3"
+
+[[op]]
+id = "not-needed"
+script = "echo never"
+pre_check = "exit 10"
+
+[[op]]
+id = "sleeps"
+script = "echo begun; sleep 60"
+"#;
+
+/// Runs the program to its end.
+async fn quarterdeck(dashboard: &Dashboard, arguments: &str) -> (i32, String, String) {
+    let mut program = dashboard.program();
+    program.args(arguments.split_whitespace());
+    let output: Output = tokio::task::spawn_blocking(move || program.output())
+        .await
+        .expect("join")
+        .expect("it starts");
+    (
+        output.status.code().unwrap_or(-1),
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+/// The JSON lines of a success.
+async fn json(dashboard: &Dashboard, arguments: &str) -> Vec<Value> {
+    let (code, out, err) = quarterdeck(dashboard, &format!("{arguments} --json")).await;
+    assert_eq!(code, 0, "{arguments}: {out}{err}");
+    out.lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_op_is_run_followed_and_found_again() {
+    let dashboard = Dashboard::start(OPS).await;
+
+    let (code, out, err) = quarterdeck(&dashboard, "run hello --host localhost --wait --reason first").await;
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(
+        out, "hello from localhost\n\u{1b}[31mred\n",
+        "stdout is the op's own, byte for byte"
+    );
+    assert!(err.contains("hello on localhost: Succeeded"), "{err}");
+
+    let rows = json(&dashboard, "history --host localhost --op hello --status success").await;
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0]["reason"], "first");
+    assert!(
+        rows[0]["actor"].as_str().expect("actor").starts_with("local:"),
+        "{}",
+        rows[0]
+    );
+    let id = id_of(&rows[0]);
+
+    let (code, out, _) = quarterdeck(&dashboard, &format!("output {id}")).await;
+    assert_eq!((code, out.as_str()), (0, "hello from localhost\n\u{1b}[31mred\n"));
+    let (code, out, _) = quarterdeck(&dashboard, &format!("show {id}")).await;
+    assert_eq!(code, 0);
+    assert!(out.starts_with("hello on localhost: Succeeded\n"), "{out}");
+    assert!(
+        out.contains(" CET") || out.contains(" CEST"),
+        "times carry their zone: {out}"
+    );
+    let (code, out, _) = quarterdeck(&dashboard, "history").await;
+    assert_eq!(code, 0);
+    assert!(out.contains("Succeeded") && out.contains(&id), "{out}");
+    let (code, out, _) = quarterdeck(&dashboard, "log").await;
+    assert_eq!(code, 0);
+    assert!(out.contains("hello"), "{out}");
+    let (code, out, _) = quarterdeck(&dashboard, "open").await;
+    assert_eq!(code, 0);
+    assert!(out.starts_with(&dashboard.url), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exit_codes_say_how_it_went() {
+    let dashboard = Dashboard::start(OPS).await;
+    for (arguments, code, words) in [
+        ("run fails --host localhost --wait", 1, "Failed, exit 3"),
+        ("run not-needed --host localhost --wait", 0, "Skipped: "),
+        ("run helo --host localhost", 2, "hello"),
+        ("run hello --host nowhere", 2, "nowhere"),
+        ("show 0192b0a0-0000-7000-8000-000000000000", 2, "no command"),
+        ("history --host nowhere", 2, "no host"),
+        ("host remove nowhere", 2, "nowhere"),
+        ("host add localhost --local", 4, "localhost"),
+    ] {
+        let (found, out, err) = quarterdeck(&dashboard, arguments).await;
+        assert_eq!(found, code, "{arguments}: {out}{err}");
+        assert!(format!("{out}{err}").contains(words), "{arguments}: {out}{err}");
+    }
+
+    let id = dashboard.accepted("sleeps", "localhost").await;
+    let (code, out, err) = quarterdeck(&dashboard, "run hello --host localhost").await;
+    assert_eq!(code, 4, "{out}{err}");
+    assert!(out.contains("Refused: "), "{out}");
+    let (code, _, err) = quarterdeck(&dashboard, &format!("retry {id}")).await;
+    assert_eq!(code, 4, "{err}");
+    let (code, _, err) = quarterdeck(&dashboard, &format!("resolve {id} --reason impatient")).await;
+    assert_eq!(code, 4, "{err}");
+    let (code, _, err) = quarterdeck(&dashboard, &format!("cancel {id} --reason enough")).await;
+    assert_eq!(code, 0, "{err}");
+    let row = dashboard.until_final(&id).await;
+    assert_eq!(row["status"], "CANCELLED", "{row}");
+    assert_eq!(row["stop_by"], row["actor"], "{row}");
+    let (code, _, err) = quarterdeck(&dashboard, &format!("cancel {id}")).await;
+    assert_eq!(code, 4, "{err}");
+    let refused = json(&dashboard, "log --limit 1000").await;
+    let refused = refused.iter().filter(|event| {
+        event["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("was refused"))
+    });
+    assert!(refused.count() >= 6, "every refused change is an event");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_come_and_go() {
+    let dashboard = Dashboard::start(OPS).await;
+    let spool = dashboard.path("other-spool");
+    let added = json(
+        &dashboard,
+        &format!(
+            "host add second --local --tag web --tag prod --spool {}",
+            spool.display()
+        ),
+    )
+    .await;
+    assert_eq!(added[0]["hostname"], "second");
+    let hosts = json(&dashboard, "host list").await;
+    let names: Vec<_> = hosts.iter().filter_map(|host| host["hostname"].as_str()).collect();
+    assert_eq!(names, ["localhost", "second"]);
+    assert_eq!(hosts[1]["tags"], serde_json::json!(["web", "prod"]));
+    let (code, out, err) = quarterdeck(&dashboard, "host test second").await;
+    assert_eq!(code, 0, "{out}{err}");
+    let (code, out, err) = quarterdeck(&dashboard, "run hello --host localhost --host second --wait").await;
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("localhost | hello from localhost"), "{out}");
+    assert!(out.contains("second | hello from second"), "{out}");
+    let (code, _, _) = quarterdeck(&dashboard, "host remove second").await;
+    assert_eq!(code, 0);
+    assert_eq!(json(&dashboard, "host list").await.len(), 1);
+    assert_eq!(
+        json(&dashboard, "history --host second").await.len(),
+        1,
+        "history keeps its host"
+    );
+    let (code, out, _) = quarterdeck(&dashboard, "op list").await;
+    assert_eq!(code, 0);
+    assert!(out.contains("uptime") && out.contains("hello"), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_no_dashboard_reading_reads_and_the_rest_says_what_to_start() {
+    let mut dashboard = Dashboard::start(OPS).await;
+    let (code, ..) = quarterdeck(&dashboard, "run hello --host localhost --wait").await;
+    assert_eq!(code, 0);
+    let live = json(&dashboard, "history").await;
+    let open = dashboard.accepted("sleeps", "localhost").await;
+    dashboard.until_status(&open, "EXECUTING").await;
+    dashboard.kill().await;
+
+    let rows = json(&dashboard, "history").await;
+    assert_eq!(rows[1..], live[..], "the rows are the same");
+    let (code, out, _) = quarterdeck(&dashboard, &format!("output {}", id_of(&live[0]))).await;
+    assert_eq!((code, out.lines().next()), (0, Some("hello from localhost")));
+    for arguments in ["host list", "op list", "log", "history"] {
+        let (code, out, err) = quarterdeck(&dashboard, arguments).await;
+        assert_eq!(code, 0, "{arguments}: {out}{err}");
+    }
+    let (code, out, _) = quarterdeck(&dashboard, "recover").await;
+    assert_eq!(code, 0);
+    assert!(out.contains("sleeps on localhost") && out.contains("ORPHANED"), "{out}");
+    assert_eq!(
+        dashboard.sql("SELECT status FROM commands ORDER BY id DESC LIMIT 1"),
+        "EXECUTING",
+        "a preview changes nothing"
+    );
+    for arguments in [
+        "sweep",
+        "run hello --host localhost",
+        "host add a --local",
+        "open",
+        "log --follow",
+    ] {
+        let (code, _, err) = quarterdeck(&dashboard, arguments).await;
+        assert_eq!(code, 3, "{arguments}: {err}");
+        assert!(
+            err.contains("no dashboard is running") && err.contains("quarterdeck serve"),
+            "{err}"
+        );
+    }
+
+    dashboard.start_again().await;
+    let (code, _, err) = quarterdeck(&dashboard, &format!("cancel {open}")).await;
+    assert_eq!(code, 0, "{err}");
+    dashboard.until_final(&open).await;
+    let (code, out, err) = quarterdeck(&dashboard, "sweep").await;
+    assert_eq!(code, 0, "{out}{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_configuration_is_refused_by_file_and_line() {
+    let dashboard = Dashboard::start(OPS).await;
+    let file = dashboard.path("quarterdeck.toml");
+    std::fs::write(&file, "\n[retention]\nevents_days = 0\n").expect("file");
+    let (code, _, err) = quarterdeck(&dashboard, "history").await;
+    assert_eq!(code, 2);
+    assert!(
+        err.contains("quarterdeck.toml:3: retention.events_days: must be"),
+        "{err}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_refuses_with_problems_that_name_the_field() {
+    let dashboard = Dashboard::start(OPS).await;
+    let before = dashboard.sql("SELECT count(*) FROM commands");
+    for (body, status, field) in [
+        (serde_json::json!({"op": "hello", "hosts": []}), 422, Some("hosts")),
+        (
+            serde_json::json!({"op": "hello", "host": ["localhost"]}),
+            422,
+            Some("host"),
+        ),
+        (
+            serde_json::json!({"op": "helo", "hosts": ["localhost"]}),
+            404,
+            Some("op"),
+        ),
+        (
+            serde_json::json!({"op": "hello", "hosts": ["nowhere"]}),
+            404,
+            Some("host"),
+        ),
+        (serde_json::json!([]), 400, None),
+    ] {
+        let (found, problem) = dashboard.post("/commands", &body).await;
+        assert_eq!(found, status, "{body}: {problem}");
+        assert_eq!(problem["field"].as_str(), field, "{problem}");
+        assert_eq!(problem["status"], status);
+        assert!(
+            problem["type"]
+                .as_str()
+                .is_some_and(|kind| kind.starts_with("urn:quarterdeck:"))
+        );
+    }
+    assert_eq!(
+        dashboard.sql("SELECT count(*) FROM commands"),
+        before,
+        "no row for what is unknown"
+    );
+    for path in [
+        "/commands?limit=0",
+        "/commands?hots=a",
+        "/commands?cursor=x",
+        "/events?wait=61",
+        "/commands?since=soon",
+    ] {
+        let (status, problem) = dashboard.get(path).await;
+        assert_eq!(status, 422, "{path}: {problem}");
+    }
+    for path in ["/commands/42", "/nothing", "/hosts/nowhere"] {
+        assert_eq!(dashboard.get(path).await.0, 404, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn output_is_read_by_ranges() {
+    let dashboard = Dashboard::start(OPS).await;
+    let id = dashboard.accepted("hello", "localhost").await;
+    dashboard.until_final(&id).await;
+    let whole = dashboard.output(&id).await;
+    let client = reqwest::Client::builder()
+        .unix_socket(dashboard.path("data/quarterdeck.sock"))
+        .build()
+        .expect("client");
+    for (range, status, from, to) in [
+        ("bytes=0-4", 206, 0, 5),
+        ("bytes=6-", 206, 6, whole.len()),
+        ("bytes=-4", 206, whole.len() - 4, whole.len()),
+        ("bytes=9999-", 416, 0, 0),
+        ("lines=1-2", 200, 0, whole.len()),
+        ("bytes=0-1,3-4", 200, 0, whole.len()),
+    ] {
+        let request = client.get(format!("http://localhost/api/v1/commands/{id}/output"));
+        let answer = request.header("range", range).send().await.expect("an answer");
+        assert_eq!(answer.status().as_u16(), status, "{range}");
+        let bytes = answer.bytes().await.expect("bytes");
+        assert_eq!(bytes[..], whole[from..to], "{range}");
+    }
+}
