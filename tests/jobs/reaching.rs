@@ -158,3 +158,16 @@ async fn many_channels_to_one_host_at_once_share_one_connection() {
     assert_eq!(sshd.log().matches("Accepted").count(), 1, "{}", sshd.log());
     bench.close().await;
 }
+
+#[tokio::test]
+async fn an_account_without_a_shell_says_so_in_its_own_words() {
+    let sshd = Sshd::start();
+    let user = User::with_shell("/usr/sbin/nologin");
+    let bench = Bench::new(reach(&user.0, &sshd), Some(sshd.ssh_config.clone()));
+    let refused = bench.executor.contact(&bench.host, false).await.expect_err("no shell");
+    assert!(
+        matches!(&refused, HostError::Unreachable(text) if text.contains("not available")),
+        "{refused}"
+    );
+    bench.close().await;
+}

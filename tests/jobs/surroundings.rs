@@ -40,10 +40,13 @@ async fn login_shells_of_every_kind_with_noisy_start_up_files() {
 }
 
 #[tokio::test]
-async fn busybox_and_bash_as_sh_and_no_setsid() {
+async fn busybox_and_bash_as_sh_and_no_setsid_or_nothing_but_busybox() {
     let empty = tempfile::NamedTempFile::new().expect("file");
     let no_setsid = format!("mount --bind {} $(command -v setsid) && ", empty.path().display());
+    let tools = "for t in setsid tail head awk grep find sleep wc mv ln rm cat df id mkdir mkfifo ls tr sed date uname; do \
+                 mount --bind $(command -v busybox) $(command -v $t) || exit 1; done; ";
     for (sh, more) in [
+        ("busybox", tools),
         ("busybox", ""),
         ("bash", ""),
         ("busybox", no_setsid.as_str()),
