@@ -13,7 +13,7 @@ const A_MINUTE: u32 = 60;
 
 /// Counts the refusals of the present minute.
 #[derive(Debug)]
-pub struct Refusals(Mutex<(Instant, u32)>);
+pub(super) struct Refusals(Mutex<(Instant, u32)>);
 
 impl Default for Refusals {
     fn default() -> Self {
