@@ -61,6 +61,10 @@
     if (ctx.sourceElement.id !== "live") return;
     const status = ctx.response.status;
     ctx.sourceElement._qdStatus = status;
+    if (status === 200 && !ctx.quarterdeckHeld && isHeld(ctx.sourceElement)) {
+      event.preventDefault(); // it was asked before the reader scrolled: ask again, for the number alone
+      return;
+    }
     if (status === 200 && ctx.quarterdeckHeld) {
       const version = ctx.response.headers.get("quarterdeck-version");
       if (version) ctx.sourceElement.dataset.version = version;

@@ -4,9 +4,9 @@ use actix_web::web::{Data, Form, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{Reach, Timestamp};
+use crate::domain::{CommandStatus, Reach, Span, Timestamp};
 use crate::engine::Start;
-use crate::store::{FleetRow, Topic};
+use crate::store::{EventFilter, EventRow, FleetRow, Topic};
 
 use super::super::clock::{Clock, When};
 use super::super::error::Problem;
@@ -24,6 +24,7 @@ struct FleetPage {
     version: String,
     address: String,
     filters: Vec<Filter>,
+    restart: Option<Restart>,
     rows: Vec<Row>,
     hosts: usize,
     only_this_machine: Option<String>,
@@ -58,6 +59,17 @@ struct Last {
     status: Word,
     at: When,
 }
+
+/// The last restart that found something running, while it is news.
+struct Restart {
+    at: When,
+    text: String,
+}
+
+/// How long a restart is news.
+const NEWS: Span = Span::from_days(1);
+/// Recovery's events that are looked at for it.
+const RECOVERED: i64 = 500;
 
 /// The order of the rows, and the filters of the top line.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,12 +131,20 @@ pub(in crate::web) async fn show(
     {
         return Ok(live::nothing());
     }
-    let (version, fleet) = web
+    let (version, fleet, recovered) = web
         .engine
         .reader()
-        .read(|journal| Ok((journal.version()?, journal.fleet()?)))
+        .read(|journal| {
+            let recovery = EventFilter {
+                action: Some("recovery".to_owned()),
+                since: Some(Timestamp::now().minus(NEWS)),
+                ..EventFilter::default()
+            };
+            let recovered = journal.events(&recovery, None, RECOVERED)?.rows;
+            Ok((journal.version()?, journal.fleet()?, recovered))
+        })
         .await?;
-    let page = FleetPage::new(&web, &visitor, version, fleet, chosen);
+    let page = FleetPage::new(&web, &visitor, version, fleet, &recovered, chosen);
     if shown.is_some() {
         html(&page.as_region())
     } else {
@@ -133,8 +153,16 @@ pub(in crate::web) async fn show(
 }
 
 impl FleetPage {
-    fn new(web: &Web, visitor: &Visitor, version: i64, fleet: Vec<FleetRow>, chosen: Option<Rank>) -> Self {
+    fn new(
+        web: &Web,
+        visitor: &Visitor,
+        version: i64,
+        fleet: Vec<FleetRow>,
+        recovered: &[EventRow],
+        chosen: Option<Rank>,
+    ) -> Self {
         let clock = web.clock();
+        let restart = Restart::of(recovered, &fleet, &clock);
         let only_this_machine = match fleet.as_slice() {
             [one] if one.host.reach == Reach::Local => Some(one.host.hostname.to_string()),
             _ => None,
@@ -166,12 +194,39 @@ impl FleetPage {
             version: Shown::text(web, version),
             address: format!("/{}", to_query([("show", chosen.map_or("", Rank::word))])),
             filters,
+            restart,
             rows,
             hosts,
             only_this_machine,
             first_try,
             ops: choices(&web.engine.catalog()),
         }
+    }
+}
+
+impl Restart {
+    /// Recovery writes one event for each command that was executing, then one for the restart itself.
+    fn of(recovered: &[EventRow], fleet: &[FleetRow], clock: &Clock) -> Option<Self> {
+        let summary = recovered.iter().position(|event| event.command_id.is_none())?;
+        let found = recovered
+            .iter()
+            .skip(summary + 1)
+            .take_while(|event| event.command_id.is_some())
+            .count();
+        let open = fleet.iter().filter_map(|row| row.open.as_ref());
+        let unknown = open.filter(|open| open.status == CommandStatus::Orphaned).count();
+        if found == 0 {
+            return None;
+        }
+        let settled = count(found.saturating_sub(unknown), "command was", "commands were");
+        let text = match unknown {
+            0 => format!("{settled} found again or settled"),
+            _ => format!("{settled} found again or settled, {unknown} still being found out"),
+        };
+        Some(Self {
+            at: clock.when(recovered.get(summary)?.timestamp),
+            text,
+        })
     }
 }
 
