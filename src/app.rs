@@ -44,11 +44,18 @@ impl Application {
     /// has been changed then, beyond what recovery journaled.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let data_dir = config.data_dir.clone();
-        let open = OpenSettings { data_dir: data_dir.clone(), low_space: config.low_space };
+        let open = OpenSettings {
+            data_dir: data_dir.clone(),
+            low_space: config.low_space,
+        };
         let store = tokio::task::spawn_blocking(move || Store::open(&open)).await??;
         // Refused here, before anything is journaled.
-        let tcp = TcpListener::bind(config.listen)
-            .with_context(|| format!("cannot listen on {}: choose another address with --listen", config.listen))?;
+        let tcp = TcpListener::bind(config.listen).with_context(|| {
+            format!(
+                "cannot listen on {}: choose another address with --listen",
+                config.listen
+            )
+        })?;
         let address = tcp.local_addr()?;
         let executor = Executor::new(executor::Settings {
             data_dir: data_dir.clone(),
@@ -76,8 +83,18 @@ impl Application {
 
         let links = Arc::new(Links::default());
         let shutdown = CancellationToken::new();
-        let pages = web::Web::new(engine.clone(), Arc::clone(&links), page_settings(&config, address), shutdown.clone());
-        let api = web::api::Api::new(engine.clone(), Arc::clone(&links), format!("http://{address}"), shutdown.clone());
+        let pages = web::Web::new(
+            engine.clone(),
+            Arc::clone(&links),
+            page_settings(&config, address),
+            shutdown.clone(),
+        );
+        let api = web::api::Api::new(
+            engine.clone(),
+            Arc::clone(&links),
+            format!("http://{address}"),
+            shutdown.clone(),
+        );
         let browser = serve_pages(pages, tcp)?;
         let socket = data_dir.join("quarterdeck.sock");
         let programs = serve_api(api, private_socket(&socket)?)?;
@@ -86,7 +103,16 @@ impl Application {
         serving.spawn(browser);
         serving.spawn(programs);
         engine.start_loops();
-        Ok(Self { engine, store, links, address, servers, serving, shutdown, socket })
+        Ok(Self {
+            engine,
+            store,
+            links,
+            address,
+            servers,
+            serving,
+            shutdown,
+            socket,
+        })
     }
 
     /// Where pages are served.
@@ -100,7 +126,10 @@ impl Application {
     /// # Errors
     /// When the system has no randomness to give.
     pub fn link(&self) -> anyhow::Result<String> {
-        let token = self.links.issue(Actor::Local(owner())).context("no randomness for a link")?;
+        let token = self
+            .links
+            .issue(Actor::Local(owner()))
+            .context("no randomness for a link")?;
         Ok(format!("http://{}/enter?key={token}", self.address))
     }
 
@@ -123,7 +152,10 @@ impl Application {
             let _ = tokio::time::timeout(Duration::from_secs(3), stopped).await;
         }
         self.engine.stop().await;
-        self.store.clean_stop().await.context("the clean stop could not be journaled")?;
+        self.store
+            .clean_stop()
+            .await
+            .context("the clean stop could not be journaled")?;
         let _ = std::fs::remove_file(&self.socket);
         let store = self.store;
         tokio::task::spawn_blocking(move || store.close()).await?;
@@ -144,13 +176,23 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
             tracing_subscriber::EnvFilter::try_from_env("QUARTERDECK_LOG_FILTER")
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,actix_server=warn")),
         )
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_writer(std::io::stderr)
         .init();
     let data_dir = config.data_dir.clone();
     let application = Application::start(config).await?;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "Quarterdeck is up on http://{}, its data in {}", application.address(), data_dir.display())?;
-    writeln!(out, "Open it in a browser (once, within 15 minutes): {}", application.link()?)?;
+    writeln!(
+        out,
+        "Quarterdeck is up on http://{}, its data in {}",
+        application.address(),
+        data_dir.display()
+    )?;
+    writeln!(
+        out,
+        "Open it in a browser (once, within 15 minutes): {}",
+        application.link()?
+    )?;
     writeln!(out, "For another link: quarterdeck open")?;
     out.flush()?;
     drop(out);
@@ -177,7 +219,12 @@ const SESSION: Span = Span::from_days(7);
 fn page_settings(config: &Config, address: std::net::SocketAddr) -> web::Settings {
     let mut names = web::Settings::loopback_names(address.port());
     names.extend(config.names.iter().cloned());
-    web::Settings { zone: config.zone.clone(), names, session: SESSION, secure: false }
+    web::Settings {
+        zone: config.zone.clone(),
+        names,
+        session: SESSION,
+        secure: false,
+    }
 }
 
 /// The door for people. Two workers: a page costs a few milliseconds, and a waiting one costs nothing.
@@ -189,7 +236,13 @@ fn serve_pages(pages: Web, listener: TcpListener) -> std::io::Result<Server> {
             .wrap(tracing_actix_web::TracingLogger::<web::Spans>::new())
             .configure(web::routes)
     });
-    Ok(server.workers(2).worker_max_blocking_threads(4).shutdown_timeout(2).disable_signals().listen(listener)?.run())
+    Ok(server
+        .workers(2)
+        .worker_max_blocking_threads(4)
+        .shutdown_timeout(2)
+        .disable_signals()
+        .listen(listener)?
+        .run())
 }
 
 /// The door for programs of this machine.
@@ -202,7 +255,13 @@ fn serve_api(api: web::api::Api, listener: UnixListener) -> std::io::Result<Serv
             .configure(web::api::routes)
     })
     .on_connect(web::api::on_connect);
-    Ok(server.workers(1).worker_max_blocking_threads(4).shutdown_timeout(2).disable_signals().listen_uds(listener)?.run())
+    Ok(server
+        .workers(1)
+        .worker_max_blocking_threads(4)
+        .shutdown_timeout(2)
+        .disable_signals()
+        .listen_uds(listener)?
+        .run())
 }
 
 /// Whose process this is.

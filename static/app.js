@@ -145,7 +145,7 @@
   function chosen() {
     const bar = document.querySelector("[data-bar]");
     if (!bar) return;
-    const boxes = [...document.querySelectorAll('#live input[name="host"]')];
+    const boxes = [...document.querySelectorAll('#live input[type="checkbox"][name="host"]')];
     const ticked = boxes.filter((box) => box.checked).length;
     const words = bar.querySelector("[data-chosen]");
     const text = ticked === 0 ? "Tick hosts above, then:" : ticked === 1 ? "1 host chosen:" : `${ticked} hosts chosen:`;
@@ -160,7 +160,7 @@
   }
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-all]")) {
-      for (const box of document.querySelectorAll('#live input[name="host"]')) box.checked = event.target.checked;
+      for (const box of document.querySelectorAll('#live input[type="checkbox"][name="host"]')) box.checked = event.target.checked;
     }
     chosen();
   });

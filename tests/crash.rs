@@ -7,11 +7,13 @@ use std::fs;
 
 use serde_json::json;
 use support::sshd::Sshd;
-use support::{Dashboard, lines_of, wait_for};
+use support::{Dashboard, lines_of, processes_of, wait_for};
 
 /// Ops that leave a line in `$D/started` when they start, so that a second start would be seen.
 fn config(qd_dir: &str, ssh: Option<&Sshd>) -> String {
-    let ssh = ssh.map(|sshd| format!("[ssh]\nconfig_file = \"{}\"\n", sshd.ssh_config.display())).unwrap_or_default();
+    let ssh = ssh
+        .map(|sshd| format!("[ssh]\nconfig_file = \"{}\"\n", sshd.ssh_config.display()))
+        .unwrap_or_default();
     format!(
         r#"
 {ssh}
@@ -48,7 +50,12 @@ async fn with_ssh_host() -> (Dashboard, Sshd, tempfile::TempDir) {
     let marks = tempfile::tempdir().expect("folder");
     let qd = Dashboard::start(&config(&marks.path().display().to_string(), Some(&sshd))).await;
     let ssh = format!("127.0.0.1:{}", sshd.port);
-    let (status, answer) = qd.post("/hosts", &json!({ "name": "web-03", "ssh": ssh, "spool": qd.path("spool-web-03") })).await;
+    let (status, answer) = qd
+        .post(
+            "/hosts",
+            &json!({ "name": "web-03", "ssh": ssh, "spool": qd.path("spool-web-03") }),
+        )
+        .await;
     assert!((200..300).contains(&status), "{answer}");
     (qd, sshd, marks)
 }
@@ -56,7 +63,11 @@ async fn with_ssh_host() -> (Dashboard, Sshd, tempfile::TempDir) {
 fn assert_no_gap(output: &str) {
     let lines: Vec<&str> = output.lines().collect();
     for (i, line) in lines.iter().enumerate() {
-        let expected = if i + 1 == lines.len() { "line last".to_owned() } else { format!("line {}", i + 1) };
+        let expected = if i + 1 == lines.len() {
+            "line last".to_owned()
+        } else {
+            format!("line {}", i + 1)
+        };
         assert_eq!(*line, expected, "no gap and no repeat");
     }
 }
@@ -70,16 +81,30 @@ async fn s13_a_job_that_still_runs_is_reattached() {
         qd.until_output(&id, "line 3").await;
         qd.kill().await;
         qd.start_again().await;
-        let row = qd.until(&id, "being reattached", |row| row["status"] == "EXECUTING").await;
+        let row = qd
+            .until(&id, "being reattached", |row| row["status"] == "EXECUTING")
+            .await;
         assert!(row["error"].is_null(), "{row}");
         let so_far = qd.output(&id).await.len();
-        wait_for("more output", async || (qd.output(&id).await.len() > so_far).then_some(())).await;
+        wait_for("more output", async || {
+            (qd.output(&id).await.len() > so_far).then_some(())
+        })
+        .await;
         fs::write(marks.path().join("go"), "").expect("go");
         let row = qd.until_final(&id).await;
-        assert_eq!((row["status"].as_str(), row["exit_code"].as_i64()), (Some("ERROR"), Some(7)), "{row}");
+        assert_eq!(
+            (row["status"].as_str(), row["exit_code"].as_i64()),
+            (Some("ERROR"), Some(7)),
+            "{row}"
+        );
         assert_no_gap(&String::from_utf8_lossy(&qd.output(&id).await));
         assert_eq!(lines_of(&marks.path().join("started")), [id.as_str()], "started once");
-        let recovery: Vec<_> = qd.events_of(&id).await.into_iter().filter(|e| e["action"] == "recovery").collect();
+        let recovery: Vec<_> = qd
+            .events_of(&id)
+            .await
+            .into_iter()
+            .filter(|e| e["action"] == "recovery")
+            .collect();
         assert!(!recovery.is_empty(), "the orphaning is an event");
     }
 }
@@ -93,11 +118,21 @@ async fn s14_a_job_that_ended_meanwhile_is_settled_with_its_exit_code() {
         qd.until_output(&id, "begun").await;
         qd.kill().await;
         fs::write(marks.path().join("go"), "").expect("go");
-        wait_for("the job's end", async || marks.path().join("ended").exists().then_some(())).await;
+        wait_for("the job's end", async || {
+            marks.path().join("ended").exists().then_some(())
+        })
+        .await;
         qd.start_again().await;
         let row = qd.until_final(&id).await;
-        assert_eq!((row["status"].as_str(), row["exit_code"].as_i64()), (Some("ERROR"), Some(5)), "{row}");
-        assert!(row["settled_at"].as_str() > row["finished_at"].as_str(), "ended before we learned it: {row}");
+        assert_eq!(
+            (row["status"].as_str(), row["exit_code"].as_i64()),
+            (Some("ERROR"), Some(5)),
+            "{row}"
+        );
+        assert!(
+            row["settled_at"].as_str() > row["finished_at"].as_str(),
+            "ended before we learned it: {row}"
+        );
         assert_eq!(row["evidence"]["kind"], "exit");
         assert_eq!(qd.output(&id).await, b"begun\nended\n");
         assert_eq!(lines_of(&marks.path().join("started")), [id.as_str()], "started once");
@@ -112,10 +147,14 @@ async fn s15_an_unreachable_host_stays_locked_until_it_answers() {
     qd.kill().await;
     sshd.stop();
     qd.start_again().await;
-    let row = qd.until(&id, "the host to be found unreachable", |row| {
-        row["status"] == "ORPHANED" && row["error"].as_str().is_some_and(|error| error != "Dashboard restarted")
-    })
-    .await;
+    let row = qd
+        .until(&id, "the host to be found unreachable", |row| {
+            row["status"] == "ORPHANED"
+                && row["error"]
+                    .as_str()
+                    .is_some_and(|error| error != "Dashboard restarted")
+        })
+        .await;
     assert!(row["finished_at"].is_null(), "open: {row}");
     let refused = qd.run("uptime", "web-03").await;
     assert_eq!(refused["refusal"], "busy", "the host is locked: {refused}");
@@ -124,7 +163,11 @@ async fn s15_an_unreachable_host_stays_locked_until_it_answers() {
     let (status, answer) = qd.post(&format!("/commands/{id}/find-out"), &json!({})).await;
     assert!((200..300).contains(&status), "{answer}");
     let row = qd.until_final(&id).await;
-    assert_eq!((row["status"].as_str(), row["exit_code"].as_i64()), (Some("ERROR"), Some(5)), "{row}");
+    assert_eq!(
+        (row["status"].as_str(), row["exit_code"].as_i64()),
+        (Some("ERROR"), Some(5)),
+        "{row}"
+    );
 }
 
 #[tokio::test]
@@ -136,23 +179,41 @@ async fn s15_an_orphan_can_be_resolved_by_hand_with_a_reason() {
     sshd.stop();
     qd.start_again().await;
     qd.until_status(&id, "ORPHANED").await;
-    let (status, _) = qd.post(&format!("/commands/{id}/resolve"), &json!({ "reason": " " })).await;
+    let (status, _) = qd
+        .post(&format!("/commands/{id}/resolve"), &json!({ "reason": " " }))
+        .await;
     assert!((400..500).contains(&status), "a reason is needed");
-    let (status, answer) = qd.post(&format!("/commands/{id}/resolve"), &json!({ "reason": "the machine burnt down" })).await;
+    let (status, answer) = qd
+        .post(
+            &format!("/commands/{id}/resolve"),
+            &json!({ "reason": "the machine burnt down" }),
+        )
+        .await;
     assert!((200..300).contains(&status), "{answer}");
     let row = qd.command(&id).await;
     assert_eq!(row["status"], "ORPHANED");
     assert!(!row["finished_at"].is_null());
-    assert!(row["error"].as_str().expect("error").contains("the machine burnt down"), "{row}");
+    assert!(
+        row["error"].as_str().expect("error").contains("the machine burnt down"),
+        "{row}"
+    );
     // The host is free in the journal, but its own lock still keeps a second job out.
     sshd.again();
     let next = qd.accepted("counts", "web-03").await;
     let row = qd.until_final(&next).await;
-    assert_eq!((row["status"].as_str(), row["refusal"].as_str()), (Some("BLOCKED"), Some("locked")), "{row}");
+    assert_eq!(
+        (row["status"].as_str(), row["refusal"].as_str()),
+        (Some("BLOCKED"), Some("locked")),
+        "{row}"
+    );
     assert_eq!(lines_of(&marks.path().join("started")), [id.as_str()]);
     fs::write(marks.path().join("go"), "").expect("go");
     wait_for("the late result in the log", async || {
-        let late = qd.events_of(&id).await.into_iter().find(|e| e["message"].as_str().unwrap_or_default().contains("exit 5"));
+        let late = qd
+            .events_of(&id)
+            .await
+            .into_iter()
+            .find(|e| e["message"].as_str().unwrap_or_default().contains("exit 5"));
         late.map(|_| ())
     })
     .await;
@@ -165,7 +226,8 @@ async fn s16_a_killed_job_is_unknown_not_failed() {
     let id = qd.accepted("ends", "web-03").await;
     qd.until_output(&id, "begun").await;
     qd.kill().await;
-    kill_everything_with(&id);
+    kill_hard(support::supervisor_of(&qd.path("spool-web-03"), &id));
+    processes_of(&id).into_iter().for_each(kill_hard);
     qd.start_again().await;
     let row = qd.until_final(&id).await;
     assert_eq!(row["status"], "ORPHANED", "{row}");
@@ -180,13 +242,17 @@ async fn s23_a_dead_supervisor_under_a_live_command_keeps_the_host_locked() {
     qd.until_output(&id, "begun").await;
     qd.kill().await;
     let supervisor = support::supervisor_of(&qd.path("spool-web-03"), &id);
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(supervisor), nix::sys::signal::Signal::SIGKILL).expect("killed");
+    kill_hard(supervisor);
     qd.start_again().await;
     qd.until_status(&id, "EXECUTING").await;
     assert_eq!(qd.run("uptime", "web-03").await["refusal"], "busy");
     fs::write(marks.path().join("go"), "").expect("go");
     let row = qd.until_final(&id).await;
-    assert_eq!((row["status"].as_str(), row["error"].as_str()), (Some("ORPHANED"), Some("exit code lost")), "{row}");
+    assert_eq!(
+        (row["status"].as_str(), row["error"].as_str()),
+        (Some("ORPHANED"), Some("exit code lost")),
+        "{row}"
+    );
 }
 
 #[tokio::test]
@@ -197,14 +263,22 @@ async fn s18_a_second_recovery_changes_nothing() {
     qd.kill().await;
     sshd.stop();
     qd.start_again().await;
-    let count = async |qd: &Dashboard| qd.events_of(&id).await.iter().filter(|e| e["action"] == "recovery").count();
+    let count = async |qd: &Dashboard| {
+        qd.events_of(&id)
+            .await
+            .iter()
+            .filter(|e| e["action"] == "recovery")
+            .count()
+    };
     let first = count(&qd).await;
     assert!(first >= 1);
     qd.kill().await;
     qd.start_again().await;
     assert_eq!(count(&qd).await, first, "nothing was reattached meanwhile");
     sshd.again();
-    let (status, answer) = qd.post(&format!("/commands/{id}/cancel"), &json!({ "reason": "test ends" })).await;
+    let (status, answer) = qd
+        .post(&format!("/commands/{id}/cancel"), &json!({ "reason": "test ends" }))
+        .await;
     assert!((200..300).contains(&status), "{answer}");
     qd.post(&format!("/commands/{id}/find-out"), &json!({})).await;
     assert_eq!(qd.until_final(&id).await["status"], "CANCELLED");
@@ -224,14 +298,21 @@ async fn s20_a_clean_stop_leaves_jobs_running_and_is_told_from_a_crash() {
     assert_eq!(row["exit_code"], 7);
     assert_no_gap(&String::from_utf8_lossy(&qd.output(&id).await));
     let actions: Vec<_> = qd.events().await.into_iter().map(|e| e["action"].clone()).collect();
-    assert!(actions.iter().any(|a| a == "stop") && !actions.iter().any(|a| a == "crash"), "{actions:?}");
+    assert!(
+        actions.iter().any(|a| a == "stop") && !actions.iter().any(|a| a == "crash"),
+        "{actions:?}"
+    );
 }
 
 #[tokio::test]
 async fn s21_a_second_dashboard_on_the_same_data_is_refused() {
     let qd = Dashboard::start("").await;
     let before = qd.events().await.len();
-    let output = qd.program().args(["serve", "--listen", "127.0.0.1:0"]).output().expect("it ends");
+    let output = qd
+        .program()
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .output()
+        .expect("it ends");
     assert!(!output.status.success());
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains("another dashboard") || text.contains("already"), "{text}");
@@ -255,15 +336,23 @@ async fn s24_a_restored_database_resumes_nothing() {
     fs::copy(&backup, data.join("quarterdeck.db")).expect("restored");
     qd.start_again().await;
     let events = qd.events().await;
-    let told = events.iter().any(|e| e["category"] == "audit" && e["message"].as_str().unwrap_or_default().contains("restored"));
+    let told = events
+        .iter()
+        .any(|e| e["category"] == "audit" && e["message"].as_str().unwrap_or_default().contains("restored"));
     assert!(told, "an audit event says so: {events:#?}");
-    assert!(data.join("output").join(&id).exists(), "no output of the lost time is deleted");
+    assert!(
+        data.join("output").join(&id).exists(),
+        "no output of the lost time is deleted"
+    );
     let row = qd.accepted("counts", "web-03").await;
     let row = qd.until_final(&row).await;
     assert_eq!(row["refusal"], "locked", "the host's own lock knows better: {row}");
     fs::write(marks.path().join("go"), "").expect("go");
     assert_eq!(lines_of(&marks.path().join("started")), [id.as_str()]);
-    wait_for("the job's end", async || marks.path().join("ended").exists().then_some(())).await;
+    wait_for("the job's end", async || {
+        marks.path().join("ended").exists().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -272,7 +361,9 @@ async fn s25_a_wish_to_stop_survives_a_kill() {
     let id = qd.accepted("ends", "web-03").await;
     qd.until_output(&id, "begun").await;
     sshd.stop();
-    let (status, answer) = qd.post(&format!("/commands/{id}/cancel"), &json!({ "reason": "wrong host" })).await;
+    let (status, answer) = qd
+        .post(&format!("/commands/{id}/cancel"), &json!({ "reason": "wrong host" }))
+        .await;
     assert!((200..300).contains(&status), "{answer}");
     qd.kill().await;
     sshd.again();
@@ -288,20 +379,25 @@ async fn s31_a_dropped_connection_decides_nothing() {
     let id = qd.accepted("counts", "web-03").await;
     qd.until_output(&id, "line 3").await;
     sshd.stop();
-    qd.until(&id, "the loss to be noticed", |row| row["error"].as_str().is_some()).await;
-    assert_eq!(qd.command(&id).await["status"], "EXECUTING", "no outcome from that alone");
+    qd.until(&id, "the loss to be noticed", |row| row["error"].as_str().is_some())
+        .await;
+    assert_eq!(
+        qd.command(&id).await["status"],
+        "EXECUTING",
+        "no outcome from that alone"
+    );
     sshd.again();
     qd.post(&format!("/commands/{id}/find-out"), &json!({})).await;
     let so_far = qd.output(&id).await.len();
-    wait_for("more output", async || (qd.output(&id).await.len() > so_far).then_some(())).await;
+    wait_for("more output", async || {
+        (qd.output(&id).await.len() > so_far).then_some(())
+    })
+    .await;
     fs::write(marks.path().join("go"), "").expect("go");
     assert_eq!(qd.until_final(&id).await["exit_code"], 7);
     assert_no_gap(&String::from_utf8_lossy(&qd.output(&id).await));
 }
 
-/// Kills every process that carries this command's id in its environment or arguments, newest first.
-fn kill_everything_with(id: &str) {
-    for pid in support::processes_of(id) {
-        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
-    }
+fn kill_hard(pid: i32) {
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
 }

@@ -41,12 +41,19 @@ exit $((n % 3))
 
 #[tokio::test]
 async fn nothing_is_lost_twice_or_invented_under_random_kills() {
-    let kills: u64 = std::env::var("QUARTERDECK_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
+    let kills: u64 = std::env::var("QUARTERDECK_KILLS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(20);
     let mut dice = Dice::new();
     let marks_dir = tempfile::tempdir().expect("folder");
     let marks = marks_dir.path().to_path_buf();
-    let mut sshd = Sshd::start();
-    let config = format!("[ssh]\nconfig_file = \"{}\"\n{}", sshd.ssh_config.display(), op(&marks.display().to_string()));
+    let sshd = Sshd::start();
+    let config = format!(
+        "[ssh]\nconfig_file = \"{}\"\n{}",
+        sshd.ssh_config.display(),
+        op(&marks.display().to_string())
+    );
     let mut qd = Dashboard::start(&config).await;
     for i in 0..HOSTS {
         let spool = qd.path(&format!("spool-{i}"));
@@ -73,12 +80,19 @@ async fn nothing_is_lost_twice_or_invented_under_random_kills() {
             sshd.drop_connections();
         }
         let (_, page) = qd.get("/events?after=0&limit=1").await;
-        assert!(page["events"][0]["id"].is_number(), "round {round}: the first event is there: {page}");
+        assert!(
+            page["events"][0]["id"].is_number(),
+            "round {round}: the first event is there: {page}"
+        );
         let largest: i64 = qd.sql("SELECT max(id) FROM event_log").parse().expect("number");
         assert!(largest >= committed, "round {round}: no committed event is lost");
         committed = largest;
         qd.kill().await;
-        assert_eq!(qd.sql("SELECT * FROM pragma_integrity_check LIMIT 1"), "ok", "round {round}");
+        assert_eq!(
+            qd.sql("SELECT * FROM pragma_integrity_check LIMIT 1"),
+            "ok",
+            "round {round}"
+        );
         let kept: i64 = qd.sql("SELECT max(id) FROM event_log").parse().expect("number");
         assert!(kept >= committed, "round {round}: {kept} < {committed}");
         qd.start_again().await;
@@ -96,7 +110,10 @@ async fn nothing_is_lost_twice_or_invented_under_random_kills() {
             (id.to_owned(), code.parse().expect("code"))
         })
         .collect();
-    assert!(lines_of(&marks.join("two-at-once")).is_empty(), "two ops never run on one host at once");
+    assert!(
+        lines_of(&marks.join("two-at-once")).is_empty(),
+        "two ops never run on one host at once"
+    );
     let mut tally: HashMap<String, usize> = HashMap::new();
     for id in answered.keys() {
         let row = qd.command(id).await;
@@ -105,7 +122,11 @@ async fn nothing_is_lost_twice_or_invented_under_random_kills() {
         assert!(starts <= 1, "started {starts} times: {row}");
         match status.as_str() {
             "SUCCESS" | "ERROR" => {
-                assert_eq!(row["exit_code"].as_i64(), ended.get(id).copied(), "the host's own exit code: {row}");
+                assert_eq!(
+                    row["exit_code"].as_i64(),
+                    ended.get(id).copied(),
+                    "the host's own exit code: {row}"
+                );
                 let expected = if ended[id] == 0 { "SUCCESS" } else { "ERROR" };
                 assert_eq!(status, expected, "{row}");
                 let n = i64::from_str_radix(&id[id.len() - 2..], 16).expect("hex") % 23;
@@ -125,7 +146,14 @@ async fn nothing_is_lost_twice_or_invented_under_random_kills() {
         (qd.sql("SELECT count(*) FROM commands WHERE finished_at IS NULL") == "0").then_some(())
     })
     .await;
-    assert!(tally.get("SUCCESS").copied().unwrap_or_default() > 0, "some succeeded: {tally:?}");
-    assert_eq!(tally.get("ORPHANED"), None, "with every host reachable in the end, nothing stays unknown: {tally:?}");
+    assert!(
+        tally.get("SUCCESS").copied().unwrap_or_default() > 0,
+        "some succeeded: {tally:?}"
+    );
+    assert_eq!(
+        tally.get("ORPHANED"),
+        None,
+        "with every host reachable in the end, nothing stays unknown: {tally:?}"
+    );
     eprintln!("{kills} kills: {tally:?}");
 }

@@ -43,7 +43,10 @@ fn every_module_is_on_the_map() {
     let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).expect("lib.rs");
     for line in lib.lines() {
         if let Some(module) = line.strip_prefix("pub mod ").and_then(|l| l.strip_suffix(';')) {
-            assert!(MAY.iter().any(|(name, _)| *name == module), "`{module}` is not on the map");
+            assert!(
+                MAY.iter().any(|(name, _)| *name == module),
+                "`{module}` is not on the map"
+            );
         }
     }
 }
@@ -71,6 +74,10 @@ fn arrows_point_one_way() {
 fn web_never_holds_the_writer() {
     for file in files_of("web") {
         let text = fs::read_to_string(&file).expect("source");
-        assert!(!text.contains("store::Store"), "{} names the writable store", file.display());
+        assert!(
+            !text.contains("store::Store"),
+            "{} names the writable store",
+            file.display()
+        );
     }
 }

@@ -19,8 +19,16 @@ fn alter(qd: &Dashboard, sql: &str) {
 /// Moves the times of all final commands and of their events `days` into the past.
 fn age_everything(qd: &Dashboard, days: i64) {
     let back = |column: &str| format!("{column} = strftime('%Y-%m-%d %H:%M:%f000', {column}, '-{days} days')");
-    let columns = ["created_at", "started_at", "launched_at", "finished_at", "settled_at"].map(back).join(", ");
-    alter(qd, &format!("UPDATE commands SET {columns} WHERE finished_at IS NOT NULL; UPDATE event_log SET {};", back("timestamp")));
+    let columns = ["created_at", "started_at", "launched_at", "finished_at", "settled_at"]
+        .map(back)
+        .join(", ");
+    alter(
+        qd,
+        &format!(
+            "UPDATE commands SET {columns} WHERE finished_at IS NOT NULL; UPDATE event_log SET {};",
+            back("timestamp")
+        ),
+    );
 }
 
 async fn ended(qd: &Dashboard, op: &str) -> String {
@@ -43,24 +51,40 @@ async fn s38_final_rows_past_the_limit_go_and_their_files_with_them() {
     forget_the_last_sweep(&qd);
     qd.start_again().await;
     let young = ended(&qd, "uptime").await;
-    wait_for("the sweep", async || (qd.get(&format!("/commands/{old}")).await.0 == 404).then_some(())).await;
+    wait_for("the sweep", async || {
+        (qd.get(&format!("/commands/{old}")).await.0 == 404).then_some(())
+    })
+    .await;
     assert_eq!(qd.command(&young).await["status"], "SUCCESS");
-    wait_for("its output to go", async || (!qd.path(&format!("data/output/{old}")).exists()).then_some(())).await;
+    wait_for("its output to go", async || {
+        (!qd.path(&format!("data/output/{old}")).exists()).then_some(())
+    })
+    .await;
     assert!(qd.path(&format!("data/output/{young}")).exists());
     let events = qd.events().await;
-    let sweep = events.iter().find(|event| event["action"] == "sweep").expect("a sweep is an event");
+    let sweep = events
+        .iter()
+        .find(|event| event["action"] == "sweep")
+        .expect("a sweep is an event");
     assert!(sweep["details"].to_string().contains("commands"), "{sweep}");
-    assert!(events.iter().all(|event| event["command_id"] != old.as_str()), "its events are past 7 days");
+    assert!(
+        events.iter().all(|event| event["command_id"] != old.as_str()),
+        "its events are past 7 days"
+    );
 }
 
 #[tokio::test]
 async fn s38_open_rows_stay_whatever_their_age() {
-    let config = format!("{QUIET}[[op]]\nid = \"waits\"\nscript = \"while [ ! -e \\\"$HOME/go\\\" ]; do sleep 0.05; done\"\n");
+    let config =
+        format!("{QUIET}[[op]]\nid = \"waits\"\nscript = \"while [ ! -e \\\"$HOME/go\\\" ]; do sleep 0.05; done\"\n");
     let mut qd = Dashboard::start(&config).await;
     let open = qd.accepted("waits", "localhost").await;
-    qd.until_status(&open, "EXECUTING").await;
+    qd.until(&open, "its start", |row| !row["launched_at"].is_null()).await;
     qd.kill().await;
-    alter(&qd, "UPDATE commands SET created_at = '2020-01-01 00:00:00.000000', started_at = '2020-01-01 00:00:01.000000', launched_at = '2020-01-01 00:00:02.000000'");
+    alter(
+        &qd,
+        "UPDATE commands SET created_at = '2020-01-01 00:00:00.000000', started_at = '2020-01-01 00:00:01.000000', launched_at = '2020-01-01 00:00:02.000000'",
+    );
     forget_the_last_sweep(&qd);
     qd.start_again().await;
     let (status, _) = qd.post("/sweep", &serde_json::json!({})).await;
@@ -68,7 +92,10 @@ async fn s38_open_rows_stay_whatever_their_age() {
     assert!(qd.command(&open).await["finished_at"].is_null());
     std::fs::write(qd.path("home/go"), "").expect("go");
     let row = qd.until_final(&open).await;
-    assert!(row["finished_at"].as_str() >= row["started_at"].as_str(), "no negative duration: {row}");
+    assert!(
+        row["finished_at"].as_str() >= row["started_at"].as_str(),
+        "no negative duration: {row}"
+    );
 }
 
 #[tokio::test]
@@ -76,9 +103,18 @@ async fn s40_limits_that_make_no_sense_are_refused_at_start() {
     let qd = Dashboard::start(QUIET).await;
     for value in ["0", "-1", "\"abc\"", "99999999999", "3651", "1.5"] {
         let file = qd.path("bad.toml");
-        std::fs::write(&file, format!("data_dir = \"{}\"\n[retention]\nevents_days = {value}\n", qd.path("other").display()))
-            .expect("config");
-        let output = qd.program().arg("--config").arg(&file).args(["serve", "--listen", "127.0.0.1:0"]).output();
+        std::fs::write(
+            &file,
+            format!(
+                "data_dir = \"{}\"\n[retention]\nevents_days = {value}\n",
+                qd.path("other").display()
+            ),
+        )
+        .expect("config");
+        let output = qd
+            .program_with(&file)
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .output();
         let output = output.expect("it ends");
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{value}: {text}");
@@ -95,7 +131,12 @@ async fn s41_the_zone_of_the_machine_changes_nothing() {
         qd.stop().await;
         // Exactly at the edge of 30 days less a minute: whoever counts in local time deletes it.
         let edge = "strftime('%Y-%m-%d %H:%M:%f000', 'now', '-30 days', '+1 minutes')";
-        alter(&qd, &format!("UPDATE commands SET created_at = {edge}, started_at = {edge}, launched_at = {edge}, finished_at = {edge}, settled_at = {edge}"));
+        alter(
+            &qd,
+            &format!(
+                "UPDATE commands SET created_at = {edge}, started_at = {edge}, launched_at = {edge}, finished_at = {edge}, settled_at = {edge}"
+            ),
+        );
         forget_the_last_sweep(&qd);
         qd.zone = Some(zone.to_owned());
         qd.start_again().await;
@@ -109,16 +150,29 @@ async fn s41_the_zone_of_the_machine_changes_nothing() {
 async fn s42_a_clock_that_jumps_is_announced_before_anything_is_deleted() {
     let mut qd = Dashboard::start(QUIET).await;
     let id = ended(&qd, "uptime").await;
-    wait_for("the first sweep", async || (qd.sql("SELECT count(*) FROM sweeps") != "0").then_some(())).await;
+    wait_for("the first sweep", async || {
+        (qd.sql("SELECT count(*) FROM sweeps") != "0").then_some(())
+    })
+    .await;
     qd.stop().await;
     age_everything(&qd, 31);
     // As if the last sweep had been a month ago: the clock went forward by that much since.
-    alter(&qd, "UPDATE sweeps SET events_before = strftime('%Y-%m-%d %H:%M:%f000', events_before, '-40 days'), commands_before = strftime('%Y-%m-%d %H:%M:%f000', commands_before, '-40 days')");
+    alter(
+        &qd,
+        "UPDATE sweeps SET events_before = strftime('%Y-%m-%d %H:%M:%f000', events_before, '-40 days'), commands_before = strftime('%Y-%m-%d %H:%M:%f000', commands_before, '-40 days')",
+    );
     qd.start_again().await;
     wait_for("the announcement", async || {
         let events = qd.events().await;
-        events.iter().any(|e| e["action"] == "sweep" && e["level"] == "warn").then_some(())
+        events
+            .iter()
+            .any(|e| e["action"] == "sweep" && e["level"] == "warn")
+            .then_some(())
     })
     .await;
-    assert_eq!(qd.get(&format!("/commands/{id}")).await.0, 200, "nothing was deleted by the jump");
+    assert_eq!(
+        qd.get(&format!("/commands/{id}")).await.0,
+        200,
+        "nothing was deleted by the jump"
+    );
 }

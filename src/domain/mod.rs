@@ -17,7 +17,7 @@ mod time;
 
 pub use duration::Span;
 pub use event::{Actor, Category, Level};
-pub use evidence::{Evidence, Identity, Outcome, StopReason, Known, settle};
+pub use evidence::{Evidence, Identity, Known, Outcome, StopReason, settle};
 pub use host::{HostName, Reach, RunAs, SpoolDir, Tag};
 pub use id::{CommandId, PipelineId};
 pub use nearest::nearest;

@@ -30,7 +30,9 @@ impl Engine {
         let op = self.op(&start.op)?.clone();
         let mut hosts: Vec<HostName> = Vec::with_capacity(start.hosts.len());
         for name in &start.hosts {
-            let name: HostName = name.parse().map_err(|_| EngineError::UnknownHost(crate::domain::bounded(name, 80)))?;
+            let name: HostName = name
+                .parse()
+                .map_err(|_| EngineError::UnknownHost(crate::domain::bounded(name, 80)))?;
             if !hosts.contains(&name) {
                 hosts.push(name);
             }
@@ -39,7 +41,9 @@ impl Engine {
             return Err(crate::domain::Invalid::new("hosts", "name at least one host").into());
         }
         if hosts.len() > MOST_HOSTS {
-            return Err(crate::domain::Invalid::new("hosts", format!("at most {MOST_HOSTS} hosts in one request")).into());
+            return Err(
+                crate::domain::Invalid::new("hosts", format!("at most {MOST_HOSTS} hosts in one request")).into(),
+            );
         }
         self.request(&op, hosts, start.reason, None, by).await
     }
@@ -53,7 +57,9 @@ impl Engine {
         by: By,
     ) -> Result<Vec<CommandRow>, EngineError> {
         if self.0.stopping.is_cancelled() {
-            return Err(EngineError::Unavailable("the dashboard is stopping; try again when it is back".to_owned()));
+            return Err(EngineError::Unavailable(
+                "the dashboard is stopping; try again when it is back".to_owned(),
+            ));
         }
         self.0.store.room_for_new()?;
         let rows = self
@@ -80,7 +86,12 @@ impl Engine {
     /// When there is no such command, or it is final.
     pub async fn cancel(&self, id: CommandId, reason: Option<String>, by: By) -> Result<CommandRow, EngineError> {
         let before = self.row(id).await?;
-        let Some(row) = self.0.store.wish_stop(id, StopReason::Cancel, by, clean(reason)).await? else {
+        let Some(row) = self
+            .0
+            .store
+            .wish_stop(id, StopReason::Cancel, by, clean(reason))
+            .await?
+        else {
             return Err(final_already(&before, "there is nothing to stop"));
         };
         self.nudge(id);
@@ -100,7 +111,10 @@ impl Engine {
             )));
         }
         if first.status == CommandStatus::Success {
-            return Err(EngineError::Conflict(format!("{} on {} succeeded; start it anew instead", first.op, first.host)));
+            return Err(EngineError::Conflict(format!(
+                "{} on {} succeeded; start it anew instead",
+                first.op, first.host
+            )));
         }
         let op = self.op(first.op.as_str())?.clone();
         if !op.retryable {
@@ -111,7 +125,9 @@ impl Engine {
         }
         let host: HostName = first.host.parse()?;
         let rows = self.request(&op, vec![host], reason, Some(id), by).await?;
-        rows.into_iter().next().ok_or_else(|| EngineError::Internal("a retry made no row".to_owned()))
+        rows.into_iter()
+            .next()
+            .ok_or_else(|| EngineError::Internal("a retry made no row".to_owned()))
     }
 
     /// Gives a running command more time, counted from now.
@@ -162,7 +178,10 @@ impl Engine {
             return Err(crate::domain::Invalid::new("reason", "say why it is resolved by hand").into());
         };
         if row.status != CommandStatus::Orphaned || row.finished_at.is_some() {
-            return Err(final_already(&row, "only a command that is being found out can be resolved by hand"));
+            return Err(final_already(
+                &row,
+                "only a command that is being found out can be resolved by hand",
+            ));
         }
         let found = self.last_word(&row).await?;
         let Some(row) = self.0.store.resolve(id, by, reason, found).await? else {
@@ -183,17 +202,21 @@ impl Engine {
     }
 
     pub(super) async fn row(&self, id: CommandId) -> Result<CommandRow, EngineError> {
-        self.reader().read(move |journal| journal.command(id)).await?.ok_or(EngineError::UnknownCommand(id))
+        self.reader()
+            .read(move |journal| journal.command(id))
+            .await?
+            .ok_or(EngineError::UnknownCommand(id))
     }
 }
 
 /// An empty reason is none.
 fn clean(reason: Option<String>) -> Option<String> {
-    reason.map(|text| crate::domain::bounded(text.trim(), 500)).filter(|text| !text.is_empty())
+    reason
+        .map(|text| crate::domain::bounded(text.trim(), 500))
+        .filter(|text| !text.is_empty())
 }
 
 fn final_already(row: &CommandRow, so: &str) -> EngineError {
     let since = row.finished_at.map(|at| format!(" since {at} UTC")).unwrap_or_default();
     EngineError::Conflict(format!("{} on {} is {}{since}: {so}", row.op, row.host, row.status))
 }
-

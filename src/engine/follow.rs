@@ -60,7 +60,7 @@ impl Engine {
             at: None,
             age: None,
         };
-        following.to_the_end(follower, wake).await
+        following.hear_out(follower, wake).await
     }
 }
 
@@ -91,7 +91,7 @@ impl Drop for Abort {
 type Stopping<'a> = Pin<Box<dyn Future<Output = Result<(), Trouble>> + Send + 'a>>;
 
 impl Following<'_> {
-    async fn to_the_end(&mut self, follower: Follower, wake: &Notify) -> Result<Ending, Trouble> {
+    async fn hear_out(&mut self, follower: Follower, wake: &Notify) -> Result<Ending, Trouble> {
         let (mut heard, reading) = words_of(follower);
         let _reading = Abort(reading);
         let (engine, case) = (self.engine, self.case);
@@ -111,7 +111,10 @@ impl Following<'_> {
                     Evidence::Exit { stopped: Some(_), .. } | Evidence::ExitLost { stopped: Some(_) }
                 );
                 if verified || !by_stop {
-                    let at = self.at.clone().ok_or_else(|| HostError::Lost("the host did not say where it is".to_owned()))?;
+                    let at = self
+                        .at
+                        .clone()
+                        .ok_or_else(|| HostError::Lost("the host did not say where it is".to_owned()))?;
                     return Ok(Ending::Evidence { at, evidence });
                 }
                 ended = Some(evidence);
@@ -150,9 +153,17 @@ impl Following<'_> {
             JobEvent::Started { age_ms } => {
                 self.note_age(age_ms);
                 if self.row.launched_at.is_none() {
-                    let launched_at = Timestamp::now().minus(Span::from_millis(age_ms)).max(self.row.started_at.unwrap_or(self.row.created_at));
+                    let launched_at = Timestamp::now()
+                        .minus(Span::from_millis(age_ms))
+                        .max(self.row.started_at.unwrap_or(self.row.created_at));
                     let deadline = launched_at.plus(self.case.definition.timeout);
-                    if let Some(row) = self.engine.0.store.acknowledge(self.row.id, launched_at, Some(deadline)).await? {
+                    if let Some(row) = self
+                        .engine
+                        .0
+                        .store
+                        .acknowledge(self.row.id, launched_at, Some(deadline))
+                        .await?
+                    {
                         self.row = row;
                     }
                 }
@@ -205,7 +216,9 @@ impl Following<'_> {
     }
 
     async fn look_at_the_clock(&mut self) -> Result<(), Trouble> {
-        let Some(age) = self.age.as_ref().map(Age::now) else { return Ok(()) };
+        let Some(age) = self.age.as_ref().map(Age::now) else {
+            return Ok(());
+        };
         let [warn, over] = self.due();
         let store = &self.engine.0.store;
         let id = self.row.id;

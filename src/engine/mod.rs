@@ -16,6 +16,7 @@ mod hosts;
 mod probe;
 mod recover;
 mod retention;
+mod settle;
 mod spools;
 mod stop;
 
@@ -31,11 +32,11 @@ use crate::domain::{Catalog, CommandId, Level, Span, Timestamp};
 use crate::executor::Executor;
 use crate::store::{NewEvent, Reader, Store, Topic};
 
+pub use crate::store::{By, Swept};
 pub use command::Start;
 pub use error::EngineError;
 pub use hosts::Tested;
 pub use recover::RecoveryPreview;
-pub use crate::store::{By, Swept};
 
 /// What the engine is told once, at start.
 #[derive(Clone, Debug)]
@@ -231,7 +232,10 @@ fn problems_of(journal: &crate::store::Health) -> Vec<String> {
     if !journal.alive {
         problems.push("the journal's writer has ended".to_owned());
     } else if journal.beat_age > WRITER_SILENCE {
-        problems.push(format!("the journal's writer has been silent for {} s", journal.beat_age.as_secs()));
+        problems.push(format!(
+            "the journal's writer has been silent for {} s",
+            journal.beat_age.as_secs()
+        ));
     }
     if let Some(error) = &journal.write_error {
         problems.push(format!("the journal could not be written: {error}"));
@@ -240,7 +244,10 @@ fn problems_of(journal: &crate::store::Health) -> Vec<String> {
         problems.push("too little free space: no new ops are taken".to_owned());
     }
     if journal.wal_bytes > WAL_LIMIT {
-        problems.push(format!("the journal's write-ahead log has grown to {} MB", journal.wal_bytes / 1_000_000));
+        problems.push(format!(
+            "the journal's write-ahead log has grown to {} MB",
+            journal.wal_bytes / 1_000_000
+        ));
     }
     problems
 }

@@ -11,7 +11,9 @@ const AT_ONCE: usize = 8;
 
 /// Looks at every idle host, over and over.
 pub(super) async fn probe_loop(engine: Engine) {
-    let Some(interval) = engine.0.settings.probe_interval else { return };
+    let Some(interval) = engine.0.settings.probe_interval else {
+        return;
+    };
     loop {
         let (met, lost) = engine.probe_once().await;
         tracing::debug!(met, lost, "looked at the idle hosts");
@@ -26,8 +28,13 @@ impl Engine {
     /// Contacts every host that has nothing open, and says how many answered and how many did not.
     pub(super) async fn probe_once(&self) -> (usize, usize) {
         let idle = self.reader().read(|journal| {
-            let busy: std::collections::HashSet<i64> = journal.open_commands()?.into_iter().map(|row| row.host_id).collect();
-            Ok(journal.hosts()?.into_iter().filter(|host| !busy.contains(&host.id)).collect::<Vec<_>>())
+            let busy: std::collections::HashSet<i64> =
+                journal.open_commands()?.into_iter().map(|row| row.host_id).collect();
+            Ok(journal
+                .hosts()?
+                .into_iter()
+                .filter(|host| !busy.contains(&host.id))
+                .collect::<Vec<_>>())
         });
         let mut idle = match idle.await {
             Ok(idle) => idle.into_iter(),

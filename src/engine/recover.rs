@@ -2,7 +2,7 @@
 //! and then settled with each host's evidence while pages are served already.
 
 use crate::domain::CommandStatus;
-use crate::store::{CommandRow, HistoryFilter, Recovered, Started};
+use crate::store::{CommandRow, HistoryFilter, Journal, Recovered, Started};
 
 use super::{Engine, EngineError};
 
@@ -29,8 +29,12 @@ impl Engine {
         let started = self.0.store.begin_start().await?;
         let restored = started.restored;
         let _ = self.0.started.set(started.clone());
-        let recovered = self.0.store.orphan_executing(self.0.settings.resume_within, restored).await?;
-        let open = self.reader().read(|journal| journal.open_commands()).await?;
+        let recovered = self
+            .0
+            .store
+            .orphan_executing(self.0.settings.resume_within, restored)
+            .await?;
+        let open = self.reader().read(Journal::open_commands).await?;
         for row in open.into_iter().chain(self.resolved_without_an_answer().await?) {
             self.drive(row.id);
         }
@@ -40,7 +44,10 @@ impl Engine {
     /// The latest commands that were resolved by hand and whose hosts have said nothing since.
     async fn resolved_without_an_answer(&self) -> Result<Vec<CommandRow>, EngineError> {
         let found = self.reader().read(|journal| {
-            let filter = HistoryFilter { status: vec![CommandStatus::Orphaned], ..HistoryFilter::default() };
+            let filter = HistoryFilter {
+                status: vec![CommandStatus::Orphaned],
+                ..HistoryFilter::default()
+            };
             let page = journal.history(&filter, None, LATEST_ORPHANS)?;
             let mut unanswered = Vec::new();
             for row in page.rows.into_iter().filter(|row| row.resolved_by.is_some()) {
@@ -61,7 +68,10 @@ impl Engine {
     /// When the journal cannot be read.
     pub async fn recovery_preview(&self) -> Result<RecoveryPreview, EngineError> {
         let resume_within = self.0.settings.resume_within;
-        let found = self.reader().read(move |journal| journal.recovery_preview(resume_within)).await?;
+        let found = self
+            .reader()
+            .read(move |journal| journal.recovery_preview(resume_within))
+            .await?;
         Ok(RecoveryPreview {
             orphaned: found.orphaned,
             resumed: found.resumed,

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::domain::{Level, Span, Timestamp};
 use crate::store::output;
-use crate::store::{By, Cutoffs, EventFilter, NewEvent, Swept};
+use crate::store::{By, Cutoffs, EventFilter, Journal, NewEvent, Swept};
 
 use super::drive::blocking;
 use super::{Engine, EngineError};
@@ -66,13 +66,16 @@ impl Engine {
     /// When the journal cannot be written.
     pub(super) async fn sweep_once(&self) -> Result<Swept, EngineError> {
         let cutoffs = self.cutoffs();
-        let last = self.reader().read(|journal| journal.last_cutoffs()).await?;
+        let last = self.reader().read(Journal::last_cutoffs).await?;
         if let Some(last) = last.filter(|last| jumped(&last.cutoffs, &cutoffs)) {
             let announced = self.announced_since(last.swept_at).await?;
             let waited = announced.is_some_and(|at| Timestamp::now().since(at) >= ANNOUNCED_FOR);
             if !waited {
                 if announced.is_none() {
-                    self.0.store.append_event(NewEvent::system(Level::Warn, "sweep", ANNOUNCEMENT)).await?;
+                    self.0
+                        .store
+                        .append_event(NewEvent::system(Level::Warn, "sweep", ANNOUNCEMENT))
+                        .await?;
                 }
                 self.0.sweep.ended();
                 return Ok(Swept::default());
@@ -101,7 +104,10 @@ impl Engine {
     /// When the journal cannot be written.
     pub async fn sweep(&self, by: By) -> Result<Swept, EngineError> {
         let message = format!("{} asked for a sweep", by.actor.name());
-        self.0.store.append_event(NewEvent::audit(&by, Level::Info, "sweep", message)).await?;
+        self.0
+            .store
+            .append_event(NewEvent::audit(&by, Level::Info, "sweep", message))
+            .await?;
         self.delete(self.cutoffs()).await
     }
 
@@ -118,13 +124,24 @@ impl Engine {
     async fn delete(&self, cutoffs: Cutoffs) -> Result<Swept, EngineError> {
         let swept = self.0.store.sweep(&cutoffs).await?;
         let (data_dir, files) = (self.0.settings.data_dir.clone(), swept.output_files.clone());
-        let left = blocking(move || Ok(output::remove(&data_dir, &files))).await.unwrap_or_default();
+        let left = blocking(move || Ok(output::remove(&data_dir, &files)))
+            .await
+            .unwrap_or_default();
         if left > 0 {
-            tracing::warn!(left, of = swept.output_files.len(), "some output files could not be removed");
+            tracing::warn!(
+                left,
+                of = swept.output_files.len(),
+                "some output files could not be removed"
+            );
         }
         self.0.sweep.ended();
         if swept.events + swept.commands + swept.pipelines > 0 {
-            tracing::info!(events = swept.events, commands = swept.commands, pipelines = swept.pipelines, "swept");
+            tracing::info!(
+                events = swept.events,
+                commands = swept.commands,
+                pipelines = swept.pipelines,
+                "swept"
+            );
         }
         Ok(swept)
     }
@@ -133,5 +150,7 @@ impl Engine {
 /// Whether a cut-off lies further past the last one than time can have passed between two sweeps.
 fn jumped(last: &Cutoffs, now: &Cutoffs) -> bool {
     let pairs = [(now.events, last.events), (now.commands, last.commands)];
-    pairs.into_iter().any(|(now, last)| now.zip(last).is_some_and(|(now, last)| now.since(last) > JUMP))
+    pairs
+        .into_iter()
+        .any(|(now, last)| now.zip(last).is_some_and(|(now, last)| now.since(last) > JUMP))
 }

@@ -18,8 +18,20 @@ impl Engine {
             let report = self.0.executor.stop(&case.host, case.job(), why, grace).await?;
             if report.gone || said.as_ref() != Some(&report.survivors) {
                 let (level, message) = match (report.gone, why) {
-                    (true, StopReason::Cancel) => (Level::Info, format!("{} on {} was stopped: verified that nothing of it is alive", row.op, row.host)),
-                    (true, StopReason::Timeout) => (Level::Warn, format!("{} on {} was stopped, its time was up: verified that nothing of it is alive", row.op, row.host)),
+                    (true, StopReason::Cancel) => (
+                        Level::Info,
+                        format!(
+                            "{} on {} was stopped: verified that nothing of it is alive",
+                            row.op, row.host
+                        ),
+                    ),
+                    (true, StopReason::Timeout) => (
+                        Level::Warn,
+                        format!(
+                            "{} on {} was stopped, its time was up: verified that nothing of it is alive",
+                            row.op, row.host
+                        ),
+                    ),
                     (false, _) => (
                         Level::Error,
                         format!(
@@ -30,7 +42,8 @@ impl Engine {
                         ),
                     ),
                 };
-                let details = serde_json::json!({ "steps": report.steps, "survivors": report.survivors, "gone": report.gone });
+                let details =
+                    serde_json::json!({ "steps": report.steps, "survivors": report.survivors, "gone": report.gone });
                 self.0.store.report_stop(row.id, message, details, level).await?;
             }
             if report.gone {

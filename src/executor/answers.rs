@@ -26,9 +26,9 @@ pub(super) fn fact(facts: &mut Facts, line: &str) {
 /// Takes one of the lines `boot`, `machine`, `spool`; true with the last of them.
 pub(super) fn place(at: &mut Identity, word: &str, rest: &str) -> bool {
     match word {
-        "boot" => rest.clone_into(&mut at.boot_id),
-        "machine" => rest.clone_into(&mut at.machine_id),
-        "spool" => rest.clone_into(&mut at.spool),
+        "boot" => at.boot_id = bounded(rest, 200),
+        "machine" => at.machine_id = bounded(rest, 200),
+        "spool" => at.spool = bounded(rest, 1_200),
         _ => {}
     }
     word == "spool"

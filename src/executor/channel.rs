@@ -38,6 +38,8 @@ pub(super) struct Channel {
     child: Child,
     reader: BufReader<ChildStdout>,
     nonce: String,
+    /// The last that was printed before the marker: where there is none, it may say why.
+    noise: Vec<u8>,
     stderr: Stderr,
     /// Held while the channel is open.
     _permit: Option<OwnedSemaphorePermit>,
@@ -57,7 +59,8 @@ struct Stderr {
 }
 
 impl Channel {
-    /// Spawns `command`, sends it `text` and waits for the marker, `patience` at most.
+    /// Spawns `command`, sends it `text` and waits for the marker, `patience` at most. The caller says whether dropping
+    /// the channel ends the client (`kill_on_drop`); one that is left ends itself when it speaks and nobody hears it.
     pub(super) async fn open(
         mut command: Command,
         text: String,
@@ -68,7 +71,7 @@ impl Channel {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        command.kill_on_drop(true).process_group(0);
+        command.process_group(0);
         let cannot = |what: &str| Opening::Failed(HostError::Unreachable(format!("cannot start the client: {what}")));
         let mut child = command.spawn().map_err(|error| cannot(&error.to_string()))?;
         let (Some(mut stdin), Some(stdout), Some(stderr)) =
@@ -84,12 +87,17 @@ impl Channel {
             child,
             reader: BufReader::with_capacity(64 * 1024, stdout),
             nonce,
+            noise: Vec::new(),
             stderr: Stderr::collect(stderr),
             _permit: None,
         };
         match timeout(patience, channel.skip_noise()).await {
             Ok(Ok(())) => Ok(channel),
-            Ok(Err(HostError::Lost(_))) => Err(Opening::Ended(channel.complaint().await)),
+            Ok(Err(HostError::Lost(_))) => {
+                let said = channel.complaint().await;
+                let noise = String::from_utf8_lossy(&channel.noise).into_owned();
+                Err(Opening::Ended(if said.is_empty() { noise } else { said }))
+            }
             Ok(Err(error)) => Err(Opening::Failed(error)),
             Err(_) => {
                 let said = channel.stderr.text();
@@ -117,6 +125,9 @@ impl Channel {
                 return Ok(());
             }
             skipped += line.len() + 1;
+            if !line.is_empty() {
+                self.noise = line;
+            }
         }
         Err(HostError::Unreachable(
             "the login shell's start-up files print more than 256 KiB; make them quiet for sessions without a terminal"
@@ -232,6 +243,7 @@ fn host_error(text: &str) -> HostError {
     match kind {
         "disk" => HostError::DiskFull(text),
         "spool" => HostError::Spool(text),
+        "scope" => HostError::Scope(text),
         _ => HostError::Lost(text),
     }
 }

@@ -16,7 +16,7 @@ use super::{Host, HostError, Settings, control, local};
 use crate::domain::Reach;
 
 /// How often a connection is tried that a busy sshd turned away.
-const TRIES: u32 = 3;
+const TRIES: u32 = 4;
 
 /// Opens channels.
 pub(super) struct Dialler {
@@ -101,8 +101,12 @@ impl Dialler {
                 all = local::scope(&self.scope).await.map_err(Opening::Failed)?;
             }
             all.append(&mut words);
-            return Channel::open(local::command(&all), text, nonce, patience).await;
+            // A launch here is not killed in the middle of its preparation, as one over ssh is not either.
+            let mut command = local::command(&all);
+            command.kill_on_drop(script.verb != "launch");
+            return Channel::open(command, text, nonce, patience).await;
         };
+        command.kill_on_drop(true);
         command.arg("exec").args(words);
         if line.socket.exists() {
             return Channel::open(command, text, nonce, patience).await;

@@ -61,7 +61,7 @@ async fn find_scope() -> Result<Vec<String>, HostError> {
     }
     let question = ["systemctl", "show", "-p", "KillMode", "--value", &unit].map(str::to_owned);
     match quiet(&question).await.as_deref().map(str::trim) {
-        Some("process" | "none" | "mixed-process") => Ok(Vec::new()),
+        Some("process" | "none") => Ok(Vec::new()),
         _ => Err(HostError::Scope(format!(
             "a stop of {unit} would end its jobs: systemd-run gives no scope here, and the service's KillMode is not \
              “process”; set KillMode=process in the unit, or run as root, or enable lingering for this user"

@@ -9,10 +9,12 @@ use super::channel::{Channel, Frame};
 use super::dial::Dialler;
 use super::script::Script;
 use super::{CheckAnswer, Facts, Follower, Host, HostError, Job, JobId, Prepared, Report, Settings, StopReport};
-use crate::domain::{CommandId, Identity, Span, StopReason};
+use crate::domain::{CommandId, Identity, Span, StopReason, bounded};
 
 /// How long a verb that only looks or removes may take between two words.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The most steps, and the most survivors, that a stop reports.
+const STEPS: usize = 100;
 
 /// Reaches hosts and the jobs on them. Cheap to clone; all clones share connections and limits.
 #[derive(Clone)]
@@ -121,12 +123,13 @@ impl Executor {
     /// has acknowledged the start or said why there is none (the follower's events tell which).
     ///
     /// # Errors
-    /// `DiskFull`, `Spool` and `Scope` prove that nothing started. All others prove nothing: fence and ask.
+    /// `DiskFull`, `Spool` and `Scope` prove that this call started nothing (an earlier one may have). All others prove
+    /// nothing: fence and ask.
     pub async fn launch(&self, host: &Host, job: &Job) -> Result<Follower, HostError> {
         let mut script = self.script("launch", host).about(job.id);
         script.carry(job, host);
         let channel = self.dialler.open(host, &script, false).await?;
-        Follower::new(channel).acknowledged().await
+        Follower::new(channel, 0).acknowledged().await
     }
 
     /// Follows a job from a byte of its output.
@@ -136,7 +139,7 @@ impl Executor {
     pub async fn follow(&self, host: &Host, job: JobId, offset: u64) -> Result<Follower, HostError> {
         let mut script = self.script("follow", host).about(job);
         script.set("OFFSET", &offset.to_string());
-        Ok(Follower::new(self.dialler.open(host, &script, false).await?))
+        Ok(Follower::new(self.dialler.open(host, &script, false).await?, offset))
     }
 
     /// Stops a job: marker, TERM, `grace`, KILL, and a look at what is left. A job that has not started is fenced instead.
@@ -157,8 +160,8 @@ impl Executor {
         let patience = PATIENCE + grace.to_std();
         while let Some((word, rest)) = line(&mut channel, patience).await? {
             match word.as_str() {
-                "step" => report.steps.push(crate::domain::bounded(&rest, 400)),
-                "survivor" => report.survivors.push(crate::domain::bounded(&rest, 100)),
+                "step" if report.steps.len() < STEPS => report.steps.push(bounded(&rest, 400)),
+                "survivor" if report.survivors.len() < STEPS => report.survivors.push(bounded(&rest, 100)),
                 "gone" => report.gone = rest == "1",
                 _ => {}
             }

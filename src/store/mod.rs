@@ -13,6 +13,7 @@ mod connect;
 mod definition;
 mod error;
 mod event;
+mod event_page;
 mod fleet;
 mod host;
 mod host_facts;
@@ -40,7 +41,8 @@ use tokio::sync::{oneshot, watch};
 
 pub use command::{CommandRow, Finish, HistoryFilter, OutputFacts, Request};
 pub use error::{OpenError, ReadError, WriteError};
-pub use event::{By, EventFilter, EventRow, NewEvent};
+pub use event::{By, EventRow, NewEvent};
+pub use event_page::EventFilter;
 pub use fleet::FleetRow;
 pub use host::{HostRow, NewHost};
 pub use host_facts::{FactsRow, HostFacts};
@@ -132,15 +134,19 @@ impl Store {
             problem: error.to_string(),
         };
         let dashboard_id = instance::dashboard_id(&mut opened.conn).map_err(database)?;
-        let mut journal = Journal::over(opened.conn);
-        let version = journal.version().map_err(|error| OpenError::Database {
+        let journal = Journal::over(opened.conn);
+        let problem = |problem: String| OpenError::Database {
             path: opened.path.clone(),
-            problem: error.to_string(),
-        })?;
+            problem,
+        };
+        let mut witness = connect::query_only(&connect::uri(&opened.path, "rw"))
+            .map(Journal::over)
+            .map_err(|error| problem(error.to_string()))?;
+        let version = witness.version().map_err(|error| problem(error.to_string()))?;
         let reader = Reader::new(&opened.path, "rw")?;
         let shared = Arc::new(Shared::new(settings.data_dir.clone(), version));
         let (queue, messages) = channel();
-        let writer = Writer::new(opened.path.clone(), Arc::clone(&shared), journal, opened.lock);
+        let writer = Writer::new(opened.path.clone(), Arc::clone(&shared), journal, witness, opened.lock);
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run(&messages))

@@ -101,7 +101,7 @@ impl Output {
 /// # Errors
 /// [`io::ErrorKind::NotFound`] where nothing was written yet; those of the file system.
 pub fn read_range(data_dir: &Path, id: CommandId, from: u64, to: u64) -> io::Result<Vec<u8>> {
-    let file = File::open(data_dir.join(FOLDER).join(id.to_string()))?;
+    let file = File::open(path(data_dir, id))?;
     let to = to.min(file.metadata()?.len());
     let mut bytes = vec![0u8; usize::try_from(to.saturating_sub(from)).unwrap_or(0)];
     file.read_exact_at(&mut bytes, from)?;
@@ -113,11 +113,17 @@ pub fn read_range(data_dir: &Path, id: CommandId, from: u64, to: u64) -> io::Res
 /// # Errors
 /// Those of the file system.
 pub fn length(data_dir: &Path, id: CommandId) -> io::Result<u64> {
-    match std::fs::metadata(data_dir.join(FOLDER).join(id.to_string())) {
+    match std::fs::metadata(path(data_dir, id)) {
         Ok(metadata) => Ok(metadata.len()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(error),
     }
+}
+
+/// Where a command's output is.
+#[must_use]
+pub fn path(data_dir: &Path, id: CommandId) -> PathBuf {
+    data_dir.join(FOLDER).join(id.to_string())
 }
 
 /// Removes files that a sweep returned; one that is not there counts as removed. Returns how many are left.
@@ -128,7 +134,7 @@ pub fn remove(data_dir: &Path, files: &[String]) -> usize {
             // Only what has the name of a command's output, wherever the row came from.
             let id = file.strip_prefix("output/").map(str::parse::<CommandId>);
             let Some(Ok(id)) = id else { return true };
-            match std::fs::remove_file(data_dir.join(FOLDER).join(id.to_string())) {
+            match std::fs::remove_file(path(data_dir, id)) {
                 Ok(()) => false,
                 Err(error) => error.kind() != io::ErrorKind::NotFound,
             }

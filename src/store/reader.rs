@@ -55,6 +55,8 @@ impl Reader {
             .min_idle(Some(1))
             .test_on_check_out(false)
             .connection_timeout(Duration::from_secs(10))
+            .idle_timeout(None)
+            .max_lifetime(None)
             .build(Connections {
                 uri: connect::uri(path, mode),
             })

@@ -36,7 +36,7 @@ pub struct LastSweep {
 }
 
 /// What a sweep removed.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(serde::Serialize, Clone, PartialEq, Eq, Debug, Default)]
 pub struct Swept {
     /// Events.
     pub events: i64,

@@ -1,7 +1,32 @@
 //! The journal through its front door: a real file in a folder of its own.
 
+mod opening;
+mod recovery;
+mod retention;
+mod schema;
+mod writing;
+
 use super::*;
 use crate::domain::{Actor, CommandStatus, Evidence, HostName, Identity, Reach, Span, built_in};
+
+/// SQLite's plan for a query as `debug_query` shows it, on an empty journal; without statistics a plan
+/// depends on the schema alone.
+pub(super) fn plan_of(sql: &str) -> String {
+    use diesel::RunQueryDsl as _;
+
+    #[derive(diesel::QueryableByName)]
+    struct Line {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        detail: String,
+    }
+    let dir = tempfile::tempdir().expect("folder");
+    let mut opened = open::open(dir.path()).expect("opens");
+    let sql = sql.split(" -- binds").next().expect("text");
+    let lines: Vec<Line> = diesel::sql_query(format!("EXPLAIN QUERY PLAN {sql}"))
+        .load(&mut opened.conn)
+        .expect("plan");
+    lines.into_iter().map(|line| line.detail).collect::<Vec<_>>().join("; ")
+}
 
 pub(super) fn settings(dir: &Path) -> OpenSettings {
     OpenSettings {
@@ -10,7 +35,7 @@ pub(super) fn settings(dir: &Path) -> OpenSettings {
     }
 }
 
-pub(super) fn open(dir: &tempfile::TempDir) -> Store {
+pub(super) fn store_in(dir: &tempfile::TempDir) -> Store {
     Store::open(&settings(dir.path())).expect("opens")
 }
 
@@ -94,7 +119,7 @@ pub(super) async fn executing(store: &Store, host: &str) -> CommandRow {
 #[tokio::test]
 async fn an_op_from_asking_to_its_end() {
     let dir = tempfile::tempdir().expect("folder");
-    let store = open(&dir);
+    let store = store_in(&dir);
     let host = add(&store, "web-03").await;
     let before = store.reader().read(Journal::version).await.expect("version");
     let mut commands = store.watch(Topic::Commands);

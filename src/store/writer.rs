@@ -86,6 +86,9 @@ pub(super) struct Writer {
     path: PathBuf,
     shared: Arc<Shared>,
     journal: Option<Journal>,
+    /// Only reads. It keeps the shared memory of the write-ahead log open, so that on a full disk, where a new
+    /// connection cannot be had, it is still known what was committed.
+    witness: Journal,
     /// Held as long as anything may be written.
     _lock: std::fs::File,
 }
@@ -101,11 +104,18 @@ enum Ended {
 }
 
 impl Writer {
-    pub(super) fn new(path: PathBuf, shared: Arc<Shared>, journal: Journal, lock: std::fs::File) -> Self {
+    pub(super) fn new(
+        path: PathBuf,
+        shared: Arc<Shared>,
+        journal: Journal,
+        witness: Journal,
+        lock: std::fs::File,
+    ) -> Self {
         Self {
             path,
             shared,
             journal: Some(journal),
+            witness,
             _lock: lock,
         }
     }
@@ -253,20 +263,10 @@ impl Writer {
         self.journal = None;
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
-            let found = connect::writer(&self.path)
-                .map_err(|error| error.to_string())
-                .and_then(|conn| {
-                    let mut journal = Journal::over(conn);
-                    let found = groups(&mut journal).map_err(|error| error.to_string())?;
-                    Ok((journal, found))
-                });
-            match found {
-                Ok((journal, found)) => {
-                    self.journal = Some(journal);
-                    return found >= expected;
-                }
+            match groups(&mut self.witness) {
+                Ok(found) => return found >= expected,
                 Err(problem) if Instant::now() > deadline => {
-                    tracing::error!(%why, %problem, "a commit failed and the journal cannot be opened again; ending");
+                    tracing::error!(%why, %problem, "a commit failed, and the journal cannot be read either; ending");
                     std::process::exit(70);
                 }
                 Err(_) => std::thread::sleep(Duration::from_millis(100)),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 /// A running sshd; dropped, it and its connections are gone.
@@ -104,15 +105,27 @@ impl Sshd {
     pub(crate) fn stop(&mut self) {
         let Some(mut child) = self.child.take() else { return };
         let connections = connections_of(child.id());
-        signal("KILL", &[child.id()]);
+        signal(Signal::SIGKILL, &[child.id()]);
         child.wait().expect("sshd's end");
-        signal("KILL", &connections);
+        signal(Signal::SIGKILL, &connections);
     }
 
     /// Cuts every connection; sshd goes on listening.
     pub(crate) fn drop_connections(&self) {
         if let Some(child) = &self.child {
-            signal("KILL", &connections_of(child.id()));
+            signal(Signal::SIGKILL, &connections_of(child.id()));
+        }
+    }
+
+    /// How many of its processes serve connections.
+    pub(crate) fn connections(&self) -> usize {
+        self.child.as_ref().map_or(0, |child| connections_of(child.id()).len())
+    }
+
+    /// Freezes every connection, as a host that hangs or a network that swallows packets.
+    pub(crate) fn freeze_connections(&self) {
+        if let Some(child) = &self.child {
+            signal(Signal::SIGSTOP, &connections_of(child.id()));
         }
     }
 
@@ -129,12 +142,13 @@ impl Drop for Sshd {
 }
 
 /// Sends a signal to processes that the test started.
-pub(crate) fn signal(name: &str, pids: &[u32]) {
-    for pid in pids {
-        let _ = Command::new("kill")
-            .args(["-s", name, &pid.to_string()])
-            .stderr(Stdio::null())
-            .status();
+pub(crate) fn signal(signal: Signal, pids: &[u32]) {
+    for pid in pids
+        .iter()
+        .filter_map(|pid| i32::try_from(*pid).ok())
+        .filter(|pid| *pid > 1)
+    {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal);
     }
 }
 

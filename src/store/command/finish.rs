@@ -165,8 +165,9 @@ fn outcome(row: &CommandRow, finish: &Finish, now: Timestamp) -> Change {
     } else {
         started
     };
+    // By two clocks: the host measured the duration, ours saw the acknowledgement. The order of a row's times holds.
     let finished = match finish.duration {
-        Some(duration) => began.plus(duration),
+        Some(duration) => began.plus(duration).max(row.launched_at.unwrap_or(began)),
         None => now.max(began),
     };
     let refusal = matches!(finish.evidence, Evidence::Locked { .. }) && finish.status == CommandStatus::Blocked;

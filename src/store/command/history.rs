@@ -157,3 +157,92 @@ fn history_query<'a>(
         Cut::Above(id) => query.filter(commands::id.gt(id)).order(commands::id.asc()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::tests::plan_of;
+    use super::*;
+
+    #[test]
+    fn every_filter_and_pair_walks_an_index() {
+        let any = HistoryFilter::default();
+        let id = CommandId::after(None);
+        let now = Timestamp::now();
+        let host = HistoryFilter {
+            host: Some(1),
+            ..any.clone()
+        };
+        let op = HistoryFilter {
+            op: Some("pull".to_owned()),
+            ..any.clone()
+        };
+        let error = Some(CommandStatus::Error);
+        let cases = [
+            ("all", any.clone(), None, (None, None)),
+            ("host", host.clone(), None, (None, None)),
+            ("op", op.clone(), None, (None, None)),
+            ("status", any.clone(), error, (None, None)),
+            (
+                "open",
+                HistoryFilter {
+                    open_only: true,
+                    ..any.clone()
+                },
+                None,
+                (None, None),
+            ),
+            (
+                "pipeline",
+                HistoryFilter {
+                    pipeline: Some(PipelineId::after(None)),
+                    ..any.clone()
+                },
+                None,
+                (None, None),
+            ),
+            (
+                "actor",
+                HistoryFilter {
+                    actor: Some("user:x".to_owned()),
+                    ..any.clone()
+                },
+                None,
+                (None, None),
+            ),
+            (
+                "host, op",
+                HistoryFilter {
+                    host: Some(1),
+                    ..op.clone()
+                },
+                None,
+                (None, None),
+            ),
+            ("host, status", host, error, (None, None)),
+            ("op, status", op, error, (None, None)),
+            (
+                "range",
+                HistoryFilter {
+                    since: Some(now),
+                    until: Some(now),
+                    ..any
+                },
+                None,
+                (Some(id), Some(id)),
+            ),
+        ];
+        for (what, filter, status, bounds) in cases {
+            for cut in [Cut::Newest, Cut::Below(id), Cut::Above(id)] {
+                let query = history_query(&filter, status, bounds, cut).limit(50);
+                let plan = plan_of(&diesel::debug_query::<diesel::sqlite::Sqlite, _>(&query).to_string());
+                assert!(!plan.contains("TEMP B-TREE"), "{what} {cut:?}: {plan}");
+                // "all" walks the index of ids, and "open" that of open ones: both stop after a page.
+                let walks = plan.contains("SCAN commands") && !plan.contains("SCAN commands USING INDEX");
+                assert!(!walks, "{what} {cut:?}: {plan}");
+                if what.contains(", ") {
+                    assert!(plan.contains("=? AND"), "{what} {cut:?}: {plan}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The tables as Diesel sees them, and the migrations one by one over rows of the one before.
+
+use std::collections::BTreeMap;
+
+use diesel::connection::SimpleConnection as _;
+use diesel::sql_types::Text;
+use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnection, sql_query};
+use diesel_migrations::{FileBasedMigrations, MigrationHarness as _};
+
+use super::*;
+
+#[derive(QueryableByName)]
+struct Column {
+    #[diesel(sql_type = Text)]
+    tbl: String,
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
+    kind: String,
+}
+
+/// `table.column` with its kind, as the migrations make it.
+fn real(conn: &mut SqliteConnection) -> BTreeMap<String, String> {
+    let columns: Vec<Column> = sql_query(
+        "SELECT m.name AS tbl, c.name AS name, c.type || CASE WHEN c.\"notnull\" THEN '' ELSE '?' END AS kind \
+         FROM sqlite_schema m, pragma_table_info(m.name) c \
+         WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' AND m.name NOT LIKE '\\_\\_diesel%' ESCAPE '\\'",
+    )
+    .load(conn)
+    .expect("columns");
+    columns
+        .into_iter()
+        .map(|column| (format!("{}.{}", column.tbl, column.name), column.kind))
+        .collect()
+}
+
+/// The same out of `schema.rs`.
+fn written() -> BTreeMap<String, String> {
+    let mut columns = BTreeMap::new();
+    let mut table = String::new();
+    for line in include_str!("../schema.rs")
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.contains('!'))
+    {
+        if let Some((name, kind)) = line.split_once(" -> ") {
+            let kind = kind.trim_end_matches(',');
+            let (kind, null) = kind
+                .strip_prefix("Nullable<")
+                .map_or((kind, ""), |kind| (kind.trim_end_matches('>'), "?"));
+            let kind = match kind {
+                "Text" => "TEXT",
+                "BigInt" => "BIGINT",
+                "Bool" => "BOOLEAN",
+                "Timestamp" => "TIMESTAMP",
+                other => panic!("{table}.{name} is {other}; integers are BigInt"),
+            };
+            columns.insert(format!("{table}.{name}"), format!("{kind}{null}"));
+        } else if let Some((name, _)) = line.split_once(" (") {
+            table = name.to_owned();
+        }
+    }
+    columns
+}
+
+#[test]
+fn schema_rs_says_what_the_migrations_make() {
+    let dir = tempfile::tempdir().expect("folder");
+    let mut opened = open::open(dir.path()).expect("opens");
+    let mut real = real(&mut opened.conn);
+    for kind in real.values_mut() {
+        *kind = kind.replace("INTEGER", "BIGINT"); // A key that is SQLite's own row number; 64 bits as well.
+    }
+    assert_eq!(real, written());
+}
+
+#[test]
+fn every_migration_runs_over_the_rows_of_those_before_and_back() {
+    let rows = [
+        (
+            "hosts",
+            "INSERT INTO hosts (id, hostname, reach) VALUES (1, 'a', 'ssh:root@a')",
+        ),
+        (
+            "commands",
+            "INSERT INTO definitions (sha256, text) VALUES (hex(zeroblob(32)), '{}'); \
+             INSERT INTO pipelines (id, name, hosts, status, actor) VALUES ('00000000-0000-7000-8000-000000000001', 'p', '[1]', 'RUNNING', 'system'); \
+             INSERT INTO pipeline_hosts (pipeline_id, host_id) VALUES ('00000000-0000-7000-8000-000000000001', 1); \
+             INSERT INTO commands (id, host_id, op, status, actor, definition) VALUES ('00000000-0000-7000-8000-000000000002', 1, 'x', 'PENDING', 'system', hex(zeroblob(32)))",
+        ),
+        (
+            "event_log",
+            "INSERT INTO event_log (category, level, actor, action, message, host_id) VALUES ('system', 'info', 'system', 'x', 'y', 1)",
+        ),
+        ("state_version", "UPDATE state_version SET version = 7"),
+        ("host_facts", "INSERT INTO host_facts (host_id) VALUES (1)"),
+        ("instance", "INSERT INTO instance (id, dashboard_id) VALUES (1, 'd')"),
+        (
+            "sessions",
+            "INSERT INTO sessions (hash, actor, expires_at) VALUES ('h', 'user:a', '2026-01-01 00:00:00')",
+        ),
+        (
+            "sweeps",
+            "INSERT INTO sweeps (id, swept_at) VALUES (1, '2026-01-01 00:00:00')",
+        ),
+    ];
+    let dir = tempfile::tempdir().expect("folder");
+    let path = dir.path().join("quarterdeck.db");
+    let mut conn = connect::writer(&path).expect("opens");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let migrations = || FileBasedMigrations::from_path(&folder).expect("migrations");
+    for (table, insert) in rows {
+        conn.run_next_migration(migrations()).expect(table);
+        conn.batch_execute(insert).expect(table);
+    }
+    assert!(
+        !conn.has_pending_migration(migrations()).expect("pending"),
+        "each has its row here"
+    );
+    for bad in [
+        "UPDATE commands SET status = 'LOST'",
+        "UPDATE commands SET status = 'SUCCESS'",
+        "UPDATE commands SET finished_at = '2099-01-01 00:00:00'",
+        "UPDATE commands SET created_at = 'yesterday'",
+        "UPDATE event_log SET level = 'loud'",
+        "UPDATE pipelines SET status = 'COMPLETE'",
+        "INSERT INTO commands (id, host_id, op, status, actor, definition) VALUES ('00000000-0000-7000-8000-000000000003', 1, 'x', 'PENDING', 'system', hex(zeroblob(32)))",
+        "DELETE FROM hosts",
+    ] {
+        assert!(conn.batch_execute(bad).is_err(), "{bad}");
+    }
+    drop(conn);
+    let store = store_in(&dir);
+    assert_eq!(store.reader().read_blocking(Journal::version).expect("read"), 7);
+    store.close();
+    let mut conn = SqliteConnection::establish(path.to_str().expect("path")).expect("opens");
+    conn.batch_execute("PRAGMA foreign_keys = OFF").expect("off");
+    for _ in rows {
+        conn.revert_last_migration(migrations()).expect("reverted");
+    }
+    assert!(real(&mut conn).is_empty());
+}

@@ -1,0 +1,425 @@
+//! One writer: groups, savepoints, and what happens when one of them breaks.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, SqliteConnection};
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::{Refusal, StopReason, Timestamp};
+
+/// Holds the writer inside a piece until the sender is dropped: what is asked meanwhile shares the next group.
+fn hold(store: &Store) -> (tokio::task::JoinHandle<Result<(), WriteError>>, mpsc::Sender<()>) {
+    let (release, held) = mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let store = store.clone();
+    let task = tokio::spawn(async move {
+        store
+            .write(move |_| {
+                let _ = held.lock().expect("held").recv();
+                Ok(())
+            })
+            .await
+    });
+    (task, release)
+}
+
+async fn until_queued(store: &Store, pieces: usize) {
+    while store.health().queued < pieces {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_at_once_on_one_host_make_one_command() {
+    let dir = tempfile::tempdir().expect("folder");
+    let store = store_in(&dir);
+    add(&store, "web-03").await;
+    let (held, release) = hold(&store);
+    let asking: Vec<_> = (0..50)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.request(ask("uptime", &["web-03", "web-03"])).await })
+        })
+        .collect();
+    until_queued(&store, 51).await;
+    drop(release);
+    held.await.expect("joined").expect("written");
+    let mut pending = 0;
+    let mut busy = 0;
+    for task in asking {
+        let rows = task.await.expect("joined").expect("written");
+        assert_eq!(rows.len(), 1, "a host that is named twice counts once");
+        match rows[0].refusal {
+            None => pending += 1,
+            Some(Refusal::Busy) => {
+                assert_eq!(rows[0].status, CommandStatus::Blocked);
+                assert!(
+                    rows[0]
+                        .error
+                        .as_deref()
+                        .expect("why")
+                        .contains("busy with uptime since")
+                );
+                busy += 1;
+            }
+            Some(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!((pending, busy), (1, 49));
+    let page = store
+        .reader()
+        .read(|journal| journal.history(&HistoryFilter::default(), None, 100))
+        .await
+        .expect("read");
+    assert_eq!(page.rows.len(), 50);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_piece_that_fails_takes_nobody_with_it() {
+    let dir = tempfile::tempdir().expect("folder");
+    let store = store_in(&dir);
+    add(&store, "a").await;
+    add(&store, "b").await;
+    let (held, release) = hold(&store);
+    let mut tasks = Vec::new();
+    for host in ["a", "b"] {
+        let store = store.clone();
+        tasks.push(tokio::spawn(async move {
+            store.request(ask("uptime", &[host])).await.map(|_| ())
+        }));
+    }
+    until_queued(&store, 3).await;
+    let constraint = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            store
+                .write(|tx| {
+                    tx.event(NewEvent::system(crate::domain::Level::Info, "half", "must not stay"))?;
+                    tx.event(NewEvent {
+                        host_id: Some(4_711),
+                        ..NewEvent::system(crate::domain::Level::Info, "half", "no such host")
+                    })
+                    .map(|_| ())
+                })
+                .await
+        })
+    };
+    until_queued(&store, 4).await;
+    let panicking = {
+        let store = store.clone();
+        tokio::spawn(async move { store.write(|_| -> Result<(), Fault> { panic!("on purpose") }).await })
+    };
+    until_queued(&store, 5).await;
+    let unknown = {
+        let store = store.clone();
+        tokio::spawn(async move { store.request(ask("uptime", &["a", "nowhere"])).await.map(|_| ()) })
+    };
+    until_queued(&store, 6).await;
+    drop(release);
+    held.await.expect("joined").expect("written");
+    for task in tasks {
+        task.await.expect("joined").expect("written");
+    }
+    let conflict = constraint.await.expect("joined").expect_err("refused");
+    assert!(matches!(conflict, WriteError::Conflict(_)), "{conflict}");
+    let panic = panicking.await.expect("joined").expect_err("panicked");
+    assert!(panic.to_string().contains("on purpose"), "{panic}");
+    assert_eq!(
+        unknown.await.expect("joined").expect_err("unknown"),
+        WriteError::UnknownHost(name("nowhere"))
+    );
+    let (open, half) = store
+        .reader()
+        .read(|journal| {
+            let half = EventFilter {
+                action: Some("half".to_owned()),
+                ..EventFilter::default()
+            };
+            Ok((journal.open_commands()?, journal.events(&half, None, 10)?))
+        })
+        .await
+        .expect("read");
+    assert_eq!(open.len(), 2);
+    assert!(half.rows.is_empty(), "the first half of a failed piece is gone");
+    assert!(store.health().alive);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_program_holds_the_lock_for_a_while() {
+    let dir = tempfile::tempdir().expect("folder");
+    let store = store_in(&dir);
+    let mut other =
+        SqliteConnection::establish(dir.path().join("quarterdeck.db").to_str().expect("path")).expect("opens");
+    other.batch_execute("BEGIN IMMEDIATE").expect("locked");
+    let adding = {
+        let store = store.clone();
+        tokio::spawn(async move { add(&store, "web-03").await })
+    };
+    until_queued(&store, 1).await;
+    let mut adding = adding;
+    let early = tokio::time::timeout(Duration::from_millis(500), &mut adding).await;
+    assert!(early.is_err(), "nobody is answered before COMMIT");
+    other.batch_execute("ROLLBACK").expect("free");
+    assert_eq!(adding.await.expect("joined").hostname, name("web-03"));
+}
+
+/// A file system of 3 MB, where this process may mount one.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    fn new() -> Option<Self> {
+        let dir = tempfile::tempdir().expect("folder");
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=3m,mode=700", "tmpfs"])
+            .arg(dir.path())
+            .output();
+        mounted.is_ok_and(|run| run.status.success()).then_some(Self(dir))
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount")
+            .arg("-l")
+            .arg(self.0.path())
+            .output();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_in_the_middle_of_groups_lies_to_nobody() {
+    let Some(small) = Small::new() else {
+        eprintln!("skipped: no tmpfs can be mounted here");
+        return;
+    };
+    let store = Store::open(&settings(small.0.path())).expect("opens");
+    let big = "x".repeat(4_000);
+    let mut told_done = Vec::new();
+    let mut told_failed = Vec::new();
+    'filling: for round in 0..200 {
+        let tasks: Vec<_> = (0..16)
+            .map(|n| {
+                let (store, big) = (store.clone(), big.clone());
+                let mark = format!("n{round}-{n}");
+                tokio::spawn(async move {
+                    let event = NewEvent::system(crate::domain::Level::Info, mark.clone(), big);
+                    (mark, store.append_event(event).await)
+                })
+            })
+            .collect();
+        for task in tasks {
+            let (mark, answer) = task.await.expect("joined");
+            match answer {
+                Ok(_) => told_done.push(mark),
+                Err(error) => {
+                    assert!(matches!(error, WriteError::Database(_)), "{error}");
+                    told_failed.push(mark);
+                }
+            }
+        }
+        if told_failed.len() > 20 {
+            break 'filling;
+        }
+    }
+    assert!(!told_failed.is_empty() && !told_done.is_empty());
+    assert!(store.health().write_error.is_some(), "readiness is red");
+    let actions: std::collections::HashSet<String> = store
+        .reader()
+        .read(|journal| journal.events_after(0, 10_000))
+        .await
+        .expect("read")
+        .into_iter()
+        .map(|event| event.action)
+        .collect();
+    for mark in &told_done {
+        assert!(actions.contains(mark), "{mark} was told done");
+    }
+    for mark in &told_failed {
+        assert!(!actions.contains(mark), "{mark} was told failed");
+    }
+}
+
+#[tokio::test]
+async fn a_late_result_changes_nothing_and_the_first_wish_stays() {
+    let dir = tempfile::tempdir().expect("folder");
+    let store = store_in(&dir);
+    add(&store, "a").await;
+    let row = executing(&store, "a").await;
+    let wish = store.wish_stop(row.id, StopReason::Cancel, alice(), Some("too slow".to_owned()));
+    let wished = wish.await.expect("written").expect("open");
+    let again = store
+        .wish_stop(row.id, StopReason::Timeout, By::system(), None)
+        .await
+        .expect("written")
+        .expect("open");
+    assert_eq!((again.stop_reason, again.stop_by), (wished.stop_reason, wished.stop_by));
+    let done = store.finish(row.id, exit(0)).await.expect("written").expect("open");
+    assert_eq!(store.finish(row.id, exit(3)).await.expect("written"), None);
+    assert_eq!(store.reattach(row.id).await.expect("written"), None);
+    let noted = store
+        .note(
+            row.id,
+            crate::domain::Level::Info,
+            "the host reported again".to_owned(),
+            None,
+        )
+        .await
+        .expect("written")
+        .expect("there");
+    assert_eq!(noted, done);
+    assert_eq!(store.warn(row.id).await.expect("written"), None);
+}
+
+#[tokio::test]
+async fn hosts_come_go_and_come_back() {
+    let dir = tempfile::tempdir().expect("folder");
+    let store = store_in(&dir);
+    let first = add(&store, "web-03").await;
+    let row = executing(&store, "web-03").await;
+    let busy = store.remove_host(&name("web-03"), alice()).await.expect_err("busy");
+    assert!(busy.to_string().contains("busy with uptime"), "{busy}");
+    store.finish(row.id, exit(0)).await.expect("written").expect("open");
+    store.remove_host(&name("web-03"), alice()).await.expect("removed");
+    let refused = store
+        .request(ask("uptime", &["web-03"]))
+        .await
+        .expect("asked")
+        .remove(0);
+    assert_eq!(refused.refusal, Some(Refusal::Removed));
+    let back = add(&store, "web-03").await;
+    assert_eq!(back.id, first.id);
+    let host = first.id;
+    let page = store
+        .reader()
+        .read(move |journal| {
+            let filter = HistoryFilter {
+                host: Some(host),
+                ..HistoryFilter::default()
+            };
+            journal.history(&filter, None, 10)
+        })
+        .await
+        .expect("read");
+    assert_eq!(page.rows.len(), 2);
+    assert!(store.ensure_localhost().await.expect("written").is_some());
+    store.remove_host(&name("localhost"), alice()).await.expect("removed");
+    assert_eq!(store.ensure_localhost().await.expect("written"), None);
+    let fleet = store.reader().read(Journal::fleet).await.expect("read");
+    assert_eq!(fleet.len(), 1);
+    assert_eq!(
+        fleet[0].last.as_ref().map(|last| last.id),
+        Some(row.id),
+        "refusals do not count"
+    );
+    assert!(store.host_lost(host, "no route".to_owned()).await.expect("written"));
+    assert!(!store.host_lost(host, "no route".to_owned()).await.expect("written"));
+    assert!(store.host_connected(host).await.expect("written"));
+}
+
+#[tokio::test]
+async fn pages_have_neither_gap_nor_repeat() {
+    let dir = tempfile::tempdir().expect("folder");
+    let store = store_in(&dir);
+    for n in 0..7 {
+        add(&store, &format!("h{n}")).await;
+        let rows = store.request(ask("uptime", &[&format!("h{n}")])).await.expect("asked");
+        let row = if n % 2 == 0 {
+            store.refuse(rows[0].id, Refusal::Auth, "no".to_owned(), None).await
+        } else {
+            store
+                .wish_stop(rows[0].id, StopReason::Cancel, alice(), None)
+                .await
+                .expect("written");
+            store.cancel_unstarted(rows[0].id).await
+        };
+        row.expect("written").expect("open");
+    }
+    let filter = HistoryFilter {
+        status: vec![CommandStatus::Blocked, CommandStatus::Cancelled],
+        ..HistoryFilter::default()
+    };
+    let get = |cursor| {
+        let (filter, store) = (filter.clone(), store.clone());
+        async move {
+            store
+                .reader()
+                .read(move |journal| journal.history(&filter, cursor, 3))
+                .await
+                .expect("read")
+        }
+    };
+    let first = get(None).await;
+    assert_eq!((first.rows.len(), first.newer), (3, None));
+    let second = get(first.older).await;
+    let third = get(second.older).await;
+    assert_eq!((second.rows.len(), third.rows.len(), third.older), (3, 1, None));
+    let mut ids: Vec<_> = [&first, &second, &third]
+        .iter()
+        .flat_map(|page| &page.rows)
+        .map(|row| row.id)
+        .collect();
+    let sorted = ids.clone();
+    ids.sort_by(|a, b| b.cmp(a));
+    ids.dedup();
+    assert_eq!((ids.len(), ids), (7, sorted));
+    let back = get(third.newer).await;
+    assert_eq!(back.rows, second.rows);
+    let until = HistoryFilter {
+        until: Some(Timestamp::now().minus(Span::from_secs(3_600))),
+        ..filter.clone()
+    };
+    let none = store
+        .reader()
+        .read(move |journal| journal.history(&until, None, 3))
+        .await
+        .expect("read");
+    assert!(none.rows.is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn any_sequence_of_calls_keeps_to_the_legal_transitions(calls in prop::collection::vec(0u8..9, 1..14)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        runtime.block_on(async {
+            let dir = tempfile::tempdir().expect("folder");
+            let store = store_in(&dir);
+            add(&store, "a").await;
+            let mut at = store.request(ask("uptime", &["a"])).await.expect("asked").remove(0);
+            for call in calls {
+                let id = at.id;
+                let answer = match call {
+                    0 => store.begin_validating(id).await,
+                    1 => store.begin_executing(id, &super::at(), None).await,
+                    2 => store.finish(id, exit(0)).await,
+                    3 => store.refuse(id, Refusal::Unreachable, "no".to_owned(), None).await,
+                    4 => store.skip(id, "not needed".to_owned()).await,
+                    5 => store.cancel_unstarted(id).await,
+                    6 => store.reattach(id).await,
+                    7 => store.resolve(id, alice(), "gone".to_owned(), "nothing".to_owned()).await,
+                    _ => {
+                        let mut did = store.orphan_executing(Span::from_days(1), false).await.expect("written");
+                        Ok(did.orphaned.pop())
+                    }
+                };
+                let Some(next) = answer.expect("legal calls only") else { continue };
+                assert!(at.is_open(), "a final row changed: {at:?} -> {next:?}");
+                assert!(at.status.may_become(next.status), "{} -> {}", at.status, next.status);
+                assert!(next.finished_at.is_none_or(|end| end >= next.created_at));
+                at = next;
+            }
+            let id = at.id;
+            let (stored, events) = store
+                .reader()
+                .read(move |journal| Ok((journal.command(id)?, journal.events_of(id, 100)?)))
+                .await
+                .expect("read");
+            assert_eq!(stored.expect("there"), at);
+            assert!(!events.is_empty());
+        });
+    }
+}
