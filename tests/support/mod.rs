@@ -95,6 +95,13 @@ impl Dashboard {
         let mut child = self
             .program()
             .arg("serve")
+            // The first start takes any free port, the later ones keep it: an open page finds it again.
+            .args(
+                self.url
+                    .strip_prefix("http://")
+                    .into_iter()
+                    .flat_map(|address| ["--listen", address]),
+            )
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
