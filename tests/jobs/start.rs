@@ -23,11 +23,14 @@ async fn launched_many_times_it_starts_once_and_each_follower_hears_all_of_it() 
 async fn a_fence_and_a_launch_never_both_win() {
     let mut seeded = Seeded::new();
     let bench = Bench::local();
+    let began = Instant::now();
+    bench.run("true").await;
+    let usual = began.elapsed().as_micros().min(200_000) as u64;
     let (mut fenced, mut started) = (0, 0);
     for race in 0..200 {
         let seen = bench.dir.path().join(format!("seen-{race}"));
         let job = job(&format!("echo x > {}", seen.display()));
-        let delays = [seeded.next() % 40_000, seeded.next() % 40_000];
+        let delays = [seeded.next() % usual, seeded.next() % (2 * usual)];
         let launch = async {
             tokio::time::sleep(Duration::from_micros(delays[0])).await;
             told(bench.executor.launch(&bench.host, &job).await.expect("launch"))
@@ -35,7 +38,7 @@ async fn a_fence_and_a_launch_never_both_win() {
                 .evidence
         };
         let ask = async {
-            tokio::time::sleep(Duration::from_micros(delays[1] * 2)).await;
+            tokio::time::sleep(Duration::from_micros(delays[1])).await;
             bench
                 .executor
                 .ask(&bench.host, job.id, true)
@@ -170,7 +173,7 @@ async fn a_launch_cut_off_at_any_instant_starts_once_or_never() {
             .expect("a warm connection");
         let began = Instant::now();
         bench.run("true").await;
-        let usual = began.elapsed().as_micros() as u64;
+        let usual = began.elapsed().as_micros().min(200_000) as u64;
         let (mut never, mut once) = (0, 0);
         for round in 0..24 {
             let seen = bench.dir.path().join(format!("cut-{round}"));
@@ -242,4 +245,38 @@ async fn one_machine_reached_in_two_ways_has_one_lock() {
     assert!(stop.gone, "{stop:?}");
     assert_eq!(told(follower).await.code(), 143);
     there.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fenced_launch_does_not_lock_out_the_next_one() {
+    let mut seeded = Seeded::new();
+    let bench = Bench::local();
+    let began = Instant::now();
+    bench.run("true").await;
+    let usual = began.elapsed().as_micros().min(200_000) as u64;
+    for round in 0..60 {
+        let first = job("true");
+        let launch = async { bench.executor.launch(&bench.host, &first).await };
+        let ask = async {
+            tokio::time::sleep(Duration::from_micros(seeded.next() % usual)).await;
+            bench
+                .executor
+                .ask(&bench.host, first.id, true)
+                .await
+                .expect("ask")
+                .evidence
+        };
+        let asked = tokio::select! {
+            asked = ask => asked,
+            _ = launch => continue,
+        };
+        if asked == Evidence::NeverStarted {
+            let next = Job {
+                id: JobId { launch: 2, ..first.id },
+                ..first
+            };
+            let told = told(bench.executor.launch(&bench.host, &next).await.expect("launch")).await;
+            assert_eq!(told.code(), 0, "round {round}");
+        }
+    }
 }

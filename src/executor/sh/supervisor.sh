@@ -226,6 +226,8 @@ held() {
   boot_id
   [ "$L_BOOT" = "$BOOT" ] || return 1
   if first "$L_FOLDER"/exit.* || first "$L_FOLDER/done" || first "$L_FOLDER"/never.*; then return 1; fi
+  # A fence without a start behind it: that job never starts, though its processes may take a moment to see it.
+  if [ -e "$L_FOLDER/void" ] && ! first "$L_FOLDER"/run.*; then return 1; fi
   if alive "$L_SUP" "$L_SUP_START"; then return 0; fi
   SUP_KEEP=$SUP_BOOT
   SUP_BOOT=$BOOT RUN_PID=$L_PID RUN_START=$L_START CHECK_PID= CHECK_START=
