@@ -48,7 +48,7 @@ async fn nothing_is_lost_twice_or_invented_under_random_kills() {
     let mut dice = Dice::new();
     let marks_dir = tempfile::tempdir().expect("folder");
     let marks = marks_dir.path().to_path_buf();
-    let mut sshd = Sshd::start();
+    let sshd = Sshd::start();
     let config = format!(
         "[ssh]\nconfig_file = \"{}\"\n{}",
         sshd.ssh_config.display(),

@@ -38,6 +38,10 @@ async fn follow(context: &mut Context, mut client: Client, mut after: i64) -> Re
         match client.get("/events", &query).await {
             Ok(answer) => {
                 let events = rows::list(&answer, "events");
+                if events.is_empty() {
+                    // A dashboard that is stopping answers at once.
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
                 after = newest(&events).unwrap_or(after);
                 print(context, &events)?;
             }

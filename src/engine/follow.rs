@@ -60,7 +60,7 @@ impl Engine {
             at: None,
             age: None,
         };
-        following.to_the_end(follower, wake).await
+        following.hear_out(follower, wake).await
     }
 }
 
@@ -91,7 +91,7 @@ impl Drop for Abort {
 type Stopping<'a> = Pin<Box<dyn Future<Output = Result<(), Trouble>> + Send + 'a>>;
 
 impl Following<'_> {
-    async fn to_the_end(&mut self, follower: Follower, wake: &Notify) -> Result<Ending, Trouble> {
+    async fn hear_out(&mut self, follower: Follower, wake: &Notify) -> Result<Ending, Trouble> {
         let (mut heard, reading) = words_of(follower);
         let _reading = Abort(reading);
         let (engine, case) = (self.engine, self.case);

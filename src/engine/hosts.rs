@@ -108,7 +108,16 @@ impl Engine {
 
     /// A host did not answer, or would not.
     pub(super) async fn lost(&self, host_id: i64, why: &HostError) {
-        if let Err(trouble) = self.0.store.host_lost(host_id, why.to_string()).await {
+        let text = match why {
+            HostError::Unreachable(text) | HostError::Lost(text) => text.clone(),
+            HostError::Auth(_)
+            | HostError::HostKey(_)
+            | HostError::Sudo(_)
+            | HostError::DiskFull(_)
+            | HostError::Spool(_)
+            | HostError::Scope(_) => why.to_string(),
+        };
+        if let Err(trouble) = self.0.store.host_lost(host_id, text).await {
             tracing::warn!(host_id, %trouble, "cannot write the journal");
         }
     }

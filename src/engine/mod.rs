@@ -16,6 +16,7 @@ mod hosts;
 mod probe;
 mod recover;
 mod retention;
+mod settle;
 mod spools;
 mod stop;
 

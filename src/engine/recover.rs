@@ -2,7 +2,7 @@
 //! and then settled with each host's evidence while pages are served already.
 
 use crate::domain::CommandStatus;
-use crate::store::{CommandRow, HistoryFilter, Recovered, Started};
+use crate::store::{CommandRow, HistoryFilter, Journal, Recovered, Started};
 
 use super::{Engine, EngineError};
 
@@ -34,7 +34,7 @@ impl Engine {
             .store
             .orphan_executing(self.0.settings.resume_within, restored)
             .await?;
-        let open = self.reader().read(|journal| journal.open_commands()).await?;
+        let open = self.reader().read(Journal::open_commands).await?;
         for row in open.into_iter().chain(self.resolved_without_an_answer().await?) {
             self.drive(row.id);
         }

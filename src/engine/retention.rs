@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::domain::{Level, Span, Timestamp};
 use crate::store::output;
-use crate::store::{By, Cutoffs, EventFilter, NewEvent, Swept};
+use crate::store::{By, Cutoffs, EventFilter, Journal, NewEvent, Swept};
 
 use super::drive::blocking;
 use super::{Engine, EngineError};
@@ -66,7 +66,7 @@ impl Engine {
     /// When the journal cannot be written.
     pub(super) async fn sweep_once(&self) -> Result<Swept, EngineError> {
         let cutoffs = self.cutoffs();
-        let last = self.reader().read(|journal| journal.last_cutoffs()).await?;
+        let last = self.reader().read(Journal::last_cutoffs).await?;
         if let Some(last) = last.filter(|last| jumped(&last.cutoffs, &cutoffs)) {
             let announced = self.announced_since(last.swept_at).await?;
             let waited = announced.is_some_and(|at| Timestamp::now().since(at) >= ANNOUNCED_FOR);

@@ -5,6 +5,7 @@
 //! sweep touches only our own folders, and none without proof that its job ended or never started.
 
 use crate::domain::Span;
+use crate::store::Journal;
 
 use super::{Engine, hosts};
 
@@ -29,7 +30,7 @@ pub(super) async fn spool_loop(engine: Engine) {
 impl Engine {
     /// Sweeps one host after the other; says how many folders went and how many hosts gave no answer.
     pub(super) async fn sweep_spools_once(&self) -> (i64, usize) {
-        let rows = match self.reader().read(|journal| journal.hosts()).await {
+        let rows = match self.reader().read(Journal::hosts).await {
             Ok(rows) => rows,
             Err(why) => {
                 tracing::warn!(%why, "cannot read the journal");

@@ -38,6 +38,8 @@ pub(super) struct Channel {
     child: Child,
     reader: BufReader<ChildStdout>,
     nonce: String,
+    /// The last that was printed before the marker: where there is none, it may say why.
+    noise: Vec<u8>,
     stderr: Stderr,
     /// Held while the channel is open.
     _permit: Option<OwnedSemaphorePermit>,
@@ -85,12 +87,17 @@ impl Channel {
             child,
             reader: BufReader::with_capacity(64 * 1024, stdout),
             nonce,
+            noise: Vec::new(),
             stderr: Stderr::collect(stderr),
             _permit: None,
         };
         match timeout(patience, channel.skip_noise()).await {
             Ok(Ok(())) => Ok(channel),
-            Ok(Err(HostError::Lost(_))) => Err(Opening::Ended(channel.complaint().await)),
+            Ok(Err(HostError::Lost(_))) => {
+                let said = channel.complaint().await;
+                let noise = String::from_utf8_lossy(&channel.noise).into_owned();
+                Err(Opening::Ended(if said.is_empty() { noise } else { said }))
+            }
             Ok(Err(error)) => Err(Opening::Failed(error)),
             Err(_) => {
                 let said = channel.stderr.text();
@@ -118,6 +125,9 @@ impl Channel {
                 return Ok(());
             }
             skipped += line.len() + 1;
+            if !line.is_empty() {
+                self.noise = line;
+            }
         }
         Err(HostError::Unreachable(
             "the login shell's start-up files print more than 256 KiB; make them quiet for sessions without a terminal"

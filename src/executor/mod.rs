@@ -1,8 +1,8 @@
 //! How a host is reached and how a job lives there. Knows hosts and jobs; knows nothing of commands,
 //! statuses or the journal.
 //!
-//! One shell program (`common.sh` + `job.sh`) is sent over every channel and does one verb; `supervisor.sh` stays with
-//! the job on its host. `script` puts their text together, `channel` speaks with them, `ssh` and `local` say how the
+//! One shell program (`sh/`, all but `supervisor.sh`) is sent over every channel and does one verb; `sh/supervisor.sh`
+//! stays with the job on its host. `script` puts their text together, `channel` speaks with them, `ssh` and `local` say how the
 //! shell is reached, `follower` and `answers` turn what they say into the types of this page, `verbs` is the API.
 
 use std::path::PathBuf;

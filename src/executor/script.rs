@@ -7,9 +7,16 @@ use std::fmt::Write as _;
 use super::{Host, Job, JobId};
 use crate::domain::{Reach, RunAs};
 
-const COMMON: &str = include_str!("common.sh");
-const CHANNEL: &str = include_str!("job.sh");
-const SUPERVISOR: &str = include_str!("supervisor.sh");
+const COMMON: &str = include_str!("sh/common.sh");
+const SUPERVISOR: &str = include_str!("sh/supervisor.sh");
+const CHANNEL: &str = concat!(
+    include_str!("sh/channel.sh"),
+    include_str!("sh/prepare.sh"),
+    include_str!("sh/launch.sh"),
+    include_str!("sh/follow.sh"),
+    include_str!("sh/stop.sh"),
+    include_str!("sh/after.sh"),
+);
 
 /// One verb with its variables.
 pub(super) struct Script {

@@ -123,7 +123,8 @@ impl Executor {
     /// has acknowledged the start or said why there is none (the follower's events tell which).
     ///
     /// # Errors
-    /// `DiskFull`, `Spool` and `Scope` prove that nothing started. All others prove nothing: fence and ask.
+    /// `DiskFull`, `Spool` and `Scope` prove that this call started nothing (an earlier one may have). All others prove
+    /// nothing: fence and ask.
     pub async fn launch(&self, host: &Host, job: &Job) -> Result<Follower, HostError> {
         let mut script = self.script("launch", host).about(job.id);
         script.carry(job, host);

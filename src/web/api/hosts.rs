@@ -90,11 +90,15 @@ fn found(name: &str, tested: &Tested) -> Value {
             "reboot_needed": facts.reboot_needed,
         })
     });
+    let (refusal, problem) = match &tested.problem {
+        Some(problem) => (Some(problem.refusal()), Some(problem.to_string())),
+        None => (None, None),
+    };
     json!({
         "host": name,
         "reached": tested.problem.is_none(),
-        "refusal": tested.problem.as_ref().map(crate::executor::HostError::refusal),
-        "problem": tested.problem.as_ref().map(ToString::to_string),
+        "refusal": refusal,
+        "problem": problem,
         "facts": facts,
         "took_ms": tested.took.as_millis(),
     })

@@ -46,6 +46,7 @@ supervise() {
   drained
   now
   MS=$((NOW - RUN_AT))
+  [ "$MS" -ge 0 ] || MS=0
   state_of .
   LIVING=$(members)
   count "$LIVING"
@@ -139,7 +140,7 @@ command_session() {
   { read -r SUP_PID SUP_START SUP_BOOT <sup; } 2>/dev/null
   stat_of $$ || exit 75
   MY_START=$START
-  take_lock
+  take_lock 2>/dev/null # the op's output is the op's
   case $? in
   0) ;;
   1) mv -f ready "busy.$HOLDER"; exit 75 ;;

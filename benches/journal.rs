@@ -1,0 +1,230 @@
+//! How fast the journal is, as ratios within one run: durable changes in groups beside one commit each, and
+//! pages of a small beside those of a large history. Prints; fails where a promise is broken.
+//!
+//! `cargo bench --bench journal` (a minute or two, 2 GB in the folder for temporary files).
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, SqliteConnection};
+use quarterdeck::domain::{Actor, CommandStatus, HostName, Reach, Timestamp, built_in};
+use quarterdeck::store::{By, EventFilter, HistoryFilter, Journal, NewHost, OpenSettings, Request, Store};
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+fn main() -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    say("durable status changes a second (row, event and version each; synchronous=FULL)");
+    for callers in [1, 16, 64] {
+        let dir = tempfile::tempdir()?;
+        let grouped = runtime.block_on(changes(dir.path(), callers, true))?;
+        let dir = tempfile::tempdir()?;
+        let alone = runtime.block_on(changes(dir.path(), callers, false))?;
+        let ratio = grouped / alone;
+        say(&format!(
+            "  {callers:>2} callers: {grouped:>8.0} in groups, {alone:>8.0} with one commit each, ratio {ratio:.1}"
+        ));
+        if callers == 64 && ratio < 4.0 {
+            return Err(format!("groups are only {ratio:.1} times as fast").into());
+        }
+    }
+    pages()
+}
+
+#[expect(clippy::print_stdout, reason = "a bench's result is what it prints")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+fn open(dir: &Path) -> Result<Store, Box<dyn std::error::Error>> {
+    Ok(Store::open(&OpenSettings {
+        data_dir: dir.to_owned(),
+        low_space: 1,
+    })?)
+}
+
+fn by() -> By {
+    Actor::User("bench".to_owned()).into()
+}
+
+/// Each caller moves its own command from asked-for to refused again and again: three changes a round.
+/// Without groups the callers take turns, so that each change has a commit of its own.
+async fn changes(dir: &Path, callers: usize, grouped: bool) -> Result<f64, Box<dyn std::error::Error>> {
+    let store = open(dir)?;
+    let op = built_in().remove(0);
+    let turn = std::sync::Arc::new(tokio::sync::Semaphore::new(if grouped { callers } else { 1 }));
+    for n in 0..callers {
+        let host = NewHost {
+            name: format!("h{n}").parse()?,
+            reach: Reach::Local,
+            spool: None,
+            run_as: None,
+            tags: Vec::new(),
+            automatic: false,
+        };
+        store.add_host(host, by()).await?;
+    }
+    let began = Instant::now();
+    let mut tasks = Vec::new();
+    for n in 0..callers {
+        let (store, op, turn) = (store.clone(), op.clone(), turn.clone());
+        let host: HostName = format!("h{n}").parse()?;
+        tasks.push(tokio::spawn(async move {
+            let mut changes = 0u32;
+            while began.elapsed() < Duration::from_secs(4) {
+                let request = Request {
+                    op: op.id.clone(),
+                    definition: op.definition(),
+                    hosts: vec![host.clone()],
+                    by: by(),
+                    reason: None,
+                    retry_of: None,
+                };
+                let permit = turn.acquire().await;
+                let id = store.request(request).await.ok()?.first()?.id;
+                drop(permit);
+                let permit = turn.acquire().await;
+                store.begin_validating(id).await.ok()??;
+                drop(permit);
+                let permit = turn.acquire().await;
+                store.skip(id, "bench".to_owned()).await.ok()??;
+                drop(permit);
+                changes += 3;
+            }
+            Some(changes)
+        }));
+    }
+    let mut all = 0;
+    for task in tasks {
+        all += task.await?.ok_or("a change was refused")?;
+    }
+    let took = began.elapsed().as_secs_f64();
+    store.close();
+    Ok(f64::from(all) / took)
+}
+
+fn pages() -> Outcome {
+    say("pages of 50 commands, median of 200, in microseconds");
+    let mut medians: Vec<Vec<(&str, f64)>> = Vec::new();
+    for commands in [10_000u32, 1_000_000] {
+        let dir = tempfile::tempdir()?;
+        open(dir.path())?.close();
+        fill(dir.path(), commands)?;
+        let store = open(dir.path())?;
+        let mut these = Vec::new();
+        for (what, filter) in filters() {
+            let took = median(|| {
+                store
+                    .reader()
+                    .read_blocking(|journal| journal.history(&filter, None, 50).map(|page| page.rows.len()))
+            })?;
+            these.push((what, took));
+        }
+        let events = EventFilter {
+            action: Some("op:".to_owned()),
+            ..EventFilter::default()
+        };
+        let took = median(|| {
+            store
+                .reader()
+                .read_blocking(|journal| journal.events(&events, None, 50).map(|page| page.rows.len()))
+        })?;
+        these.push(("events, action op:", took));
+        these.push((
+            "fleet of 1,000",
+            median(|| store.reader().read_blocking(Journal::fleet).map(|fleet| fleet.len()))?,
+        ));
+        medians.push(these);
+        store.close();
+    }
+    for ((what, small), (_, large)) in medians[0].iter().zip(&medians[1]) {
+        let ratio = large / small;
+        say(&format!(
+            "  {what:<20} {small:>8.0} at 10,000, {large:>8.0} at 1,000,000, ratio {ratio:.2}"
+        ));
+        if ratio >= 1.5 {
+            return Err(format!("{what} grows with the history: {ratio:.2}").into());
+        }
+    }
+    Ok(())
+}
+
+fn filters() -> Vec<(&'static str, HistoryFilter)> {
+    let any = HistoryFilter::default();
+    let half: Timestamp = Timestamp::from_micros(1_770_000_000_000_000);
+    vec![
+        ("all", any.clone()),
+        (
+            "host and op",
+            HistoryFilter {
+                host: Some(7),
+                op: Some("op3".to_owned()),
+                ..any.clone()
+            },
+        ),
+        (
+            "three statuses",
+            HistoryFilter {
+                status: vec![CommandStatus::Error, CommandStatus::Timeout, CommandStatus::Success],
+                ..any.clone()
+            },
+        ),
+        (
+            "actor",
+            HistoryFilter {
+                actor: Some("user:u3".to_owned()),
+                ..any.clone()
+            },
+        ),
+        (
+            "until",
+            HistoryFilter {
+                until: Some(half),
+                ..any
+            },
+        ),
+    ]
+}
+
+fn median(
+    mut page: impl FnMut() -> Result<usize, quarterdeck::store::ReadError>,
+) -> Result<f64, Box<dyn std::error::Error>> {
+    let mut times = Vec::with_capacity(200);
+    for _ in 0..200 {
+        let began = Instant::now();
+        let rows = page()?;
+        times.push(began.elapsed().as_secs_f64() * 1e6);
+        if rows == 0 {
+            return Err("an empty page measures nothing".into());
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[times.len() / 2])
+}
+
+/// Final commands of 1,000 hosts, 8 ops and 5 people, around one instant, with one event each. The same every time.
+fn fill(dir: &Path, commands: u32) -> Outcome {
+    let path = dir.join("quarterdeck.db");
+    let mut conn = SqliteConnection::establish(path.to_str().ok_or("path")?)?;
+    conn.batch_execute(&format!(
+        "PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -200000;
+         BEGIN;
+         INSERT INTO definitions (sha256, text) VALUES (hex(zeroblob(32)), '{{}}');
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+         INSERT INTO hosts (id, hostname, reach) SELECT i, 'h' || i, 'local' FROM n;
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {commands})
+         INSERT INTO commands (id, host_id, op, status, created_at, started_at, finished_at, settled_at, exit_code, actor, definition)
+         SELECT printf('%08x-0000-7000-8000-000000000000', i), 1 + i % 1000, 'op' || (i / 1000 % 8),
+                CASE i % 20 WHEN 0 THEN 'ERROR' WHEN 1 THEN 'TIMEOUT' WHEN 2 THEN 'BLOCKED' ELSE 'SUCCESS' END,
+                t, t, t, t, 0, 'user:u' || (i / 7 % 5), hex(zeroblob(32))
+         FROM (SELECT i, strftime('%Y-%m-%d %H:%M:%S', 1770000000 + (i - {commands} / 2) * 10, 'unixepoch') || '.000000' AS t FROM n);
+         INSERT INTO event_log (timestamp, category, level, actor, host_id, action, message, command_id)
+         SELECT created_at, 'audit', 'info', actor, host_id, 'op:' || op, 'a sentence of some length', id FROM commands ORDER BY id;
+         COMMIT; PRAGMA wal_checkpoint(TRUNCATE);"
+    ))?;
+    Ok(())
+}

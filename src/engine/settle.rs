@@ -1,0 +1,277 @@
+//! From what a host says to what the journal keeps: evidence is weighed, output is synced, the row
+//! becomes final, and only then is the spool given back.
+
+use tokio::sync::Notify;
+
+use crate::domain::{
+    CommandId, CommandStatus, Evidence, Expect, Identity, Known, Level, Outcome, Refusal, Span, Timestamp, settle,
+};
+use crate::store::output::Output;
+use crate::store::{CommandRow, Finish, OutputFacts};
+
+use super::drive::{Backoff, Case, Next, Trouble, blocking};
+use super::{Engine, EngineError};
+
+/// How often a launch is repeated after a proof that the one before never started.
+const MOST_LAUNCHES: i64 = 3;
+
+impl Engine {
+    /// Holds evidence against the journal and does what follows.
+    pub(super) async fn weigh(&self, case: &Case, at: &Identity, evidence: Evidence) -> Result<Next, Trouble> {
+        let known = Known {
+            expect: case.definition.expect,
+            stop: case.row.stop_reason,
+            journaled: case.journaled(),
+            acknowledged: case.row.launched_at.is_some(),
+            age: Timestamp::now().since(case.row.created_at),
+            resume_within: self.0.settings.resume_within,
+            restored: self.restored(),
+        };
+        match settle(&known, at, &evidence) {
+            Outcome::Follow => Ok(Next::Soon),
+            Outcome::LaunchAgain if case.row.launches < MOST_LAUNCHES => {
+                self.0.store.launch_again(case.row.id, evidence).await?;
+                Ok(Next::Again)
+            }
+            Outcome::LaunchAgain => {
+                let text = format!(
+                    "{MOST_LAUNCHES} launches were lost on their way; the host proved each time that nothing was started"
+                );
+                let finish = Finish {
+                    status: CommandStatus::Orphaned,
+                    exit_code: None,
+                    error: Some(text.clone()),
+                    evidence: evidence.clone(),
+                    duration: None,
+                    output: None,
+                };
+                if case.row.status == CommandStatus::Executing {
+                    self.0
+                        .store
+                        .refuse(case.row.id, Refusal::Unreachable, text, Some(evidence))
+                        .await?;
+                } else {
+                    self.0.store.finish(case.row.id, finish).await?;
+                }
+                Ok(Next::Again)
+            }
+            Outcome::Final {
+                status: CommandStatus::Blocked,
+                error,
+                ..
+            } if case.row.status == CommandStatus::Executing => {
+                let text = error.unwrap_or_default();
+                self.0
+                    .store
+                    .refuse(case.row.id, Refusal::Locked, text, Some(evidence))
+                    .await?;
+                Ok(Next::Again)
+            }
+            Outcome::Final {
+                status,
+                exit_code,
+                error,
+                duration,
+            } => {
+                // A refusal needs the proof that this start was the only one; an orphan has none.
+                let refused = status == CommandStatus::Blocked;
+                let status = if refused { CommandStatus::Orphaned } else { status };
+                let finish = Finish {
+                    status,
+                    exit_code,
+                    error,
+                    evidence,
+                    duration,
+                    output: None,
+                };
+                self.conclude(case, finish).await
+            }
+        }
+    }
+
+    /// Makes a command final: output synced first, then the row, then the spool is given back.
+    async fn conclude(&self, case: &Case, mut finish: Finish) -> Result<Next, Trouble> {
+        if finish.status == CommandStatus::Success
+            && case.definition.expect == Expect::Reboot
+            && let Some(script) = &case.definition.post_check
+        {
+            let limit = self.0.settings.precheck_limit;
+            let check = self
+                .0
+                .executor
+                .pre_check(&case.host, script, case.row.id, limit)
+                .await?;
+            if check.code != 0 {
+                finish.status = CommandStatus::Error;
+                finish.error = Some(said(
+                    &format!("the host is back, but the post-check said no (exit {})", check.code),
+                    &check.text,
+                ));
+            }
+        }
+        let cut = matches!(finish.evidence, Evidence::Exit { output_cut: true, .. });
+        finish.output = self.seal_output(case.row.id, cut).await?;
+        let whole_and_good = finish.status == CommandStatus::Success && !cut;
+        let evidence = finish.evidence.clone();
+        match self.0.store.finish(case.row.id, finish).await? {
+            Some(row) => {
+                tracing::info!(command = %row.id, host = %row.host, op = %row.op, status = %row.status, "final");
+            }
+            None => self.note_late(case, &evidence).await,
+        }
+        self.give_back(case, whole_and_good).await;
+        Ok(Next::Again)
+    }
+
+    /// Empties the job's folder after a success; else marks it, so that the host's sweep finds it later.
+    async fn give_back(&self, case: &Case, whole_and_good: bool) {
+        let done = if whole_and_good {
+            self.0.executor.clear(&case.host, case.job()).await
+        } else {
+            self.0.executor.retire(&case.host, case.job()).await
+        };
+        if let Err(why) = done {
+            tracing::info!(command = %case.row.id, host = %case.host.name, %why, "the spool stays for the host's sweep");
+        }
+    }
+
+    /// A result for a command that is final already changes nothing; the repeat is noted.
+    pub(super) async fn note_late(&self, case: &Case, evidence: &Evidence) {
+        let message = format!(
+            "{} reported on {} after it was final: {}",
+            case.host.name,
+            case.row.op,
+            in_words(evidence)
+        );
+        let details = serde_json::json!({ "late": true, "evidence": evidence });
+        if let Err(why) = self
+            .0
+            .store
+            .note(case.row.id, Level::Warn, message, Some(details))
+            .await
+        {
+            tracing::warn!(command = %case.row.id, %why, "a late result could not be noted");
+        }
+    }
+
+    async fn seal_output(&self, id: CommandId, cut: bool) -> Result<Option<OutputFacts>, Trouble> {
+        let data_dir = self.0.settings.data_dir.clone();
+        let facts = blocking(move || Output::open(&data_dir, id)?.seal()).await?;
+        Ok(Some(OutputFacts { cut, ..facts }))
+    }
+
+    pub(super) fn reboot_time_is_up(&self, case: &Case) -> bool {
+        case.definition.expect == Expect::Reboot
+            && case.row.launched_at.is_some()
+            && case
+                .row
+                .deadline
+                .is_some_and(|deadline| Timestamp::now() > deadline.plus(Span::from_secs(5)))
+    }
+
+    /// A reboot is the one op whose time-out needs no host: it says that the host did not come back.
+    pub(super) async fn give_up_on_reboot(&self, case: &Case) -> Result<Next, Trouble> {
+        let offset = self.output_len(case.row.id).await?;
+        if let Ok(report) = self.0.executor.ask(&case.host, case.job(), false).await
+            && let Evidence::Running { .. } = report.evidence
+        {
+            tracing::info!(command = %case.row.id, offset, "the reboot's script still runs; it is stopped first");
+            let follower = self.0.executor.follow(&case.host, case.job(), offset).await?;
+            return Box::pin(self.follow(case, follower, &Notify::new())).await;
+        }
+        let finish = Finish {
+            status: CommandStatus::Timeout,
+            exit_code: None,
+            error: Some(format!(
+                "the host was not back with another boot within {}",
+                case.definition.timeout
+            )),
+            evidence: Evidence::Nothing {
+                why: "not back in time".to_owned(),
+            },
+            duration: None,
+            output: None,
+        };
+        self.conclude(case, finish).await
+    }
+
+    /// What was resolved by hand is asked about until its host has said something; that is only noted.
+    pub(super) async fn go_on_asking(&self, id: CommandId, wake: &Notify) {
+        let mut backoff = Backoff::new();
+        loop {
+            let Ok(Some(case)) = self.case_of(id, true).await else {
+                return;
+            };
+            if case.row.resolved_by.is_none() {
+                return;
+            }
+            match self.executor_says(&case).await {
+                Some(evidence) => return self.note_late(&case, &evidence).await,
+                None if self.rest(backoff.pause(), wake).await => {}
+                None => return,
+            }
+        }
+    }
+
+    /// The last word of a host about a job; none while it is silent, or the job lives.
+    async fn executor_says(&self, case: &Case) -> Option<Evidence> {
+        match self.0.executor.ask(&case.host, case.job(), false).await {
+            Ok(report) => Some(report.evidence).filter(|evidence| !matches!(evidence, Evidence::Running { .. })),
+            Err(_) => None,
+        }
+    }
+
+    /// What the host says of an orphan at the moment when a person resolves it.
+    pub(super) async fn last_word(&self, row: &CommandRow) -> Result<String, EngineError> {
+        let case = match self.case(row.id).await {
+            Ok(Some(case)) => case,
+            Ok(None) => return Ok("the command is final already".to_owned()),
+            Err(why) => return Ok(format!("the journal could not be read: {why}")),
+        };
+        let asked = self.0.executor.ask(&case.host, case.job(), row.launched_at.is_none());
+        match tokio::time::timeout(Span::from_secs(15).to_std(), asked).await {
+            Ok(Ok(report)) if matches!(report.evidence, Evidence::Running { .. } | Evidence::Exit { .. }) => {
+                self.nudge(row.id);
+                Err(EngineError::Conflict(format!(
+                    "{} answered just now: {}; the dashboard settles it with that evidence",
+                    case.host.name,
+                    in_words(&report.evidence)
+                )))
+            }
+            Ok(Ok(report)) => Ok(in_words(&report.evidence)),
+            Ok(Err(why)) => Ok(format!("{why}; the job may still be running there")),
+            Err(_) => Ok("the host did not answer within 15 s; the job may still be running there".to_owned()),
+        }
+    }
+}
+
+/// Evidence as part of a sentence.
+fn in_words(evidence: &Evidence) -> String {
+    match evidence {
+        Evidence::Exit {
+            code,
+            check: Some(check),
+            ..
+        } => format!("exit {code}, post-check {check}"),
+        Evidence::Exit { code, .. } => format!("exit {code}"),
+        Evidence::Running {
+            supervisor: true,
+            processes,
+            ..
+        } => format!("running, {processes} processes"),
+        Evidence::Running { processes, .. } => format!("its supervisor is gone, {processes} of its processes live on"),
+        Evidence::NeverStarted => "it never started, and never will".to_owned(),
+        Evidence::ExitLost { .. } => "nothing of it is alive, its exit code is lost".to_owned(),
+        Evidence::Locked { by } => format!("the host's lock is held by {by}"),
+        Evidence::Done => "its spool was given back".to_owned(),
+        Evidence::Nothing { why } => why.clone(),
+    }
+}
+
+/// A sentence with the host's own words behind it.
+pub(super) fn said(what: &str, text: &str) -> String {
+    match text.trim() {
+        "" => what.to_owned(),
+        text => format!("{what}: {text}"),
+    }
+}

@@ -1,0 +1,125 @@
+# The program that a channel sends: it does one verb and answers in lines and length-framed bytes.
+# Set before this text: NONCE, DASHBOARD, COMMAND, JOB, HOST, SPOOL, HERE and what the verb needs.
+
+qd_main() {
+  [ $# = 2 ] || exit 0 # a last line that was cut off
+  exec </dev/null
+  WAS_MASK=$(umask)
+  WAS_LOCALE=${LC_ALL-}
+  LC_ALL=C
+  umask 077
+  printf '\nquarterdeck %s\n' "$NONCE"
+  session_kind
+  case $1 in
+  prepare) verb_prepare ;;
+  launch) verb_launch ;;
+  follow) verb_follow ;;
+  stop) verb_stop ;;
+  ask) verb_ask ;;
+  clear) verb_clear ;;
+  retire) verb_retire ;;
+  sweep) verb_sweep ;;
+  esac
+  say "end $NONCE"
+}
+
+say() { printf '%s\n' "$*" || exit 0; }
+
+# fail KIND TEXT: the one answer of a verb that cannot do its work.
+fail() {
+  say "error $*"
+  say "end $NONCE"
+  exit 0
+}
+
+# blob WORDS: the bytes of $BLOB, framed.
+blob() {
+  say "$* ${#BLOB}"
+  printf '%s\n' "$BLOB" || exit 0
+  say "whole $NONCE"
+}
+
+machine_id() {
+  MACHINE=
+  for FILE in /etc/machine-id /var/lib/dbus/machine-id; do
+    [ -n "$MACHINE" ] || { read -r MACHINE <"$FILE"; } 2>/dev/null
+  done
+  [ -n "$MACHINE" ] || MACHINE=$(ioreg -rd1 -c IOPlatformExpertDevice 2>/dev/null | awk -F'"' '/IOPlatformUUID/ { print $4 }')
+  [ -n "$MACHINE" ] || MACHINE=$(uname -n)
+  case $MACHINE in *[!A-Za-z0-9._-]*) MACHINE=$(printf %s "$MACHINE" | tr -c 'A-Za-z0-9._-' _) ;; esac
+}
+
+# home: HOME_AT, our own home without symlinks; empty where there is none.
+home() {
+  HOME_AT=$(cd -P "${HOME:-/nonexistent}" 2>/dev/null && [ -O . ] && pwd -P) ||
+    HOME_AT=$(eval "cd -P ~$(id -un)" 2>/dev/null && pwd -P)
+}
+
+# place: BASE, LOCKS and D, the job's folder. Changes nothing.
+place() {
+  machine_id
+  BASE=$SPOOL
+  LOCKS=$SPOOL
+  if [ -z "$SPOOL" ] || [ -n "$HERE" ]; then
+    home
+    USUAL=$HOME_AT/.local/state/quarterdeck/$MACHINE
+    if [ -z "$SPOOL" ]; then
+      [ -n "$HOME_AT" ] || fail spool "the user $(id -un) has no home folder here; give the host a folder with --spool"
+      BASE=$USUAL
+      LOCKS=$BASE
+    elif [ -n "$HOME_AT" ]; then
+      LOCKS=$USUAL
+    fi
+  fi
+  OURS=$BASE/$DASHBOARD
+  D=$OURS/$JOB
+}
+
+# make FOLDER: makes it where it is missing; WRONG says why it cannot be used.
+make() {
+  WRONG=
+  if ! [ -d "$1" ] && ! WRONG=$(mkdir -p -m 700 "$1" 2>&1); then
+    case $WRONG in *'o space left'* | *'uota exceeded'*) KIND=disk ;; *) KIND=spool ;; esac
+    return 1
+  fi
+  KIND=spool
+  set -- "$1" "$(id -u)"
+  WRONG=$(
+    AT=
+    IFS=/
+    set -f
+    set -- "$2" $1
+    ME=$1
+    shift 2
+    unset IFS
+    LIST=
+    LAST=
+    for PART in "$@"; do
+      AT=$AT/$PART
+      set -- $(ls -ldn "$AT" 2>/dev/null)
+      case $1 in
+      l*) echo "$AT is a symbolic link; give a folder without one with --spool"; exit ;;
+      d???????w[!tT]*) echo "$AT can be written by everybody; chmod o-w it"; exit ;;
+      d*) ;;
+      *) echo "$AT is no folder"; exit ;;
+      esac
+    done
+    [ "$3" = "$ME" ] || { echo "$AT belongs to user id $3, not to $(id -un); chown it or give another --spool"; exit; }
+    case $1 in drwx------*) ;; *) echo "$AT is open to others ($1); chmod 700 it" ;; esac
+  )
+  [ -z "$WRONG" ]
+}
+
+# ready_base: BASE, our subfolder and LOCKS can be used, or the verb fails.
+ready_base() {
+  make "$BASE" || fail "$KIND" "$WRONG"
+  make "$OURS" || fail "$KIND" "$WRONG"
+  [ "$LOCKS" = "$BASE" ] || make "$LOCKS" || LOCKS=$BASE
+}
+
+at() {
+  boot_id
+  say "boot $BOOT"
+  say "machine $MACHINE"
+  say "spool $D"
+}

@@ -1,0 +1,90 @@
+# The verb that looks: facts of the host, the place where a job will live, and a check that only reads.
+
+verb_prepare() {
+  [ -z "$WANT_FACTS" ] || facts
+  if [ -n "$WANT_PLACE" ]; then
+    place
+    ready_base
+    set -- $(df -Pk "$BASE" 2>/dev/null | tail -n 1)
+    case ${4-} in '' | *[!0-9]*) ;; *) [ "$4" -ge 256 ] || fail disk "$BASE has $4 KiB left" ;; esac
+    at
+  fi
+  [ -z "$WANT_CHECK" ] || pre_check
+}
+
+facts() {
+  say "fact kernel $(uname -s)"
+  OS=
+  if [ -r /etc/os-release ]; then OS=$(. /etc/os-release 2>/dev/null && printf %s "${PRETTY_NAME-}" | tr '\n' ' '); fi
+  [ -n "$OS" ] || OS="$(sw_vers -productName 2>/dev/null) $(sw_vers -productVersion 2>/dev/null)"
+  [ "$OS" != ' ' ] || OS=$(uname -sr)
+  say "fact os $OS"
+  boot_id
+  machine_id
+  say "fact boot $BOOT"
+  say "fact machine $MACHINE"
+  if { read -r UP _ </proc/uptime; } 2>/dev/null; then
+    say "fact uptime ${UP%.*}"
+  else
+    UP=$(sysctl -n kern.boottime 2>/dev/null | sed 's/.*sec = \([0-9]*\).*/\1/')
+    [ -z "$UP" ] || say "fact uptime $(($(date +%s) - UP))"
+  fi
+  say "fact clock $(date +%s)"
+  say "fact user $(id -un)"
+  set -- $(df -Pk / 2>/dev/null | tail -n 1)
+  case ${5-} in *%) say "fact disk ${5%\%}" ;; esac
+  if [ -e /run/reboot-required ] || [ -e /var/run/reboot-required ]; then
+    say "fact reboot 1"
+  elif [ -e /run/booted-system/kernel ] &&
+    [ "$(readlink -f /run/booted-system/kernel)" != "$(readlink -f /run/current-system/kernel)" ]; then
+    say "fact reboot 1"
+  fi
+}
+
+pre_check() {
+  now
+  BEGAN=$NOW
+  BLOB=$(checked 2>&1 | tail -c 4000)
+  CODE=${BLOB##*
+}
+  BLOB=${BLOB%
+*}
+  blob "check $CODE"
+}
+
+# checked: what the check writes, then its code on a line of its own.
+checked() {
+  # It reads its text from a pipe, so that this is neither in a file nor in a list of processes.
+  checker 3<<QD_TEXT &
+$P_CHECK
+QD_TEXT
+  CHECKER=$!
+  timer "$CHECK_LIMIT" end_check "$CHECKER"
+  while :; do
+    wait "$CHECKER"
+    CODE=$?
+    [ $CODE -gt 128 ] && kill -0 "$CHECKER" 2>/dev/null || break
+  done
+  now
+  kill "$TIMER" 2>/dev/null
+  if [ $CODE -gt 128 ] && [ $((NOW - BEGAN)) -ge $((CHECK_LIMIT * 1000 - 50)) ]; then
+    CODE=124
+    printf '\nthe check was stopped: its time (%s s) was up\n' "$CHECK_LIMIT"
+  fi
+  printf '\n%s' "$CODE"
+}
+
+checker() {
+  umask "$WAS_MASK"
+  if [ -n "$WAS_LOCALE" ]; then LC_ALL=$WAS_LOCALE; else unset LC_ALL; fi
+  QD_COMMAND=$COMMAND QD_HOST=$HOST
+  export QD_COMMAND QD_HOST
+  cd "$HOME" 2>/dev/null || cd /
+  in_session /bin/sh -c 'qd=$(cat <&3); exec 3<&-; eval "unset qd; $qd"' check </dev/null
+}
+
+end_check() {
+  kill -TERM "-$1" || kill -TERM "$1"
+  sleep 1
+  kill -KILL "-$1" || kill -KILL "$1"
+}

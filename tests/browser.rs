@@ -1,0 +1,334 @@
+//! The pages in a real browser: Debian's chromium, driven through chromedriver.
+
+mod support;
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use support::{Dashboard, wait_for};
+use tempfile::TempDir;
+
+const OPS: &str = r#"
+[probe]
+interval = "0s"
+
+[[op]]
+id = "counts"
+label = "Count"
+script = "i=0; while [ ! -e \"$HOME/go\" ]; do i=$((i+1)); echo \"line $i\"; sleep 0.1; done; echo '<b>last</b> line'; exit 7"
+
+[[op]]
+id = "wipe"
+label = "Wipe"
+dangerous = true
+script = "echo wiped"
+"#;
+
+/// A browser with a profile of its own; dropped, its driver is gone.
+struct Browser {
+    client: Client,
+    driver: Child,
+    port: u16,
+    _profile: TempDir,
+}
+
+impl Browser {
+    async fn start(scripts: bool) -> Self {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver (Debian: chromium-driver)");
+        let out = driver.stdout.take().expect("stdout");
+        let port = tokio::task::spawn_blocking(move || {
+            let mut lines = BufReader::new(out).lines().map_while(Result::ok);
+            let port = lines.find_map(|line| {
+                let port = line.split("started successfully on port ").nth(1)?;
+                port.trim_end_matches('.').parse::<u16>().ok()
+            });
+            std::thread::spawn(move || lines.for_each(drop));
+            port.expect("chromedriver says its port")
+        });
+        let port = port.await.expect("join");
+        let profile = tempfile::tempdir().expect("profile");
+        let arguments = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-dev-shm-usage",
+            &format!("--user-data-dir={}", profile.path().display()),
+        ];
+        let scripts = if scripts { 1 } else { 2 };
+        let capabilities = json!({
+            "goog:chromeOptions": {
+                "args": arguments,
+                "prefs": { "profile.managed_default_content_settings.javascript": scripts },
+            },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        });
+        let capabilities = capabilities.as_object().expect("object").clone();
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .expect("a browser (Debian: chromium)");
+        Self {
+            client,
+            driver,
+            port,
+            _profile: profile,
+        }
+    }
+
+    /// Everything that the browser's console said since the last look: policy violations among it.
+    async fn console(&self) -> Vec<String> {
+        let session = self.client.session_id().await.expect("session").expect("session");
+        let url = format!("http://127.0.0.1:{}/session/{session}/se/log", self.port);
+        let answer = reqwest::Client::new()
+            .post(url)
+            .json(&json!({ "type": "browser" }))
+            .send()
+            .await
+            .expect("log");
+        let answer: Value = answer.json().await.expect("JSON");
+        let lines = answer["value"].as_array().expect("lines").clone();
+        lines
+            .iter()
+            .map(|line| format!("{}: {}", line["level"], line["message"]))
+            .collect()
+    }
+
+    async fn text(&self) -> String {
+        match self.client.find(Locator::Css("main")).await {
+            Ok(main) => main.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
+        }
+    }
+
+    /// Waits until the page says this; gives the whole text.
+    async fn until(&self, text: &str) -> String {
+        wait_for(&format!("“{text}” on the page"), async || {
+            let seen = self.text().await;
+            seen.contains(text).then_some(seen)
+        })
+        .await
+    }
+
+    async fn click(&self, locator: Locator<'_>) {
+        self.client
+            .wait()
+            .for_element(locator)
+            .await
+            .expect("on the page")
+            .click()
+            .await
+            .expect("clicked");
+    }
+
+    /// Chooses localhost and an op on the fleet page, and presses Run.
+    async fn run_on_localhost(&self, op: &str) {
+        self.click(Locator::Css("#pick-localhost")).await;
+        let select = self
+            .client
+            .find(Locator::Css("form#run select[name=op]"))
+            .await
+            .expect("the ops");
+        select.select_by_value(op).await.expect("the op");
+        self.click(Locator::Css("form#run button.main")).await;
+    }
+
+    async fn end(self) {
+        self.client.clone().close().await.expect("closed");
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_browser_runs_an_op_and_sees_it_end_live() {
+    let mut qd = Dashboard::start(OPS).await;
+    let browser = Browser::start(true).await;
+    browser.client.goto(&qd.url).await.expect("page");
+    assert!(
+        browser.text().await.contains("quarterdeck open"),
+        "without the link nothing is shown"
+    );
+    browser.client.goto(&qd.link).await.expect("page");
+    browser.until("One host so far: this machine").await;
+    assert!(
+        !browser
+            .client
+            .current_url()
+            .await
+            .expect("url")
+            .as_str()
+            .contains("key"),
+        "the link's secret is gone"
+    );
+
+    browser.click(Locator::XPath("//button[.='Run uptime']")).await;
+    let page = browser.until("Succeeded").await;
+    assert!(page.contains("load average"), "{page}");
+
+    browser.client.goto(&qd.url).await.expect("page");
+    browser.run_on_localhost("counts").await;
+    browser.until("line 2").await;
+    let mark = "window.sameDocument = true; return true";
+    browser.client.execute(mark, Vec::new()).await.expect("marked");
+
+    // The dashboard dies under the open page and comes back: the page catches up by itself.
+    qd.kill().await;
+    qd.start_again().await;
+    let id = browser
+        .client
+        .current_url()
+        .await
+        .expect("url")
+        .path()
+        .rsplit('/')
+        .next()
+        .expect("id")
+        .to_owned();
+    qd.until_status(&id, "EXECUTING").await;
+    std::fs::write(qd.path("home/go"), "").expect("go");
+    let page = browser.until("Failed, exit 7").await;
+    assert!(page.contains("<b>last</b> line"), "what a host wrote is text: {page}");
+    let same = browser
+        .client
+        .execute("return window.sameDocument === true", Vec::new())
+        .await
+        .expect("asked");
+    assert_eq!(same, Value::Bool(true), "no reload in between");
+
+    browser.client.goto(&format!("{}/log", qd.url)).await.expect("page");
+    browser.until("counts on localhost failed").await;
+    browser.client.goto(&format!("{}/history", qd.url)).await.expect("page");
+    browser.until("Failed, exit 7").await;
+    let console = browser.console().await;
+    let violations: Vec<_> = console
+        .iter()
+        .filter(|line| line.contains("Content Security Policy"))
+        .collect();
+    assert!(violations.is_empty(), "{violations:?}");
+    browser.end().await;
+}
+
+#[tokio::test]
+async fn everything_works_without_scripts() {
+    let qd = Dashboard::start(OPS).await;
+    let browser = Browser::start(false).await;
+    browser.client.goto(&qd.link).await.expect("page");
+    browser.run_on_localhost("counts").await;
+    wait_for("output after a reload", async || {
+        browser.client.refresh().await.expect("reloaded");
+        browser.text().await.contains("line 2").then_some(())
+    })
+    .await;
+    let url = browser.client.current_url().await.expect("url");
+    let id = url.path().rsplit('/').next().expect("id").to_owned();
+    browser
+        .click(Locator::XPath("//button[normalize-space(.)='Stop']"))
+        .await;
+    let row = qd.until_final(&id).await;
+    assert_eq!(row["status"], "CANCELLED", "{row}");
+    browser.client.refresh().await.expect("reloaded");
+    browser.until("Cancelled by").await;
+
+    // A dangerous op asks first; nothing has started before the answer.
+    browser.client.goto(&qd.url).await.expect("page");
+    browser.run_on_localhost("wipe").await;
+    browser.until("Wipe").await;
+    assert_eq!(qd.sql("SELECT count(*) FROM commands WHERE op = 'wipe'"), "0");
+    browser.end().await;
+}
+
+#[tokio::test]
+async fn a_used_link_and_a_foreign_page_get_in_nowhere() {
+    let qd = Dashboard::start(OPS).await;
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .expect("client");
+    let first = client.get(&qd.link).send().await.expect("an answer");
+    assert_eq!(first.status(), 303);
+    let cookie = first.headers()["set-cookie"]
+        .to_str()
+        .expect("text")
+        .split(';')
+        .next()
+        .expect("cookie")
+        .to_owned();
+    assert_ne!(
+        client.get(&qd.link).send().await.expect("an answer").status(),
+        303,
+        "a link works once"
+    );
+
+    let post = || {
+        let post = client.post(format!("{}/run", qd.url)).header("cookie", &cookie);
+        post.header("content-type", "application/x-www-form-urlencoded")
+            .body("host=localhost&op=uptime")
+    };
+    let foreign = post()
+        .header("origin", "http://evil.example")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(foreign.status(), 403, "another site's form");
+    assert_eq!(
+        post().send().await.expect("an answer").status(),
+        403,
+        "no word of where it comes from"
+    );
+    let cross = post()
+        .header("sec-fetch-site", "cross-site")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(cross.status(), 403);
+    let renamed = client
+        .get(&qd.url)
+        .header("cookie", &cookie)
+        .header("host", "evil.example")
+        .send()
+        .await;
+    assert!(
+        renamed.expect("an answer").status().is_client_error(),
+        "a name that is not ours"
+    );
+    assert_eq!(qd.sql("SELECT count(*) FROM commands"), "0", "nothing was changed");
+    let refused = qd
+        .events()
+        .await
+        .into_iter()
+        .filter(|event| event["action"] == "refused")
+        .count();
+    assert!(refused >= 1, "refusals are events");
+    let own = post().header("origin", &qd.url).send().await.expect("an answer");
+    assert_eq!(own.status(), 303, "our own form");
+    let tail = client
+        .get(format!("{}/history?live=x.1", qd.url))
+        .send()
+        .await
+        .expect("an answer");
+    assert!(
+        tail.status() == 401 || tail.status() == 303,
+        "no session: {}",
+        tail.status()
+    );
+}
