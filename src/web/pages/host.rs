@@ -210,7 +210,7 @@ fn advice(problem: &str, reach: &Reach) -> Option<String> {
     };
     let port = port.map(|port| format!("-p {port} ")).unwrap_or_default();
     let user = user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
-    if problem.starts_with("host key") {
+    if problem.starts_with("host key") || problem.starts_with("not reached") {
         return Some(format!("ssh {port}{user}{address} true"));
     }
     if problem.starts_with("log-in refused") {
@@ -293,7 +293,7 @@ mod tests {
             advice("host key: unknown", &reach).as_deref(),
             Some("ssh -p 2222 root@web-03 true")
         );
-        assert_eq!(advice("not reached: no route", &reach), None);
+        assert_eq!(advice("spool: not ours", &reach), None);
         assert_eq!(advice("host key: unknown", &Reach::Local), None);
     }
 }

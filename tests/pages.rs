@@ -1,0 +1,339 @@
+//! The pages through the front door: who comes in, what is refused, what a hostile host can do to a
+//! page, and that every action works without any script.
+
+mod support;
+
+use reqwest::header::{COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response};
+use support::{Dashboard, wait_for};
+
+const OPS: &str = r#"
+[[op]]
+id = "hostile"
+retryable = true
+script = '''printf '<script>alert(1)</script> "q" \033[31mred\033[0m \033]0;title\007\n'; exit 4'''
+
+[[op]]
+id = "sleeps"
+script = "echo begun; sleep 60"
+
+[[op]]
+id = "hurts"
+dangerous = true
+script = "echo hurt"
+"#;
+
+/// A browser without any script: it keeps its cookie and follows nothing by itself.
+struct Browser {
+    client: Client,
+    url: String,
+    cookie: String,
+}
+
+impl Browser {
+    fn stranger(dashboard: &Dashboard) -> Self {
+        Self {
+            client: Client::builder().redirect(Policy::none()).build().expect("client"),
+            url: dashboard.url.clone(),
+            cookie: String::new(),
+        }
+    }
+
+    async fn signed_in(dashboard: &Dashboard) -> Self {
+        let mut browser = Self::stranger(dashboard);
+        let answer = browser.client.get(&dashboard.link).send().await.expect("an answer");
+        assert_eq!(answer.status(), 303);
+        let cookie = answer.headers()[SET_COOKIE].to_str().expect("text").to_owned();
+        assert!(
+            cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"),
+            "{cookie}"
+        );
+        browser.cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        browser
+    }
+
+    async fn get(&self, path: &str) -> (u16, String) {
+        let answer = self
+            .client
+            .get(format!("{}{path}", self.url))
+            .header(COOKIE, &self.cookie);
+        let answer = answer.send().await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("text"))
+    }
+
+    async fn post(&self, path: &str, form: &str, headers: &[(&str, &str)]) -> Response {
+        let mut request = self
+            .client
+            .post(format!("{}{path}", self.url))
+            .header(COOKIE, &self.cookie);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        request.body(form.to_owned()).send().await.expect("an answer")
+    }
+
+    /// Presses a button, and says where that leads.
+    async fn press(&self, path: &str, form: &str) -> String {
+        let answer = self.post(path, form, &[("sec-fetch-site", "same-origin")]).await;
+        assert_eq!(answer.status(), 303, "{path} {form}");
+        answer.headers()[LOCATION].to_str().expect("text").to_owned()
+    }
+}
+
+#[tokio::test]
+async fn the_guard_lets_in_who_belongs_here() {
+    let mut dashboard = Dashboard::start(OPS).await;
+    let stranger = Browser::stranger(&dashboard);
+    for path in ["/", "/history", "/log", "/hosts/localhost", "/nowhere"] {
+        let answer = stranger
+            .client
+            .get(format!("{}{path}", dashboard.url))
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(
+            (answer.status().as_u16(), answer.headers()[LOCATION].as_bytes()),
+            (303, b"/enter".as_slice())
+        );
+    }
+    assert_eq!(stranger.get("/enter").await.0, 200);
+    assert_eq!(stranger.get("/healthz").await, (200, "ok\n".to_owned()));
+    assert_eq!(stranger.get("/readyz").await.0, 200);
+    let poll = stranger
+        .client
+        .get(format!("{}/?live=x.1", dashboard.url))
+        .header("hx-request", "true");
+    assert_eq!(poll.send().await.expect("an answer").status(), 401);
+
+    // What fetches ahead does not use the link up; who follows it does, once.
+    let ahead = stranger.client.get(&dashboard.link).header("sec-fetch-mode", "no-cors");
+    assert_eq!(ahead.send().await.expect("an answer").status(), 403);
+    let browser = Browser::signed_in(&dashboard).await;
+    assert_eq!(
+        stranger
+            .client
+            .get(&dashboard.link)
+            .send()
+            .await
+            .expect("an answer")
+            .status(),
+        403,
+        "used up"
+    );
+    assert_eq!(browser.get("/").await.0, 200);
+
+    let foreign = browser
+        .client
+        .get(&dashboard.url)
+        .header(COOKIE, &browser.cookie)
+        .header(HOST, "evil.example");
+    assert_eq!(foreign.send().await.expect("an answer").status(), 421);
+    let own = dashboard.url.clone();
+    for (headers, expected) in [
+        (vec![], 403),
+        (vec![("sec-fetch-site", "cross-site")], 403),
+        (
+            vec![("sec-fetch-site", "same-site"), (ORIGIN.as_str(), own.as_str())],
+            403,
+        ),
+        (vec![(ORIGIN.as_str(), "http://evil.example")], 403),
+        (vec![(ORIGIN.as_str(), own.as_str())], 303),
+        (vec![("sec-fetch-site", "same-origin")], 303),
+    ] {
+        let answer = browser.post("/hosts/localhost/test", "", &headers).await;
+        assert_eq!(answer.status().as_u16(), expected, "{headers:?}");
+        let policy = answer.headers()["content-security-policy"].to_str().expect("text");
+        assert!(
+            policy.contains("default-src 'none'") && !policy.contains("unsafe"),
+            "{policy}"
+        );
+    }
+    let refused = dashboard
+        .events()
+        .await
+        .iter()
+        .filter(|event| event["action"] == "refused")
+        .count();
+    assert_eq!(
+        refused, 2,
+        "one event for each kind and address in a minute, not one for each request"
+    );
+
+    dashboard.kill().await;
+    dashboard.start_again().await;
+    let browser = Browser {
+        url: dashboard.url.clone(),
+        ..browser
+    };
+    assert_eq!(browser.get("/").await.0, 200, "a session survives a restart");
+    let secret = browser.cookie.split('=').nth(1).expect("token").to_owned();
+    let key = dashboard.link.split('=').nth(1).expect("key").to_owned();
+    assert!(
+        !dashboard.log().contains(&secret) && !dashboard.log().contains(&key),
+        "no secret in the program's log"
+    );
+}
+
+#[tokio::test]
+async fn what_a_host_writes_is_text_on_every_page() {
+    let dashboard = Dashboard::start(OPS).await;
+    let browser = Browser::signed_in(&dashboard).await;
+    let reason = "reason=%3Cimg+src%3Dx+onerror%3Dalert(2)%3E";
+    let place = browser
+        .press("/run", &format!("op=hostile&host=localhost&{reason}"))
+        .await;
+    let id = place.strip_prefix("/commands/").expect("the command's page").to_owned();
+    dashboard.until_final(&id).await;
+    for path in [
+        place.clone(),
+        format!("{place}?output=all"),
+        format!("{place}/tail?from=0&stamp=x"),
+        "/history".to_owned(),
+        "/hosts/localhost".to_owned(),
+        "/log".to_owned(),
+        "/".to_owned(),
+    ] {
+        let (status, page) = browser.get(&path).await;
+        assert_eq!(status, 200, "{path}");
+        assert!(
+            !page.contains("<script>alert") && !page.contains("<img src"),
+            "{path}: {page}"
+        );
+        assert!(
+            !page.contains(" style=") && !page.contains(" onclick"),
+            "{path} needs no exception from the policy"
+        );
+    }
+    let (_, page) = browser.get(&place).await;
+    assert!(
+        page.contains("&lt;script&gt;alert(1)&lt;/script&gt; &#34;q&#34; <span class=\"t-f1\">red</span>"),
+        "{page}"
+    );
+    assert!(
+        page.contains("Failed, exit 4") && page.contains("The host published exit 4"),
+        "{page}"
+    );
+    let (_, raw) = browser.get(&format!("{place}/output")).await;
+    assert!(
+        raw.starts_with("<script>alert(1)</script>"),
+        "the download has every byte: {raw:?}"
+    );
+}
+
+#[tokio::test]
+async fn every_action_works_without_script() {
+    let dashboard = Dashboard::start(OPS).await;
+    let browser = Browser::signed_in(&dashboard).await;
+    assert!(browser.get("/").await.1.contains("One host so far: this machine"));
+
+    let place = browser.press("/run", "op=sleeps&host=localhost").await;
+    let id = place.strip_prefix("/commands/").expect("the command's page").to_owned();
+    dashboard.until_output(&id, "begun").await;
+    let (_, page) = browser.get(&place).await;
+    assert!(
+        page.contains("Running") && page.contains(&format!("{place}/stop")),
+        "{page}"
+    );
+    assert!(!page.contains(&format!("{place}/retry")), "only what the state allows");
+    assert_eq!(browser.press(&format!("{place}/stop"), "reason=enough").await, place);
+    dashboard.until_status(&id, "CANCELLED").await;
+    assert!(browser.get(&place).await.1.contains("Cancelled by "));
+
+    // Danger, by a ladder.
+    let asks = browser
+        .post("/run", "op=hurts&host=localhost", &[("sec-fetch-site", "same-origin")])
+        .await;
+    assert_eq!(asks.status(), 200);
+    assert!(asks.text().await.expect("text").contains("asks before it starts"));
+    browser.press("/hosts", "address=nobody@127.0.0.1:1&name=far").await;
+    let both = "op=hurts&host=localhost&host=far&sure=yes";
+    let wrong = browser
+        .post("/run", &format!("{both}&count=3"), &[("sec-fetch-site", "same-origin")])
+        .await;
+    assert_eq!(wrong.status(), 400, "the number of hosts is typed");
+    assert!(
+        browser
+            .press("/run", &format!("{both}&count=2"))
+            .await
+            .starts_with("/history?op=hurts&since=")
+    );
+
+    let wrong = browser
+        .post("/hosts/far/remove", "name=fra", &[("sec-fetch-site", "same-origin")])
+        .await;
+    assert_eq!(wrong.status(), 400, "its name is typed");
+    wait_for("the far host to be free", async || {
+        let (_, host) = dashboard.get("/commands?host=far&open=true").await;
+        host["commands"].as_array().is_some_and(Vec::is_empty).then_some(())
+    })
+    .await;
+    assert_eq!(browser.press("/hosts/far/remove", "name=far").await, "/");
+    assert!(browser.get("/hosts/far").await.1.contains("Removed from the fleet"));
+}
+
+#[tokio::test]
+async fn nonsense_is_answered_in_words() {
+    let dashboard = Dashboard::start(OPS).await;
+    let browser = Browser::signed_in(&dashboard).await;
+    for (path, status, text) in [
+        ("/history?before=17", 400, "before"),
+        ("/history?since=soon", 400, "since"),
+        ("/history?host=nobody", 400, "no host of that name"),
+        ("/log?after=x", 400, "after"),
+        ("/log?level=loud", 400, "level"),
+        ("/?live=nonsense", 400, "live"),
+        ("/hosts/nobody", 404, "nobody"),
+        ("/commands/17", 404, "not here"),
+        ("/commands/0fffffff-ffff-7fff-8fff-fffffffffff0", 404, "not here"),
+        ("/definitions/17", 404, "not here"),
+        ("/nowhere", 404, "/nowhere"),
+    ] {
+        let (answered, page) = browser.get(path).await;
+        assert_eq!(answered, status, "{path}");
+        assert!(page.contains(text), "{path}: {page}");
+    }
+}
+
+#[tokio::test]
+async fn a_live_page_is_answered_when_there_is_something_newer() {
+    let mut dashboard = Dashboard::start(OPS).await;
+    let browser = Browser::signed_in(&dashboard).await;
+    let version = |page: &str| {
+        let rest = page.split("data-version=\"").nth(1).expect("a live region");
+        rest.split('"').next().expect("its version").to_owned()
+    };
+    let shown = version(&browser.get("/history").await.1);
+    let waiting = browser.client.get(format!("{}/history?live={shown}", browser.url));
+    let waiting = tokio::spawn(waiting.header(COOKIE, &browser.cookie).send());
+    let place = browser.press("/run", "op=sleeps&host=localhost").await;
+    let answer = waiting.await.expect("join").expect("an answer");
+    assert_eq!(answer.status(), 200);
+    let fragment = answer.text().await.expect("text");
+    assert!(fragment.contains(&place) && !fragment.contains("<html"), "{fragment}");
+
+    // A waiting page does not hold a stop up, and a page from before it is answered at once afterwards.
+    let id = place.strip_prefix("/commands/").expect("id").to_owned();
+    dashboard.until_output(&id, "begun").await;
+    let shown = version(&browser.get("/").await.1);
+    let waiting = browser.client.get(format!(
+        "{}/log?live={}",
+        browser.url,
+        version(&browser.get("/log").await.1)
+    ));
+    let waiting = tokio::spawn(waiting.header(COOKIE, &browser.cookie).send());
+    let took = dashboard.stop().await;
+    assert!(took.as_secs() < 10, "{took:?}");
+    let _ = waiting.await.expect("join");
+    dashboard.start_again().await;
+    let browser = Browser {
+        url: dashboard.url.clone(),
+        ..browser
+    };
+    let (status, fragment) = browser.get(&format!("/?live={shown}")).await;
+    assert_eq!(status, 200);
+    assert_ne!(version(&fragment), shown);
+    browser.press(&format!("{place}/stop"), "").await;
+    dashboard.until_status(&id, "CANCELLED").await;
+}
