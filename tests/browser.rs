@@ -241,9 +241,8 @@ async fn everything_works_without_scripts() {
     .await;
     let url = browser.client.current_url().await.expect("url");
     let id = url.path().rsplit('/').next().expect("id").to_owned();
-    browser
-        .click(Locator::XPath("//button[normalize-space(.)='Stop']"))
-        .await;
+    browser.click(Locator::Css("#stop-it summary")).await;
+    browser.click(Locator::Css("#stop-it button")).await;
     let row = qd.until_final(&id).await;
     assert_eq!(row["status"], "CANCELLED", "{row}");
     browser.client.refresh().await.expect("reloaded");
