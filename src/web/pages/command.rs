@@ -191,7 +191,7 @@ pub(in crate::web) async fn tail(
     let from = fields.number("from")?.unwrap_or(0);
     let pen = Pen::read(fields.text("pen").unwrap_or_default());
     let stamp = fields.text("stamp").unwrap_or_default();
-    let found = match wait(&web, id, from, stamp).await.map_err(Problem::as_fragment)? {
+    let found = match wait(&web, id, from, stamp).await.map_err(Problem::into_fragment)? {
         Some(found) => found,
         None => return Ok(live::nothing()),
     };
@@ -254,7 +254,7 @@ impl CommandPage {
             stamp: found.stamp(),
             live: (open || output.end < output.size) && !all,
             id: row.id.to_string(),
-            status: words::status(row),
+            status: words::status(row, &clock),
             error: match row.status {
                 CommandStatus::Blocked | CommandStatus::Success => String::new(),
                 CommandStatus::Orphaned if !open => String::new(),
@@ -265,7 +265,7 @@ impl CommandPage {
                 | CommandStatus::Timeout
                 | CommandStatus::Cancelled
                 | CommandStatus::Skipped
-                | CommandStatus::Orphaned => row.error.clone().unwrap_or_default(),
+                | CommandStatus::Orphaned => clock.spoken(row.error.as_deref().unwrap_or_default(), row.created_at),
             },
             by: row.actor.name().to_owned(),
             actor: row.actor.to_string(),
@@ -300,7 +300,7 @@ impl Retry {
     fn new(row: &CommandRow, clock: &Clock) -> Self {
         Self {
             id: row.id.to_string(),
-            status: words::status(row),
+            status: words::status(row, clock),
             at: clock.when(row.created_at),
         }
     }
@@ -311,7 +311,7 @@ impl Moment {
         Self {
             at: clock.when(event.timestamp),
             level: words::level(event.level),
-            message: event.message.clone(),
+            message: clock.spoken(&event.message, event.timestamp),
         }
     }
 }
