@@ -241,6 +241,18 @@ async fn every_action_works_without_script() {
     dashboard.until_status(&id, "CANCELLED").await;
     assert!(browser.get(&place).await.1.contains("Cancelled by "));
 
+    let again = browser
+        .post(&format!("{place}/stop"), "", &[("sec-fetch-site", "same-origin")])
+        .await;
+    assert_eq!(again.status(), 409, "it is final");
+    let refused = dashboard
+        .events()
+        .await
+        .into_iter()
+        .filter(|event| event["action"] == "refused")
+        .count();
+    assert_eq!(refused, 1, "a refused change is an event");
+
     // Danger, by a ladder.
     let asks = browser
         .post("/run", "op=hurts&host=localhost", &[("sec-fetch-site", "same-origin")])

@@ -181,9 +181,9 @@ impl Pen {
                         _ => None,
                     };
                     if code == 38 {
-                        self.fore = colour
+                        self.fore = colour;
                     } else {
-                        self.back = colour
+                        self.back = colour;
                     }
                 }
                 _ => {}

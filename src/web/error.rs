@@ -85,7 +85,7 @@ impl Problem {
     }
 
     /// The same, for a part of a page.
-    pub(super) fn as_fragment(self) -> Self {
+    pub(super) fn into_fragment(self) -> Self {
         Self { fragment: true, ..self }
     }
 

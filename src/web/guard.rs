@@ -16,7 +16,7 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage as _, HttpResponse};
 
-use crate::domain::{Actor, Digest, Timestamp};
+use crate::domain::{Actor, Digest, MESSAGE_LIMIT, Timestamp, bounded};
 use crate::engine::By;
 
 use super::Web;
@@ -134,8 +134,10 @@ pub(super) async fn session<B: MessageBody + 'static>(
     }
     let answer = match visitor(&web, &request).await {
         Ok(Some(visitor)) => {
-            request.extensions_mut().insert(visitor);
-            return Ok(next.call(request).await?.map_into_left_body());
+            request.extensions_mut().insert(visitor.clone());
+            let response = next.call(request).await?;
+            note_wish(&web, &visitor, &response).await;
+            return Ok(response.map_into_left_body());
         }
         Ok(None) => without_session(&request),
         Err(problem) => problem.answer(),
@@ -177,7 +179,36 @@ pub(super) fn address(request: &ServiceRequest) -> Option<String> {
     request.peer_addr().map(|peer| peer.ip().to_string())
 }
 
-async fn note(web: &Web, request: &ServiceRequest, kind: &'static str) {
+/// Somebody who is signed in asked for a change and was refused it: that is an event too.
+async fn note_wish<B>(web: &Web, visitor: &Visitor, response: &ServiceResponse<B>) {
+    let asked = response.request();
+    let Some(why) = response
+        .response()
+        .error()
+        .filter(|_| response.status().is_client_error())
+    else {
+        return;
+    };
+    if asked.method() != Method::POST {
+        return;
+    }
+    let route = asked.match_pattern().unwrap_or_else(|| "a change".to_owned());
+    let message = bounded(
+        &format!("{} was refused {route}: {why}", visitor.actor.name()),
+        MESSAGE_LIMIT,
+    );
+    if !web
+        .refusals
+        .is_new(&message, visitor.address.as_deref(), Instant::now())
+    {
+        return;
+    }
+    if let Err(why) = web.engine.note_refusal(&message, visitor.by()).await {
+        tracing::warn!(%why, "a refusal could not be journaled");
+    }
+}
+
+async fn note(web: &Web, request: &ServiceRequest, kind: &str) {
     let address = address(request);
     if !web.refusals.is_new(kind, address.as_deref(), Instant::now()) {
         return;
@@ -197,16 +228,16 @@ async fn note(web: &Web, request: &ServiceRequest, kind: &'static str) {
 
 /// Which refusals were journaled lately, so that a stranger cannot fill the log.
 #[derive(Default)]
-pub(super) struct Refusals(Mutex<HashMap<(&'static str, String), Instant>>);
+pub(super) struct Refusals(Mutex<HashMap<(String, String), Instant>>);
 
 impl Refusals {
     const PAUSE: Duration = Duration::from_secs(60);
     const MOST: usize = 1_000;
 
-    fn is_new(&self, kind: &'static str, address: Option<&str>, now: Instant) -> bool {
+    fn is_new(&self, kind: &str, address: Option<&str>, now: Instant) -> bool {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         seen.retain(|_, at| now.duration_since(*at) < Self::PAUSE);
-        let key = (kind, address.unwrap_or_default().to_owned());
+        let key = (kind.to_owned(), address.unwrap_or_default().to_owned());
         if seen.contains_key(&key) || seen.len() >= Self::MOST {
             return false;
         }

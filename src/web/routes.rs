@@ -3,7 +3,7 @@
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::{self, FormConfig, ServiceConfig, get, post};
 
-use super::pages::{command, definition, enter, fleet, history, host, log};
+use super::pages::{command, definition, enter, fleet, history, host, log, wish};
 use super::{assets, guard, health};
 
 /// The most that a form may send: room for some thousand host names.
@@ -36,11 +36,11 @@ pub fn routes(cfg: &mut ServiceConfig) {
             .route("/commands/{id}", get().to(command::show))
             .route("/commands/{id}/tail", get().to(command::tail))
             .route("/commands/{id}/output", get().to(command::download))
-            .route("/commands/{id}/stop", post().to(command::stop))
-            .route("/commands/{id}/extend", post().to(command::extend))
-            .route("/commands/{id}/retry", post().to(command::retry))
-            .route("/commands/{id}/find-out", post().to(command::find_out))
-            .route("/commands/{id}/resolve", post().to(command::resolve))
+            .route("/commands/{id}/stop", post().to(wish::stop))
+            .route("/commands/{id}/extend", post().to(wish::extend))
+            .route("/commands/{id}/retry", post().to(wish::retry))
+            .route("/commands/{id}/find-out", post().to(wish::find_out))
+            .route("/commands/{id}/resolve", post().to(wish::resolve))
             .route("/definitions/{digest}", get().to(definition::show))
             // System log.
             .route("/log", get().to(log::show))

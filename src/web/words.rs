@@ -4,7 +4,7 @@
 use crate::domain::{CommandStatus, Evidence, Level, Refusal, Span, StopReason, Timestamp};
 use crate::store::{CommandRow, FactsRow};
 
-use super::clock::rough;
+use super::clock::{Clock, rough};
 
 /// One status for a reader. `tone` is a class of the style sheet, `icon` a symbol of `base.html`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,7 +27,7 @@ impl Word {
 }
 
 /// The word for where a command stands.
-pub(super) fn status(row: &CommandRow) -> Word {
+pub(super) fn status(row: &CommandRow, clock: &Clock) -> Word {
     let word = |tone, icon, text: String| Word::new(tone, icon, text, row.status.as_str());
     let error = || row.error.clone().unwrap_or_else(|| "no reason was kept".to_owned());
     match row.status {
@@ -45,7 +45,7 @@ pub(super) fn status(row: &CommandRow) -> Word {
             let by = row.stop_by.as_ref().unwrap_or(&row.actor).name();
             word("quiet", "stop", format!("Cancelled by {by}"))
         }
-        CommandStatus::Blocked => word("quiet", "ban", format!("Refused: {}", refusal(row))),
+        CommandStatus::Blocked => word("quiet", "ban", format!("Refused: {}", refusal(row, clock))),
         CommandStatus::Skipped if row.stage.is_some() && row.launched_at.is_none() && row.error.is_some() => {
             word("quiet", "skip", "Skipped: earlier stage failed".into())
         }
@@ -71,9 +71,9 @@ pub(super) fn status_name(status: CommandStatus) -> &'static str {
     }
 }
 
-fn refusal(row: &CommandRow) -> String {
+fn refusal(row: &CommandRow, clock: &Clock) -> String {
     if let Some(text) = &row.error {
-        return text.clone();
+        return clock.spoken(text, row.created_at);
     }
     let Some(code) = row.refusal else {
         return "no reason was kept".to_owned();

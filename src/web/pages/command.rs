@@ -1,18 +1,18 @@
 //! One command: what it is, how it stands, what its host said, what it wrote, and what can be done.
 
 use actix_web::http::header::RANGE;
-use actix_web::web::{Data, Form, Path, ReqData};
+use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{CommandId, CommandStatus, Definition, Digest, Expect, Invalid, Span};
+use crate::domain::{CommandId, CommandStatus, Definition, Digest, Invalid};
 use crate::store::{CommandRow, EventRow, Topic};
 
 use super::super::ansi::Pen;
 use super::super::clock::{Clock, When};
-use super::super::error::{Problem, bad_form};
+use super::super::error::Problem;
 use super::super::fields::Fields;
-use super::super::frame::{Frame, html, html_with, see};
+use super::super::frame::{Frame, html};
 use super::super::live::{self, PATIENCE, Waited, Waiter};
 use super::super::words::{self, Word};
 use super::super::{Visitor, Web};
@@ -20,8 +20,6 @@ use super::output::{self, Part};
 
 /// Events of one command that its page shows.
 const EVENTS: i64 = 200;
-
-type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
 
 #[derive(Template)]
 #[template(path = "command/command.html", blocks = ["facts", "timeline"])]
@@ -91,37 +89,17 @@ struct TailAnswer {
     output: Part,
 }
 
-#[derive(Template)]
-#[template(path = "command/retry.html")]
-struct RetryPage {
-    frame: Frame,
-    id: String,
-    op: String,
-    host: String,
-    dangerous: bool,
-    reboots: bool,
-    changes: Vec<Change>,
-    reason: String,
-}
-
-/// A part of the definition that is another one today.
-struct Change {
-    what: &'static str,
-    then: String,
-    today: String,
-}
-
 /// Everything that the journal has for one command, from one read.
-struct Found {
-    row: CommandRow,
+pub(super) struct Found {
+    pub(super) row: CommandRow,
     events: Vec<EventRow>,
-    definition: Option<Definition>,
+    pub(super) definition: Option<Definition>,
     retries: Vec<CommandRow>,
     last_good: Option<CommandRow>,
 }
 
 impl Found {
-    async fn read(web: &Web, id: CommandId) -> Result<Self, Problem> {
+    pub(super) async fn read(web: &Web, id: CommandId) -> Result<Self, Problem> {
         let found = web
             .engine
             .reader()
@@ -151,7 +129,7 @@ impl Found {
     }
 }
 
-fn id_of(text: &str) -> Result<CommandId, Problem> {
+pub(super) fn id_of(text: &str) -> Result<CommandId, Problem> {
     text.parse().map_err(|_| Problem::missing("That command"))
 }
 
@@ -191,7 +169,7 @@ pub(in crate::web) async fn tail(
     let from = fields.number("from")?.unwrap_or(0);
     let pen = Pen::read(fields.text("pen").unwrap_or_default());
     let stamp = fields.text("stamp").unwrap_or_default();
-    let found = match wait(&web, id, from, stamp).await.map_err(Problem::as_fragment)? {
+    let found = match wait(&web, id, from, stamp).await.map_err(Problem::into_fragment)? {
         Some(found) => found,
         None => return Ok(live::nothing()),
     };
@@ -254,7 +232,7 @@ impl CommandPage {
             stamp: found.stamp(),
             live: (open || output.end < output.size) && !all,
             id: row.id.to_string(),
-            status: words::status(row),
+            status: words::status(row, &clock),
             error: match row.status {
                 CommandStatus::Blocked | CommandStatus::Success => String::new(),
                 CommandStatus::Orphaned if !open => String::new(),
@@ -265,7 +243,7 @@ impl CommandPage {
                 | CommandStatus::Timeout
                 | CommandStatus::Cancelled
                 | CommandStatus::Skipped
-                | CommandStatus::Orphaned => row.error.clone().unwrap_or_default(),
+                | CommandStatus::Orphaned => clock.spoken(row.error.as_deref().unwrap_or_default(), row.created_at),
             },
             by: row.actor.name().to_owned(),
             actor: row.actor.to_string(),
@@ -300,7 +278,7 @@ impl Retry {
     fn new(row: &CommandRow, clock: &Clock) -> Self {
         Self {
             id: row.id.to_string(),
-            status: words::status(row),
+            status: words::status(row, clock),
             at: clock.when(row.created_at),
         }
     }
@@ -311,7 +289,7 @@ impl Moment {
         Self {
             at: clock.when(event.timestamp),
             level: words::level(event.level),
-            message: event.message.clone(),
+            message: clock.spoken(&event.message, event.timestamp),
         }
     }
 }
@@ -349,137 +327,4 @@ pub(in crate::web) async fn download(
     let name = format!("{}-{}-{}.txt", row.op, row.host, id.short());
     let range = request.headers().get(RANGE).and_then(|range| range.to_str().ok());
     output::download(&web, id, &name, range).await
-}
-
-pub(in crate::web) async fn stop(
-    web: Data<Web>,
-    visitor: ReqData<Visitor>,
-    id: Path<String>,
-    form: FormPairs,
-) -> Result<HttpResponse, Problem> {
-    let (id, fields) = (id_of(&id)?, read(form)?);
-    web.engine.cancel(id, fields.owned("reason"), visitor.by()).await?;
-    Ok(see(&format!("/commands/{id}")))
-}
-
-pub(in crate::web) async fn extend(
-    web: Data<Web>,
-    visitor: ReqData<Visitor>,
-    id: Path<String>,
-    form: FormPairs,
-) -> Result<HttpResponse, Problem> {
-    let (id, fields) = (id_of(&id)?, read(form)?);
-    let span = fields
-        .parse::<Span>("span")?
-        .ok_or_else(|| Invalid::new("span", "is missing; write for example 30m"))?;
-    web.engine.extend(id, span, visitor.by()).await?;
-    Ok(see(&format!("/commands/{id}")))
-}
-
-/// Runs it again: today's definition, shown first where it is another one, or can hurt.
-pub(in crate::web) async fn retry(
-    web: Data<Web>,
-    visitor: ReqData<Visitor>,
-    id: Path<String>,
-    form: FormPairs,
-) -> Result<HttpResponse, Problem> {
-    let (id, fields) = (id_of(&id)?, read(form)?);
-    let reason = fields.owned("reason");
-    let found = Found::read(&web, id).await?;
-    let catalog = web.engine.catalog();
-    if let (Some(then), Some(op)) = (&found.definition, catalog.get(found.row.op.as_str())) {
-        let changes = changes(then, &op.definition());
-        if (op.dangerous || !changes.is_empty()) && fields.text("sure").is_none() {
-            let (op_name, host) = (found.row.op.to_string(), found.row.host.to_string());
-            let page = RetryPage {
-                frame: Frame::new(&web, &visitor, "history", format!("Retry {op_name} on {host}?")),
-                id: id.to_string(),
-                dangerous: op.dangerous,
-                reboots: op.expect == Expect::Reboot,
-                op: op_name,
-                host,
-                changes,
-                reason: reason.unwrap_or_default(),
-            };
-            return html_with(actix_web::http::StatusCode::OK, &page);
-        }
-    }
-    let row = web.engine.retry(id, reason, visitor.by()).await?;
-    Ok(see(&format!("/commands/{}", row.id)))
-}
-
-pub(in crate::web) async fn find_out(
-    web: Data<Web>,
-    visitor: ReqData<Visitor>,
-    id: Path<String>,
-) -> Result<HttpResponse, Problem> {
-    let id = id_of(&id)?;
-    web.engine.find_out(id, visitor.by()).await?;
-    Ok(see(&format!("/commands/{id}")))
-}
-
-pub(in crate::web) async fn resolve(
-    web: Data<Web>,
-    visitor: ReqData<Visitor>,
-    id: Path<String>,
-    form: FormPairs,
-) -> Result<HttpResponse, Problem> {
-    let (id, fields) = (id_of(&id)?, read(form)?);
-    let reason = fields
-        .owned("reason")
-        .ok_or_else(|| Invalid::new("reason", "is missing; say how you know that it has ended"))?;
-    web.engine.resolve(id, reason, visitor.by()).await?;
-    Ok(see(&format!("/commands/{id}")))
-}
-
-fn read(form: FormPairs) -> Result<Fields, Problem> {
-    form.map(|form| Fields::form(form.into_inner()))
-        .map_err(|why| bad_form(&why))
-}
-
-fn changes(then: &Definition, today: &Definition) -> Vec<Change> {
-    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "(none)".to_owned());
-    let span = |span: Option<Span>| span.map_or_else(|| "(none)".to_owned(), |span| span.to_string());
-    let user = |d: &Definition| {
-        d.run_as
-            .as_ref()
-            .map_or_else(|| "(the login user)".to_owned(), ToString::to_string)
-    };
-    let parts = [
-        ("Script", then.script.clone(), today.script.clone()),
-        ("Pre-check", text(&then.pre_check), text(&today.pre_check)),
-        ("Post-check", text(&then.post_check), text(&today.post_check)),
-        ("Time", then.timeout.to_string(), today.timeout.to_string()),
-        ("Warned after", span(then.warn_after), span(today.warn_after)),
-        (
-            "When its time is up",
-            format!("{:?}", then.on_timeout),
-            format!("{:?}", today.on_timeout),
-        ),
-        ("Between TERM and KILL", span(then.kill_grace), span(today.kill_grace)),
-        ("Runs as", user(then), user(today)),
-        ("Ends with", format!("{:?}", then.expect), format!("{:?}", today.expect)),
-        ("Variables", then.environment.join(", "), today.environment.join(", ")),
-    ];
-    parts
-        .into_iter()
-        .filter(|(_, then, today)| then != today)
-        .map(|(what, then, today)| Change { what, then, today })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_change_of_the_definition_is_named() {
-        let then = crate::domain::built_in().remove(0).definition();
-        assert!(changes(&then, &then).is_empty());
-        let mut today = then.clone();
-        today.script.push_str("\ntrue");
-        today.timeout = Span::from_secs(31);
-        let found: Vec<_> = changes(&then, &today).iter().map(|change| change.what).collect();
-        assert_eq!(found, ["Script", "Time"]);
-    }
 }

@@ -233,7 +233,7 @@ impl Restart {
 impl Row {
     fn new(row: FleetRow, clock: &Clock) -> Self {
         let facts = row.facts.as_ref();
-        let lost = facts.is_some_and(|facts| super::host::is_lost(facts));
+        let lost = facts.is_some_and(super::host::is_lost);
         let rank = match (&row.open, row.attention, lost) {
             (_, true, _) => Rank::Attention,
             (Some(_), ..) => Rank::Running,
@@ -252,7 +252,7 @@ impl Row {
             last: row.last.as_ref().map(|last| Last {
                 id: last.id.to_string(),
                 op: last.op.to_string(),
-                status: words::status(last),
+                status: words::status(last, clock),
                 at: clock.when(last.finished_at.unwrap_or(last.created_at)),
             }),
             needs: facts.map(words::needs).unwrap_or_default(),

@@ -79,7 +79,7 @@ impl Line {
         Self {
             id: row.id.to_string(),
             at: clock.when(row.created_at),
-            status: words::status(row),
+            status: words::status(row, clock),
             op: row.op.to_string(),
             host: row.host.to_string(),
             by: row.actor.name().to_owned(),

@@ -173,7 +173,7 @@ impl FactsView {
 pub(super) fn state(facts: Option<&FactsRow>, open: Option<&CommandRow>, clock: &Clock) -> (Word, Option<When>) {
     if let Some(open) = open {
         let by = open.actor.name();
-        let mut word = words::status(open);
+        let mut word = words::status(open, clock);
         word.text = format!("{} {}, {by}", word.text, open.op);
         return (word, clock.maybe(open.started_at.or(Some(open.created_at))));
     }

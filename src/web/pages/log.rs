@@ -266,7 +266,7 @@ fn days(rows: &[EventRow], clock: &Clock) -> Vec<Day> {
             by: row.actor.name().to_owned(),
             action: row.action.clone(),
             host: row.host.as_ref().map(ToString::to_string).unwrap_or_default(),
-            message: row.message.clone(),
+            message: clock.spoken(&row.message, row.timestamp),
             command: row.command_id.map(|id| id.to_string()),
         };
         if let Some(day) = days.last_mut() {

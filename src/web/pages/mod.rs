@@ -9,3 +9,4 @@ pub(super) mod host;
 pub(super) mod log;
 mod output;
 mod run;
+pub(super) mod wish;

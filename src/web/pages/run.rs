@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 use askama::Template;
 
 use crate::domain::{Catalog, Expect};
-use crate::store::FleetRow;
+use crate::store::{FleetRow, Journal};
 
 use super::super::error::Problem;
 use super::super::fields::Fields;
@@ -78,7 +78,7 @@ impl Confirm {
         if asked && agrees {
             return Ok(None);
         }
-        let fleet = web.engine.reader().read(|journal| journal.fleet()).await?;
+        let fleet = web.engine.reader().read(Journal::fleet).await?;
         let clock = web.clock();
         let hosts: Vec<Touched> = hosts
             .iter()
