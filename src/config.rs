@@ -209,6 +209,14 @@ impl Config {
         Ok(config)
     }
 
+    /// The Unix socket for programs, in the data folder.
+    ///
+    /// # Errors
+    /// When the folder's path is too long for a socket in it; reading the journal there is still possible.
+    pub fn socket(&self) -> Result<PathBuf, ConfigError> {
+        places::socket(&self.data_dir)
+    }
+
     /// The defaults, without a data folder.
     fn unset() -> Self {
         Self {

@@ -6,7 +6,9 @@
 
 mod cancel;
 mod client;
+mod extend;
 mod failure;
+mod find_out;
 mod follow;
 mod history;
 mod host;
@@ -89,6 +91,10 @@ enum Command {
     Output(output::Args),
     /// Stop a command
     Cancel(cancel::Args),
+    /// Give a command more time
+    Extend(extend::Args),
+    /// Ask a command's host now what became of it
+    FindOut(find_out::Args),
     /// Ask for a command's op once more on its host
     Retry(retry::Args),
     /// End by hand a command whose outcome cannot be found out
@@ -112,12 +118,16 @@ struct Context {
 impl Context {
     /// For what changes something: a dashboard must be running.
     fn client(&self) -> Result<Client, Failure> {
-        Client::connect(&self.config.data_dir)?.ok_or_else(|| not_running(&self.config))
+        Client::connect(&self.config.socket()?)?.ok_or_else(|| not_running(&self.config))
     }
 
     /// For what only reads: the dashboard, or the journal itself.
     fn source(&self) -> Result<Source, Failure> {
-        match Client::connect(&self.config.data_dir)? {
+        // In a folder that is too deep for a socket no dashboard runs, but a copied journal may lie there.
+        let Ok(socket) = self.config.socket() else {
+            return Source::at_rest(&self.config);
+        };
+        match Client::connect(&socket)? {
             Some(client) => Ok(Source::Live(client)),
             None => Source::at_rest(&self.config),
         }
@@ -178,6 +188,8 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure
         Command::Show(args) => show::execute(args, context).await,
         Command::Output(args) => output::execute(args, context).await,
         Command::Cancel(args) => cancel::execute(args, context).await,
+        Command::Extend(args) => extend::execute(args, context).await,
+        Command::FindOut(args) => find_out::execute(args, context).await,
         Command::Retry(args) => retry::execute(args, context).await,
         Command::Resolve(args) => resolve::execute(args, context).await,
         Command::History(args) => history::execute(args, context).await,
@@ -217,6 +229,8 @@ mod tests {
             "quarterdeck show 0192b0a0-0000-7000-8000-000000000000",
             "quarterdeck output 0192b0a0-0000-7000-8000-000000000000 --follow",
             "quarterdeck cancel 0192b0a0-0000-7000-8000-000000000000 --reason oops",
+            "quarterdeck extend 0192b0a0-0000-7000-8000-000000000000 30m",
+            "quarterdeck find-out 0192b0a0-0000-7000-8000-000000000000",
             "quarterdeck resolve 0192b0a0-0000-7000-8000-000000000000 --reason looked",
             "quarterdeck history --host a --op uptime --status error,TIMEOUT --limit 5",
             "quarterdeck log --follow --limit 3",
@@ -241,6 +255,10 @@ mod tests {
             ("quarterdeck host add web --local --spool tmp", "absolute folder"),
             ("quarterdeck run uptime", "--host"),
             ("quarterdeck show 42", "is no id"),
+            (
+                "quarterdeck extend 0192b0a0-0000-7000-8000-000000000000 soon",
+                "is no duration",
+            ),
             ("quarterdeck resolve 0192b0a0-0000-7000-8000-000000000000", "--reason"),
             ("quarterdeck history --status BROKEN", "is none of"),
             ("quarterdeck histroy", "history"),
