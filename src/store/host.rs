@@ -137,6 +137,18 @@ impl Journal {
         Ok(open.map(|(op, since)| InTheWay::Command { op, since }))
     }
 
+    /// What a new command on this host would meet now, in words; none where it is free.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn busy_with(&mut self, host_id: i64) -> Result<Option<String>, ReadError> {
+        let mut way = self.open_command_of(host_id)?;
+        if way.is_none() {
+            way = self.reservation_of(host_id, None)?;
+        }
+        Ok(way.map(|way| way.to_string()))
+    }
+
     /// The pipeline that reserves a host, other than `mine`.
     pub(super) fn reservation_of(
         &mut self,

@@ -1,0 +1,490 @@
+//! What a pipeline does next: a pure function of its frozen plan and the rows of the journal.
+//!
+//! `&&` per host; each stage is a barrier over the hosts of a batch that are still in; a batch goes
+//! through all stages before the next one starts. Nothing is remembered between two calls: after a
+//! restart the same rows say the same thing, so no stage ever runs twice on a host.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{CommandStatus, Digest, IfBusy, OnFailure, OpId, PipelineStatus, Refusal};
+
+/// One stage of a frozen plan.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Stage {
+    /// What is done.
+    pub action: Action,
+    /// What a failure means.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// The only hosts that it is for, by id; none is all.
+    #[serde(default)]
+    pub only: Option<BTreeSet<i64>>,
+}
+
+/// What a stage does.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// An op, by the definition that it had at the start.
+    Op {
+        /// Its id.
+        op: OpId,
+        /// Its definition.
+        definition: Digest,
+        /// Whether it is dangerous.
+        dangerous: bool,
+    },
+    /// A person has to look and say "go on"; for each batch anew.
+    Wait {
+        /// What to look at.
+        text: String,
+    },
+}
+
+impl Stage {
+    /// What it is, for a reader: the op's id, or what to look at.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match &self.action {
+            Action::Op { op, .. } => op.as_str(),
+            Action::Wait { text } => text,
+        }
+    }
+
+    /// Its op; none where a person is waited for.
+    #[must_use]
+    pub const fn op(&self) -> Option<&OpId> {
+        match &self.action {
+            Action::Op { op, .. } => Some(op),
+            Action::Wait { .. } => None,
+        }
+    }
+
+    /// Whether its op is dangerous.
+    #[must_use]
+    pub const fn is_dangerous(&self) -> bool {
+        matches!(self.action, Action::Op { dangerous: true, .. })
+    }
+}
+
+/// What a pipeline was told at its start; never changed afterwards.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Plan {
+    /// Ordered.
+    pub stages: Vec<Stage>,
+    /// Host ids, in order; each host once.
+    pub batches: Vec<Vec<i64>>,
+    /// Hosts at work at once.
+    pub max_parallel: usize,
+    /// So many failed hosts, and nothing further starts; none is never.
+    #[serde(default)]
+    pub stop_at: Option<usize>,
+    /// One failed host of the first batch, or none of it reached, and nothing further starts. For one batch alone it
+    /// means nothing.
+    #[serde(default)]
+    pub first_batch_must_pass: bool,
+    /// Busy hosts.
+    #[serde(default)]
+    pub if_busy: IfBusy,
+    /// Whether an unreachable host counts for `stop_at`.
+    #[serde(default)]
+    pub count_unreachable: bool,
+    /// The stage that a host begins with, where it is not the first: a retry.
+    #[serde(default)]
+    pub begin: BTreeMap<i64, usize>,
+}
+
+/// Where one host stands in one stage, by its row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cell {
+    /// Open: waiting, checking, running, or being found out.
+    Open,
+    /// Succeeded, or was not needed.
+    Good,
+    /// Failed, timed out, refused, cancelled by itself, or unknown for good.
+    Failed,
+    /// Was not reached: failed, with a total of its own.
+    Unreachable,
+    /// Written off: SKIPPED or CANCELLED as part of the rest.
+    Rest,
+}
+
+impl Cell {
+    /// What a row says.
+    #[must_use]
+    pub const fn of(status: CommandStatus, is_open: bool, refusal: Option<Refusal>) -> Self {
+        if is_open {
+            return Self::Open;
+        }
+        match (status, refusal) {
+            (CommandStatus::Success, _) | (CommandStatus::Skipped, None) => Self::Good,
+            (CommandStatus::Skipped, Some(_)) | (CommandStatus::Cancelled, Some(Refusal::Cancelled)) => Self::Rest,
+            (CommandStatus::Blocked, Some(Refusal::Unreachable | Refusal::Auth | Refusal::HostKey)) => {
+                Self::Unreachable
+            }
+            (
+                CommandStatus::Error
+                | CommandStatus::Timeout
+                | CommandStatus::Orphaned
+                | CommandStatus::Blocked
+                | CommandStatus::Cancelled,
+                _,
+            ) => Self::Failed,
+            (CommandStatus::Pending | CommandStatus::Validating | CommandStatus::Executing, _) => Self::Open,
+        }
+    }
+}
+
+/// The rows of a pipeline: by host and stage.
+pub type Cells = BTreeMap<(i64, usize), Cell>;
+
+/// What is known beside the rows.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Orders {
+    /// Somebody cancelled it.
+    pub cancelled: bool,
+    /// It is held: nothing new starts.
+    pub held: bool,
+    /// Waits that somebody let pass, as (batch, stage).
+    pub passed: BTreeSet<(usize, usize)>,
+    /// Hosts that are busy with something else, and are waited for.
+    pub busy: BTreeSet<i64>,
+}
+
+/// Why a stage of a host is written off.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Why {
+    /// An earlier stage failed on this host.
+    EarlierStage,
+    /// So many hosts failed that the pipeline stopped.
+    Stopped,
+    /// The pipeline was cancelled.
+    Cancelled,
+}
+
+/// What comes next.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Next {
+    /// Commands to start now, as (host, stage).
+    pub start: Vec<(i64, usize)>,
+    /// The (batch, stage) whose turn it is; none where nothing further starts.
+    pub turn: Option<(usize, usize)>,
+    /// Rows to write off, as (host, stage, why).
+    pub write_off: Vec<(i64, usize, Why)>,
+    /// Hosts that are through or out, with nothing open: their reservation can go.
+    pub release: BTreeSet<i64>,
+    /// The first stage that any host has not left; the number of stages when there is none.
+    pub current_stage: usize,
+    /// The (batch, stage) at which a person is waited for.
+    pub waits: Option<(usize, usize)>,
+    /// The pipeline is over.
+    pub end: Option<PipelineStatus>,
+}
+
+/// How many hosts stand how; the numbers add up to all hosts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Tally {
+    /// Every stage ended well.
+    pub passed: usize,
+    /// A stage failed.
+    pub failed: usize,
+    /// Was not reached, and nothing else failed.
+    pub unreachable: usize,
+    /// Written off with nothing failed: the pipeline stopped or was cancelled before.
+    pub written_off: usize,
+    /// Still in.
+    pub under_way: usize,
+}
+
+/// How one host stands, over all of its stages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stand {
+    /// Its next stage.
+    At(usize),
+    /// Open in this stage.
+    Busy(usize),
+    /// Through all of them.
+    Through,
+    /// Out since this stage.
+    Out(usize),
+}
+
+struct Hosts<'a> {
+    plan: &'a Plan,
+    cells: &'a Cells,
+    orders: &'a Orders,
+}
+
+impl Hosts<'_> {
+    fn stand(&self, batch: usize, host: i64) -> Stand {
+        for (stage, definition) in self.plan.stages.iter().enumerate() {
+            if !self.plan.applies(host, stage) {
+                continue;
+            }
+            if definition.op().is_none() {
+                if self.orders.passed.contains(&(batch, stage)) {
+                    continue;
+                }
+                return Stand::At(stage);
+            }
+            match self.cells.get(&(host, stage)) {
+                None => return Stand::At(stage),
+                Some(Cell::Open) => return Stand::Busy(stage),
+                Some(Cell::Good) => {}
+                Some(Cell::Failed | Cell::Unreachable) if definition.on_failure == OnFailure::GoOn => {}
+                Some(Cell::Failed | Cell::Unreachable | Cell::Rest) => return Stand::Out(stage),
+            }
+        }
+        Stand::Through
+    }
+
+    /// Failed goes before unreachable.
+    fn failed(&self, host: i64) -> Option<Cell> {
+        let cells = self.cells.range((host, 0)..=(host, usize::MAX)).map(|(_, cell)| *cell);
+        let mut found = None;
+        for cell in cells {
+            match cell {
+                Cell::Failed => return Some(cell),
+                Cell::Unreachable => found = Some(cell),
+                Cell::Open | Cell::Good | Cell::Rest => {}
+            }
+        }
+        found
+    }
+
+    fn counts(&self, host: i64) -> bool {
+        match self.failed(host) {
+            Some(Cell::Unreachable) => self.plan.count_unreachable,
+            Some(_) => true,
+            None => false,
+        }
+    }
+
+    /// Every op that is for it ended well.
+    fn passed(&self, host: i64) -> bool {
+        self.plan
+            .stages_of(host)
+            .all(|stage| self.cells.get(&(host, stage)) == Some(&Cell::Good))
+    }
+
+    /// Whether so much failed that nothing further may start.
+    fn tripped(&self) -> bool {
+        if !self.plan.may_trip() {
+            return false;
+        }
+        let failed = self.plan.hosts().filter(|host| self.counts(*host)).count();
+        if self.plan.stop_at.is_some_and(|stop| failed >= stop.max(1)) {
+            return true;
+        }
+        // A first batch of which nothing was reached has shown nothing either.
+        self.plan.first_batch_must_pass
+            && self.plan.batches.len() > 1
+            && self.plan.batches.first().is_some_and(|first| {
+                first.iter().any(|host| self.counts(*host)) || first.iter().all(|host| self.failed(*host).is_some())
+            })
+    }
+
+    fn halted(&self) -> Option<Why> {
+        if self.orders.cancelled {
+            Some(Why::Cancelled)
+        } else if self.tripped() {
+            Some(Why::Stopped)
+        } else {
+            None
+        }
+    }
+}
+
+impl Plan {
+    /// All hosts, in the order of their turns.
+    pub fn hosts(&self) -> impl Iterator<Item = i64> {
+        self.batches.iter().flatten().copied()
+    }
+
+    /// The stages with an op that are for this host, in order.
+    pub fn stages_of(&self, host: i64) -> impl Iterator<Item = usize> {
+        (0..self.stages.len()).filter(move |stage| self.stages[*stage].op().is_some() && self.applies(host, *stage))
+    }
+
+    /// Whether failures can stop it.
+    #[must_use]
+    pub const fn may_trip(&self) -> bool {
+        self.stop_at.is_some() || self.first_batch_must_pass
+    }
+
+    /// Whether a stage is for a host.
+    #[must_use]
+    pub fn applies(&self, host: i64, stage: usize) -> bool {
+        let begin = self.begin.get(&host).copied().unwrap_or(0);
+        stage >= begin
+            && self
+                .stages
+                .get(stage)
+                .is_some_and(|stage| stage.only.as_ref().is_none_or(|only| only.contains(&host)))
+    }
+
+    /// What comes next, from the rows of the journal alone. Calling it again after its answer was
+    /// carried out gives the answer after that; calling it again without gives the same one.
+    #[must_use]
+    pub fn next(&self, cells: &Cells, orders: &Orders) -> Next {
+        let hosts = Hosts {
+            plan: self,
+            cells,
+            orders,
+        };
+        let halted = hosts.halted();
+        let mut next = Next {
+            current_stage: self.stages.len(),
+            ..Next::default()
+        };
+        let open = cells.values().filter(|cell| **cell == Cell::Open).count();
+        let places = self.max_parallel.max(1).saturating_sub(open);
+        let mut is_turn = halted.is_none();
+        for (batch, members) in self.batches.iter().enumerate() {
+            let stands: Vec<(i64, Stand)> = members.iter().map(|host| (*host, hosts.stand(batch, *host))).collect();
+            for (host, stand) in &stands {
+                next.leave(&hosts, *host, *stand, halted);
+            }
+            // The barrier: the least stage that a member still in has not left.
+            let barrier = stands.iter().filter_map(|(_, stand)| match stand {
+                Stand::At(stage) | Stand::Busy(stage) => Some(*stage),
+                Stand::Through | Stand::Out(_) => None,
+            });
+            let Some(stage) = barrier.min() else { continue };
+            next.current_stage = next.current_stage.min(stage);
+            if !is_turn {
+                continue;
+            }
+            is_turn = false; // The next batch starts when this one is through.
+            next.turn = Some((batch, stage));
+            if self.stages[stage].op().is_none() {
+                next.waits = Some((batch, stage));
+            } else if !orders.held {
+                let ready = stands
+                    .iter()
+                    .filter(|(host, stand)| *stand == Stand::At(stage) && !orders.busy.contains(host));
+                next.start = ready.take(places).map(|(host, _)| (*host, stage)).collect();
+            }
+        }
+        if open == 0 && next.write_off.is_empty() && next.release.len() == self.hosts().count() {
+            next.end = Some(self.verdict(&hosts));
+        }
+        next
+    }
+
+    /// The stage with an op that would start next, were nothing in the way; none where nothing further starts.
+    #[must_use]
+    pub fn upcoming(&self, cells: &Cells, orders: &Orders) -> Option<usize> {
+        let hosts = Hosts {
+            plan: self,
+            cells,
+            orders,
+        };
+        if hosts.halted().is_some() {
+            return None;
+        }
+        self.batches.iter().enumerate().find_map(|(batch, members)| {
+            let still_in = members.iter().filter(|host| match hosts.stand(batch, **host) {
+                Stand::At(_) | Stand::Busy(_) => true,
+                Stand::Through | Stand::Out(_) => false,
+            });
+            still_in
+                .filter_map(|host| {
+                    self.stages_of(*host)
+                        .find(|stage| !cells.contains_key(&(*host, *stage)))
+                })
+                .min()
+        })
+    }
+
+    /// How many hosts stand how.
+    #[must_use]
+    pub fn tally(&self, cells: &Cells) -> Tally {
+        let hosts = Hosts {
+            plan: self,
+            cells,
+            orders: &Orders::default(),
+        };
+        let mut tally = Tally::default();
+        for host in self.hosts() {
+            let all_there = self
+                .stages_of(host)
+                .all(|stage| cells.get(&(host, stage)).is_some_and(|cell| *cell != Cell::Open));
+            let place = match hosts.failed(host) {
+                _ if !all_there => &mut tally.under_way,
+                Some(Cell::Unreachable) => &mut tally.unreachable,
+                Some(_) => &mut tally.failed,
+                None if hosts.passed(host) => &mut tally.passed,
+                None => &mut tally.written_off,
+            };
+            *place += 1;
+        }
+        tally
+    }
+
+    /// Where a retry of this host would begin: the first stage that did not end well; none where all did.
+    #[must_use]
+    pub fn stopped_at(&self, cells: &Cells, host: i64) -> Option<usize> {
+        self.stages_of(host)
+            .find(|stage| cells.get(&(host, *stage)) != Some(&Cell::Good))
+    }
+
+    /// The same plan without these hosts.
+    #[must_use]
+    pub fn without(mut self, gone: &BTreeSet<i64>) -> Self {
+        for batch in &mut self.batches {
+            batch.retain(|host| !gone.contains(host));
+        }
+        self.batches.retain(|batch| !batch.is_empty());
+        self
+    }
+
+    fn verdict(&self, hosts: &Hosts<'_>) -> PipelineStatus {
+        if hosts.orders.cancelled {
+            return PipelineStatus::Cancelled;
+        }
+        let (mut passed, mut not) = (false, false);
+        for host in self.hosts() {
+            if hosts.passed(host) {
+                passed = true;
+            } else {
+                not = true;
+            }
+        }
+        match (passed, not) {
+            (_, false) => PipelineStatus::Complete,
+            (false, true) => PipelineStatus::Failed,
+            (true, true) => PipelineStatus::Partial,
+        }
+    }
+}
+
+impl Next {
+    /// What follows for a host that is through or out, or is in though nothing further starts.
+    fn leave(&mut self, hosts: &Hosts<'_>, host: i64, stand: Stand, halted: Option<Why>) {
+        let from = match (stand, halted) {
+            (Stand::Out(stage), Some(Why::Cancelled)) => Some((stage + 1, Why::Cancelled)),
+            (Stand::Out(stage), _) => Some((stage + 1, Why::EarlierStage)),
+            (Stand::At(stage), Some(why)) => Some((stage, why)),
+            (Stand::At(_), None) | (Stand::Busy(_) | Stand::Through, _) => None,
+        };
+        if let Some((from, why)) = from {
+            let rest = hosts.plan.stages_of(host).filter(|stage| *stage >= from);
+            let missing = rest.filter(|stage| !hosts.cells.contains_key(&(host, *stage)));
+            self.write_off.extend(missing.map(|stage| (host, stage, why)));
+        }
+        let over = match stand {
+            Stand::Through | Stand::Out(_) => true,
+            Stand::At(_) => halted.is_some(),
+            Stand::Busy(_) => false,
+        };
+        if over {
+            self.release.insert(host);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

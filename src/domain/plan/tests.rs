@@ -1,0 +1,1 @@
+//! The planner by table and by property.
