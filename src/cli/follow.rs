@@ -76,7 +76,7 @@ pub(super) async fn to_the_end(context: &mut Context, rows: Vec<Value>, show: Sh
 }
 
 /// The op does not need the dashboard; whoever waits for it does.
-async fn wait_for_it(context: &Context, why: &str) -> Result<Source, Failure> {
+pub(super) async fn wait_for_it(context: &Context, why: &str) -> Result<Source, Failure> {
     say(&format!(
         "quarterdeck: {why}; jobs go on on their hosts, waiting for the dashboard to be back"
     ));

@@ -17,6 +17,7 @@ mod op;
 mod open;
 mod out;
 mod output;
+mod pipeline;
 mod recover;
 mod resolve;
 mod retry;
@@ -83,6 +84,9 @@ enum Command {
     /// The ops of the catalog
     #[command(subcommand)]
     Op(op::Command),
+    /// Pipelines: ordered stages over many hosts
+    #[command(subcommand)]
+    Pipeline(pipeline::Command),
     /// Run an op on one or several hosts
     Run(run::Args),
     /// Show all that is known of a command
@@ -184,6 +188,7 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure
         Command::Open => open::execute(context).await,
         Command::Host(command) => host::execute(command, context).await,
         Command::Op(op::Command::List) => op::list(context).await,
+        Command::Pipeline(command) => pipeline::execute(command, context).await,
         Command::Run(args) => run::execute(args, context).await,
         Command::Show(args) => show::execute(args, context).await,
         Command::Output(args) => output::execute(args, context).await,
@@ -234,6 +239,15 @@ mod tests {
             "quarterdeck resolve 0192b0a0-0000-7000-8000-000000000000 --reason looked",
             "quarterdeck history --host a --op uptime --status error,TIMEOUT --limit 5",
             "quarterdeck log --follow --limit 3",
+            "quarterdeck pipeline list --host a --status partial,FAILED --open --limit 5",
+            "quarterdeck pipeline list --catalog",
+            "quarterdeck pipeline start update --host a --tag web --batches 1,25%,100% --if-busy wait:5m --wait",
+            "quarterdeck pipeline start update --all --dry-run --json",
+            "quarterdeck pipeline show 0192b0a0-0000-7000-8000-000000000000",
+            "quarterdeck pipeline cancel 0192b0a0-0000-7000-8000-000000000000 --kill --reason oops",
+            "quarterdeck pipeline hold 0192b0a0-0000-7000-8000-000000000000",
+            "quarterdeck pipeline continue 0192b0a0-0000-7000-8000-000000000000",
+            "quarterdeck pipeline retry 0192b0a0-0000-7000-8000-000000000000 --yes --wait",
             "quarterdeck recover",
             "quarterdeck sweep",
         ] {
@@ -254,6 +268,8 @@ mod tests {
             ("quarterdeck host add web --ssh a --local", "cannot be used with"),
             ("quarterdeck host add web --local --spool tmp", "absolute folder"),
             ("quarterdeck run uptime", "--host"),
+            ("quarterdeck pipeline start update", "--all"),
+            ("quarterdeck pipeline list --status BROKEN", "is none of"),
             ("quarterdeck show 42", "is no id"),
             (
                 "quarterdeck extend 0192b0a0-0000-7000-8000-000000000000 soon",
