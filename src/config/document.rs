@@ -93,11 +93,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Document, ConfigError> {
     let mut pipelines = Vec::new();
     for (key, value) in table.into_inner() {
         match key.get_ref().as_ref() {
-            "op" => {
-                ops = tables(&lines, "op", OP_KEYS, value, |op: &Op| {
-                    op.check().map_err(|why| why.problem)
-                })?
-            }
+            "op" => ops = tables(&lines, "op", OP_KEYS, value, check_op)?,
             "pipeline" => pipelines = tables(&lines, "pipeline", PIPELINE_KEYS, value, PipelineDef::check)?,
             _ => flatten(&lines, "", &key, value, &mut entries),
         }
@@ -158,6 +154,10 @@ fn texts(array: &DeArray<'_>) -> Option<Vec<String>> {
         .iter()
         .map(|item| item.get_ref().as_str().map(str::to_owned))
         .collect()
+}
+
+fn check_op(op: &Op) -> Result<(), String> {
+    op.check().map_err(|why| why.problem)
 }
 
 /// Where a table and its keys stand.
