@@ -51,14 +51,13 @@ impl Catalog {
         if self.ops.contains_key(&def.id) {
             return Err(format!("id “{}” is that of an op; choose another", def.id));
         }
-        for op in def.ops().filter(|op| !self.ops.contains_key(*op)) {
-            let near = nearest(op.as_str(), self.ops.keys().map(OpId::as_str));
-            return Err(match near {
-                Some(near) => format!("ops: there is no op “{op}”; did you mean “{near}”?"),
-                None => format!("ops: there is no op “{op}”; define it in an [[op]] table"),
-            });
-        }
-        Ok(())
+        let Some(op) = def.ops().find(|op| !self.ops.contains_key(*op)) else {
+            return Ok(());
+        };
+        Err(match nearest(op.as_str(), self.ops.keys().map(OpId::as_str)) {
+            Some(near) => format!("ops: there is no op “{op}”; did you mean “{near}”?"),
+            None => format!("ops: there is no op “{op}”; define it in an [[op]] table"),
+        })
     }
 
     /// The op of this name.

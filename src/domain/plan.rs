@@ -215,16 +215,34 @@ struct Hosts<'a> {
     plan: &'a Plan,
     cells: &'a Cells,
     orders: &'a Orders,
+    /// Why nothing further starts, where that is so.
+    halted: Option<Why>,
 }
 
-impl Hosts<'_> {
+impl<'a> Hosts<'a> {
+    fn of(plan: &'a Plan, cells: &'a Cells, orders: &'a Orders) -> Self {
+        let mut hosts = Self {
+            plan,
+            cells,
+            orders,
+            halted: None,
+        };
+        hosts.halted = if orders.cancelled {
+            Some(Why::Cancelled)
+        } else {
+            hosts.tripped().then_some(Why::Stopped)
+        };
+        hosts
+    }
+
     fn stand(&self, batch: usize, host: i64) -> Stand {
         for (stage, definition) in self.plan.stages.iter().enumerate() {
             if !self.plan.applies(host, stage) {
                 continue;
             }
             if definition.op().is_none() {
-                if self.orders.passed.contains(&(batch, stage)) {
+                // Where nothing further starts, nobody is asked any more.
+                if self.halted.is_some() || self.orders.passed.contains(&(batch, stage)) {
                     continue;
                 }
                 return Stand::At(stage);
@@ -285,16 +303,6 @@ impl Hosts<'_> {
                 first.iter().any(|host| self.counts(*host)) || first.iter().all(|host| self.failed(*host).is_some())
             })
     }
-
-    fn halted(&self) -> Option<Why> {
-        if self.orders.cancelled {
-            Some(Why::Cancelled)
-        } else if self.tripped() {
-            Some(Why::Stopped)
-        } else {
-            None
-        }
-    }
 }
 
 impl Plan {
@@ -329,23 +337,18 @@ impl Plan {
     /// carried out gives the answer after that; calling it again without gives the same one.
     #[must_use]
     pub fn next(&self, cells: &Cells, orders: &Orders) -> Next {
-        let hosts = Hosts {
-            plan: self,
-            cells,
-            orders,
-        };
-        let halted = hosts.halted();
+        let hosts = Hosts::of(self, cells, orders);
         let mut next = Next {
             current_stage: self.stages.len(),
             ..Next::default()
         };
         let open = cells.values().filter(|cell| **cell == Cell::Open).count();
         let places = self.max_parallel.max(1).saturating_sub(open);
-        let mut is_turn = halted.is_none();
+        let mut is_turn = hosts.halted.is_none();
         for (batch, members) in self.batches.iter().enumerate() {
             let stands: Vec<(i64, Stand)> = members.iter().map(|host| (*host, hosts.stand(batch, *host))).collect();
             for (host, stand) in &stands {
-                next.leave(&hosts, *host, *stand, halted);
+                next.leave(&hosts, *host, *stand);
             }
             // The barrier: the least stage that a member still in has not left.
             let barrier = stands.iter().filter_map(|(_, stand)| match stand {
@@ -377,12 +380,8 @@ impl Plan {
     /// The stage with an op that would start next, were nothing in the way; none where nothing further starts.
     #[must_use]
     pub fn upcoming(&self, cells: &Cells, orders: &Orders) -> Option<usize> {
-        let hosts = Hosts {
-            plan: self,
-            cells,
-            orders,
-        };
-        if hosts.halted().is_some() {
+        let hosts = Hosts::of(self, cells, orders);
+        if hosts.halted.is_some() {
             return None;
         }
         self.batches.iter().enumerate().find_map(|(batch, members)| {
@@ -402,11 +401,8 @@ impl Plan {
     /// How many hosts stand how.
     #[must_use]
     pub fn tally(&self, cells: &Cells) -> Tally {
-        let hosts = Hosts {
-            plan: self,
-            cells,
-            orders: &Orders::default(),
-        };
+        let orders = Orders::default();
+        let hosts = Hosts::of(self, cells, &orders);
         let mut tally = Tally::default();
         for host in self.hosts() {
             let all_there = self
@@ -463,7 +459,8 @@ impl Plan {
 
 impl Next {
     /// What follows for a host that is through or out, or is in though nothing further starts.
-    fn leave(&mut self, hosts: &Hosts<'_>, host: i64, stand: Stand, halted: Option<Why>) {
+    fn leave(&mut self, hosts: &Hosts<'_>, host: i64, stand: Stand) {
+        let halted = hosts.halted;
         let from = match (stand, halted) {
             (Stand::Out(stage), Some(Why::Cancelled)) => Some((stage + 1, Why::Cancelled)),
             (Stand::Out(stage), _) => Some((stage + 1, Why::EarlierStage)),

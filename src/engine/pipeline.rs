@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::domain::{
     Action, CancelMode, Cell, HostName, LimitsGiven, Op, PipelineDef, PipelineId, PipelineStatus, Plan, Selection,
+    Stage,
 };
 use crate::store::{By, CommandRow, NewPipeline, PipelineRow};
 
@@ -241,9 +242,10 @@ impl Engine {
             preview.hosts.push((name, stage, why));
         }
         if preview.hosts.is_empty() {
-            let why = match first.status {
-                PipelineStatus::Complete => "every host passed; start it anew instead",
-                _ => "no host of it is left to try again",
+            let why = if first.status == PipelineStatus::Complete {
+                "every host passed; start it anew instead"
+            } else {
+                "no host of it is left to try again"
             };
             return Err(EngineError::Conflict(format!("“{}”: {why}", first.name)));
         }
@@ -262,7 +264,7 @@ impl Engine {
 
 /// "switch was ERROR: ...".
 fn why_again(plan: &Plan, stage: usize, row: Option<&CommandRow>, cell: Option<Cell>) -> String {
-    let op = plan.stages.get(stage).map(|stage| stage.text()).unwrap_or_default();
+    let op = plan.stages.get(stage).map(Stage::text).unwrap_or_default();
     match (row, cell) {
         (Some(row), Some(Cell::Rest)) => format!("{op} never began: {}", row.error.as_deref().unwrap_or("written off")),
         (Some(row), _) => {

@@ -14,7 +14,7 @@ use super::super::{By, CommandRow, NewEvent, Store, Topic, WriteError};
 use super::{PipelineRow, hold, hosts_in_words, pipeline_event};
 use crate::domain::{
     Action, Cell, Cells, CommandId, CommandStatus, IfBusy, Level, Next, Orders, PipelineId, PipelineStatus, Refusal,
-    Timestamp, Why,
+    Stage, Timestamp, Why,
 };
 
 /// What an advance did, and what has to happen for the next one.
@@ -182,7 +182,7 @@ fn begin_stage(tx: &mut Tx<'_>, row: &PipelineRow, next: &Next, cells: &Cells) -
         0 | 1 => String::new(),
         n => format!(", batch {} of {n}", batch + 1),
     };
-    let op = row.plan.stages.get(stage).map(|stage| stage.text()).unwrap_or_default();
+    let op = row.plan.stages.get(stage).map(Stage::text).unwrap_or_default();
     let still_in = members
         .iter()
         .filter(|host| row.plan.applies(**host, stage) && !cells.contains_key(&(**host, stage)));
@@ -350,7 +350,7 @@ fn settle(
     let Some((batch, stage)) = next.waits.filter(|_| !orders.held) else {
         return Ok(row);
     };
-    let text = row.plan.stages.get(stage).map(|stage| stage.text()).unwrap_or_default();
+    let text = row.plan.stages.get(stage).map(Stage::text).unwrap_or_default();
     let why = format!("waits for a person: {text}");
     if let Some(held) = hold(tx, &row, &why, Some((batch, stage)))? {
         let message = format!(

@@ -4,7 +4,7 @@
 use super::super::error::Fault;
 use super::super::tx::Tx;
 use super::{PipelineRow, hold, pipeline_event};
-use crate::domain::{CommandStatus, Level, PipelineStatus, Span};
+use crate::domain::{CommandStatus, Level, PipelineStatus, Span, Stage};
 
 /// Holds every RUNNING pipeline where no dashboard ran for `resume_within` or longer, or the database was restored.
 /// Part of the transaction that journals the start: a crash right after it does not make the absence short.
@@ -60,7 +60,7 @@ fn unstarted_danger(tx: &mut Tx<'_>, row: &PipelineRow) -> Result<Option<usize>,
         let unstarted = matches!(command.status, CommandStatus::Pending | CommandStatus::Validating);
         let stage = command.stage.and_then(|stage| usize::try_from(stage).ok());
         if let Some(stage) =
-            stage.filter(|stage| unstarted && row.plan.stages.get(*stage).is_some_and(|s| s.is_dangerous()))
+            stage.filter(|stage| unstarted && row.plan.stages.get(*stage).is_some_and(Stage::is_dangerous))
         {
             return Ok(Some(stage));
         }

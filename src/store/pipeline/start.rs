@@ -13,7 +13,7 @@ use super::super::{By, Journal, NewEvent, ReadError, Store, Topic, WriteError};
 use super::advance::{advance, reserve};
 use super::{Advanced, PipelineRow, hosts_in_words};
 use crate::domain::{
-    Definition, IfBusy, Level, MESSAGE_LIMIT, PipelineId, PipelineStatus, Plan, Refusal, Timestamp, bounded,
+    Definition, IfBusy, Level, MESSAGE_LIMIT, PipelineId, PipelineStatus, Plan, Refusal, Stage, Timestamp, bounded,
 };
 
 /// A pipeline that is to be started.
@@ -157,7 +157,7 @@ fn announce(
     row: &PipelineRow,
     left_out: &[(i64, String, String)],
 ) -> Result<(), Fault> {
-    let stages: Vec<&str> = row.plan.stages.iter().map(|stage| stage.text()).collect();
+    let stages: Vec<&str> = row.plan.stages.iter().map(Stage::text).collect();
     let again = new
         .retry_of
         .map(|first| format!(", again for what {} left", first.short()))
