@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::{HostName, PipelineId, PipelineStatus};
+use crate::domain::{CommandId, HostName, PipelineId, PipelineStatus};
 use crate::store::{Cursor, PipelineFilter};
 
 use super::super::failure::Failure;
@@ -51,13 +51,51 @@ impl Source {
     }
 
     /// One pipeline with its counts, and its results in groups where they are wanted.
-    pub(super) async fn pipeline(&self, id: PipelineId, results: bool) -> Result<Value, Failure> {
+    pub(in crate::cli) async fn pipeline(&self, id: PipelineId, results: bool) -> Result<Value, Failure> {
         match self {
             Self::Live(client) => {
                 let query = [("results", results.to_string())];
                 client.get(&format!("/pipelines/{id}"), &query).await
             }
             Self::AtRest(journal) => journal.pipeline(id, results),
+        }
+    }
+}
+
+impl Source {
+    /// The commands of a pipeline that came after this one, oldest first.
+    pub(in crate::cli) async fn pipeline_commands(
+        &self,
+        id: PipelineId,
+        after: Option<CommandId>,
+    ) -> Result<Vec<Value>, Failure> {
+        let is_new = |row: &Value| {
+            let id = row["id"].as_str().and_then(|id| id.parse::<CommandId>().ok());
+            id > after
+        };
+        let client = match self {
+            Self::Live(client) => client,
+            Self::AtRest(journal) => {
+                let rows = journal
+                    .reader
+                    .read_blocking(|journal| journal.commands_of_pipeline(id))?;
+                return Ok(rows.iter().map(|row| json!(row)).filter(is_new).collect());
+            }
+        };
+        let mut found = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let mut query = vec![("limit", "1000".to_owned())];
+            query.extend(cursor.map(|id| ("cursor", id)));
+            let answer = client.get(&format!("/pipelines/{id}/commands"), &query).await?;
+            let page = list(&answer, "commands");
+            let whole = page.iter().all(is_new);
+            found.extend(page.into_iter().filter(is_new));
+            cursor = answer["next"].as_str().map(str::to_owned).filter(|_| whole);
+            if cursor.is_none() {
+                found.reverse();
+                return Ok(found);
+            }
         }
     }
 }

@@ -75,7 +75,13 @@ impl PipelineRow {
                 format!("Being cancelled by {}", by())
             }
             PipelineStatus::Running => "Running".to_owned(),
-            PipelineStatus::Held => format!("Held: {}", self.hold_reason.as_deref().unwrap_or("no reason was kept")),
+            PipelineStatus::Held => {
+                let reason = self.hold_reason.as_deref().unwrap_or("no reason was kept");
+                match reason.strip_prefix("held ") {
+                    Some(by) => format!("Held {by}"),
+                    None => format!("Held: {reason}"),
+                }
+            }
             PipelineStatus::Complete => "Complete".to_owned(),
             PipelineStatus::Partial => "Partial".to_owned(),
             PipelineStatus::Failed => "Failed".to_owned(),
@@ -199,6 +205,10 @@ mod tests {
             (
                 json!({"status": "HELD", "hold_reason": "look"}),
                 "update: Held: look, stage 2 of 2; 3 hosts",
+            ),
+            (
+                json!({"status": "HELD", "hold_reason": "held by bob"}),
+                "update: Held by bob, stage 2 of 2; 3 hosts",
             ),
             (
                 json!({"cancel_mode": "kill", "cancel_by": "user:bob"}),
