@@ -842,13 +842,16 @@ async fn twenty_hosts_two_failures_and_two_kills_give_exactly_the_right_matrix()
         .await
         .expect("closed");
 
-    for _ in 0..2 {
+    let ended = |qd: &Dashboard| {
+        let count = format!("SELECT count(*) FROM commands WHERE pipeline_id = '{id}' AND finished_at IS NOT NULL");
+        qd.sql(&count).parse::<u64>().expect("number")
+    };
+    for kill in 0..2 {
         qd.start_again().await;
-        tokio::time::sleep(std::time::Duration::from_millis(300 + dice.below(3_000))).await;
-        let left = qd.sql(&format!(
-            "SELECT 60 - count(*) FROM commands WHERE pipeline_id = '{id}' AND finished_at IS NOT NULL"
-        ));
-        eprintln!("killed with {left} of 60 rows still to come");
+        let some = 20 * kill + dice.below(25);
+        wait_for("some rows", async || (ended(&qd) >= some).then_some(())).await;
+        tokio::time::sleep(std::time::Duration::from_millis(dice.below(800))).await;
+        eprintln!("killed with {} of 60 rows at their end", ended(&qd));
         qd.kill().await;
     }
     qd.start_again().await;

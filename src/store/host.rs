@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::column::Tags;
 use super::error::Fault;
+use super::pipeline::release_if_done;
 use super::schema::{commands, hosts, pipeline_hosts, pipelines};
 use super::tx::Tx;
 use super::{By, Journal, NewEvent, ReadError, Store, Topic, WriteError};
@@ -266,6 +267,7 @@ fn remove(tx: &mut Tx<'_>, name: &HostName, by: &By) -> Result<HostRow, Fault> {
         .ok_or_else(|| WriteError::NotFound(format!("host “{name}”")))?;
     let mut way = tx.journal.open_command_of(host.id)?;
     if way.is_none() {
+        release_if_done(tx, host.id, None)?;
         way = tx.journal.reservation_of(host.id, None)?;
     }
     if let Some(way) = way {
