@@ -90,17 +90,15 @@ impl Progress {
         let bar = ProgressBar::new(0);
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {wide_msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.enable_steady_tick(LATER);
         Self::Bar(bar)
     }
 
     /// True where something is new.
     fn show(&mut self, row: &PipelineRow) -> bool {
-        let hint = match row.status {
-            PipelineStatus::Held if row.cancel_mode.is_none() => {
-                format!("; go on with: quarterdeck pipeline continue {}", row.id)
-            }
-            _ => String::new(),
+        let hint = if row.status == PipelineStatus::Held && row.cancel_mode.is_none() {
+            format!("; go on with: quarterdeck pipeline continue {}", row.id)
+        } else {
+            String::new()
         };
         let text = format!("{}{hint}", row.sentence());
         match self {
@@ -118,6 +116,10 @@ impl Progress {
                 let news = bar.position() != counts.settled();
                 bar.set_length(counts.cells);
                 bar.set_position(counts.settled());
+                if bar.message().is_empty() {
+                    // Only now is there something to draw; the elapsed time goes on between two looks.
+                    bar.enable_steady_tick(LATER);
+                }
                 bar.set_message(crate::domain::bounded(&text, 500));
                 news
             }

@@ -5,10 +5,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::domain::{
-    CancelMode, HostName, IfBusy, Invalid, LimitsGiven, Reach, RunAs, Selection, Share, Span, SpoolDir, Tag, nearest,
-};
-use crate::engine::StartPipeline;
+use crate::domain::{HostName, Invalid, Reach, RunAs, Span, SpoolDir, Tag, nearest};
 use crate::store::NewHost;
 
 use super::problem::Problem;
@@ -42,89 +39,6 @@ pub(super) struct ReasonBody {
 
 impl Body for ReasonBody {
     const KEYS: &[&str] = &["reason"];
-}
-
-/// A wish that takes nothing.
-#[derive(Debug, Deserialize, Default)]
-pub(super) struct Nothing {}
-
-impl Body for Nothing {
-    const KEYS: &[&str] = &[];
-}
-
-/// Start a pipeline, or an op on several hosts; or see what a start would do.
-#[derive(Debug, Deserialize)]
-pub(super) struct PipelineBody {
-    pub(super) name: String,
-    #[serde(default)]
-    hosts: Vec<String>,
-    #[serde(default)]
-    tags: Vec<String>,
-    #[serde(default)]
-    all: bool,
-    max_parallel: Option<usize>,
-    batches: Option<Vec<Share>>,
-    stop_when: Option<Share>,
-    if_busy: Option<IfBusy>,
-    count_unreachable: Option<bool>,
-    reason: Option<String>,
-}
-
-impl Body for PipelineBody {
-    const KEYS: &[&str] = &[
-        "name",
-        "hosts",
-        "tags",
-        "all",
-        "max_parallel",
-        "batches",
-        "stop_when",
-        "if_busy",
-        "count_unreachable",
-        "reason",
-    ];
-}
-
-impl From<PipelineBody> for StartPipeline {
-    fn from(body: PipelineBody) -> Self {
-        Self {
-            name: body.name,
-            selection: Selection {
-                names: body.hosts,
-                tags: body.tags,
-                all: body.all,
-            },
-            limits: LimitsGiven {
-                max_parallel: body.max_parallel,
-                batches: body.batches,
-                stop_when: body.stop_when,
-                if_busy: body.if_busy,
-                count_unreachable: body.count_unreachable,
-            },
-            reason: body.reason,
-        }
-    }
-}
-
-/// Cancel a pipeline; unless told otherwise, what runs may end by itself.
-#[derive(Debug, Deserialize)]
-#[serde(default)]
-pub(super) struct CancelPipelineBody {
-    pub(super) mode: CancelMode,
-    pub(super) reason: Option<String>,
-}
-
-impl Default for CancelPipelineBody {
-    fn default() -> Self {
-        Self {
-            mode: CancelMode::Finish,
-            reason: None,
-        }
-    }
-}
-
-impl Body for CancelPipelineBody {
-    const KEYS: &[&str] = &["mode", "reason"];
 }
 
 /// More time for a command.
@@ -207,7 +121,7 @@ async fn bytes(payload: Payload) -> Result<Bytes, Problem> {
     }
 }
 
-fn parse<T: Body>(bytes: &[u8]) -> Result<T, Problem> {
+pub(super) fn parse<T: Body>(bytes: &[u8]) -> Result<T, Problem> {
     let object: Map<String, Value> = serde_json::from_slice(bytes)
         .map_err(|why| Problem::malformed(format!("the body must be one JSON object: {why}")))?;
     for key in object.keys() {
@@ -294,35 +208,6 @@ mod tests {
             let detail = problem["detail"].as_str().expect("detail");
             assert!(detail.contains(words), "{text}: {detail}");
         }
-    }
-
-    #[test]
-    fn a_pipeline_is_started_with_its_limits() {
-        let body: PipelineBody = parse(
-            br#"{"name": "update", "tags": ["web"], "batches": [1, "25%", "100 %"], "stop_when": 3, "if_busy": "wait:5m"}"#,
-        )
-        .expect("good");
-        let start = StartPipeline::from(body);
-        assert_eq!(
-            start.limits.batches,
-            Some(vec![Share::Count(1), Share::Percent(25), Share::Percent(100)])
-        );
-        assert_eq!(start.limits.if_busy, Some(IfBusy::Wait(Span::from_secs(300))));
-        assert_eq!(start.selection.tags, ["web"]);
-        for (text, field) in [
-            (r#"{"hosts": ["a"]}"#, "name"),
-            (r#"{"name": "update", "host": ["a"]}"#, "host"),
-            (r#"{"name": "update", "stop_when": "many"}"#, "stop_when"),
-            (r#"{"name": "update", "batches": [0]}"#, "batches"),
-            (r#"{"name": "update", "if_busy": "perhaps"}"#, "if_busy"),
-            (r#"{"name": "update", "max_parallel": -1}"#, "max_parallel"),
-        ] {
-            assert_eq!(wrong::<PipelineBody>(text)["field"], field, "{text}");
-        }
-        assert_eq!(wrong::<CancelPipelineBody>(r#"{"mode": "gently"}"#)["field"], "mode");
-        assert_eq!(wrong::<Nothing>(r#"{"reason": "x"}"#)["field"], "reason");
-        let mild: CancelPipelineBody = parse(b"{}").expect("good");
-        assert_eq!(mild.mode, CancelMode::Finish);
     }
 
     #[test]

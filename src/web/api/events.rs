@@ -66,7 +66,6 @@ async fn filter(api: &Api, given: &Parameters) -> Result<EventFilter, Problem> {
         pipeline: given.parsed("pipeline")?,
         since: given.parsed("since")?,
         until: given.parsed("until")?,
-        ..EventFilter::default()
     })
 }
 

@@ -38,6 +38,7 @@ mod commands;
 mod events;
 mod hosts;
 mod output;
+mod pipeline_body;
 mod pipelines;
 mod problem;
 mod query;

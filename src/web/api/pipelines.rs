@@ -9,8 +9,9 @@ use crate::engine::{By, EngineError, StartPipeline};
 use crate::store::{Cursor, HistoryFilter, Journal, PipelineFilter, PipelineRow, ReadError};
 
 use super::Api;
-use super::body::{self, CancelPipelineBody, Nothing, PipelineBody, ReasonBody};
+use super::body::{self, ReasonBody};
 use super::caller::Caller;
+use super::pipeline_body::{CancelPipelineBody, Nothing, PipelineBody};
 use super::problem::Problem;
 use super::query::Parameters;
 
