@@ -1,6 +1,6 @@
 //! Pipelines of the catalog by table: what is taken, and what is refused with which words.
 
-use super::super::Catalog;
+use super::super::{Catalog, Span};
 use super::*;
 
 fn def(text: &str) -> Result<PipelineDef, String> {

@@ -80,8 +80,18 @@ fn what_comes_next_by_table() {
         ..rolling()
     };
     // plan, rows, orders; what starts, what is written off, current stage, end
+    type Case<'a> = (
+        &'a str,
+        Plan,
+        &'a str,
+        Orders,
+        &'a str,
+        &'a str,
+        usize,
+        Option<PipelineStatus>,
+    );
     #[rustfmt::skip]
-    let table: Vec<(&str, Plan, &str, Orders, &str, &str, usize, Option<PipelineStatus>)> = vec![
+    let table: Vec<Case<'_>> = vec![
         ("all begin", two(), "", none(), "1.0 2.0 3.0", "", 0, None),
         ("as many as fit", Plan { max_parallel: 2, ..two() }, "", none(), "1.0 2.0", "", 0, None),
         ("one place is free", Plan { max_parallel: 2, ..two() }, "1:G 2:O", none(), "3.0", "", 0, None),
@@ -307,7 +317,7 @@ fn settle(plan: &Plan, cells: &mut Cells, orders: &Orders) -> Result<Next, TestC
                 .batches
                 .iter()
                 .enumerate()
-                .flat_map(|(batch, members)| members.iter().filter_map(move |host| Some((batch, *host))));
+                .flat_map(|(batch, members)| members.iter().map(move |host| (batch, *host)));
             let left = expected
                 .filter_map(|(batch, host)| {
                     let out = plan

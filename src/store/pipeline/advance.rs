@@ -1,20 +1,19 @@
 //! Carries out what the planner says, in one transaction: commands, what is written off, releases, the pipeline's
 //! own status. Called as often as anybody likes: with nothing to do it writes nothing.
 
-use std::collections::BTreeMap;
-
 use diesel::prelude::*;
 
-use super::super::command::{Ask, in_the_way, insert, write_off};
+use super::super::command::{Ask, in_the_way, insert};
 use super::super::error::Fault;
 use super::super::host::HostRow;
-use super::super::schema::{pipeline_hosts, pipelines};
+use super::super::schema::pipelines;
 use super::super::tx::Tx;
 use super::super::{By, CommandRow, NewEvent, Store, Topic, WriteError};
+use super::reserve::{release, reserve, waiting_since};
+use super::rest::rest;
 use super::{PipelineRow, hold, hosts_in_words, pipeline_event};
 use crate::domain::{
-    Action, Cell, Cells, CommandId, CommandStatus, IfBusy, Level, Next, Orders, PipelineId, PipelineStatus, Refusal,
-    Stage, Timestamp, Why,
+    Action, Cell, Cells, CommandId, IfBusy, Level, Next, Orders, PipelineId, PipelineStatus, Refusal, Stage, Timestamp,
 };
 
 /// What an advance did, and what has to happen for the next one.
@@ -102,7 +101,7 @@ pub(super) fn advance(tx: &mut Tx<'_>, id: PipelineId) -> Result<Advanced, Fault
 }
 
 /// What a stage asks for; none where a person is waited for.
-fn ask(row: &PipelineRow, stage: usize) -> Option<Ask> {
+pub(super) fn ask(row: &PipelineRow, stage: usize) -> Option<Ask> {
     match &row.plan.stages.get(stage)?.action {
         Action::Op { op, definition, .. } => Some(Ask {
             op: op.clone(),
@@ -135,39 +134,6 @@ fn turn(tx: &mut Tx<'_>, row: &PipelineRow, host: i64, stage: usize) -> Result<T
     Ok(Turn::Row(Box::new(command)))
 }
 
-/// Since when a host's turn has come, in the journal: now, where it was not so before.
-fn waiting_since(tx: &mut Tx<'_>, id: PipelineId, host: i64) -> Result<Timestamp, Fault> {
-    let since: Option<Option<Timestamp>> = pipeline_hosts::table
-        .find((id, host))
-        .select(pipeline_hosts::waiting_since)
-        .first(&mut tx.journal.conn)
-        .optional()?;
-    if let Some(since) = since.flatten() {
-        return Ok(since);
-    }
-    diesel::update(pipeline_hosts::table.find((id, host)))
-        .set(pipeline_hosts::waiting_since.eq(tx.now))
-        .execute(&mut tx.journal.conn)?;
-    tx.touch(Topic::Pipelines);
-    Ok(tx.now)
-}
-
-/// Reserves a host, unless another pipeline has it.
-pub(super) fn reserve(tx: &mut Tx<'_>, id: PipelineId, host: i64) -> Result<(), Fault> {
-    release_if_done(tx, host, Some(id))?;
-    if tx.journal.reservation_of(host, Some(id))?.is_some() {
-        return Ok(());
-    }
-    diesel::update(pipeline_hosts::table.find((id, host)))
-        .filter(pipeline_hosts::released_at.is_not_null())
-        .set((
-            pipeline_hosts::released_at.eq(None::<Timestamp>),
-            pipeline_hosts::reserved_at.eq(tx.now),
-        ))
-        .execute(&mut tx.journal.conn)?;
-    Ok(())
-}
-
 /// Announces a stage when the first host of a batch comes to it.
 fn begin_stage(tx: &mut Tx<'_>, row: &PipelineRow, next: &Next, cells: &Cells) -> Result<(), Fault> {
     let Some((batch, stage)) = next.turn else { return Ok(()) };
@@ -197,133 +163,6 @@ fn begin_stage(tx: &mut Tx<'_>, row: &PipelineRow, next: &Next, cells: &Cells) -
         details: Some(serde_json::json!({ "stage": stage, "batch": batch })),
         ..pipeline_event(row, Level::Info, "stage", message)
     })?;
-    Ok(())
-}
-
-/// Writes off what will not start any more: a host at a time where it failed, all at once where the pipeline stops.
-fn rest(tx: &mut Tx<'_>, row: &PipelineRow, next: &Next, cells: &mut Cells) -> Result<(), Fault> {
-    let mut by_host: BTreeMap<(Why, i64), Vec<CommandRow>> = BTreeMap::new();
-    for (host, stage, why) in &next.write_off {
-        let (status, refusal) = match why {
-            Why::EarlierStage => (CommandStatus::Skipped, Refusal::EarlierStage),
-            Why::Stopped => (CommandStatus::Skipped, Refusal::Stopped),
-            Why::Cancelled => (CommandStatus::Cancelled, Refusal::Cancelled),
-        };
-        let Some(ask) = ask(row, *stage) else { continue };
-        let text = match why {
-            Why::EarlierStage => match failed_stage(row, cells, *host) {
-                Some((stage, op)) => format!("skipped: {op} (stage {}) did not end well on this host", stage + 1),
-                None => "skipped: an earlier stage did not end well on this host".to_owned(),
-            },
-            Why::Stopped => format!("skipped: the pipeline “{}” stopped because hosts failed", row.name),
-            Why::Cancelled => match &row.cancel_by {
-                Some(by) => format!("cancelled by {} with the pipeline “{}”", by.name(), row.name),
-                None => format!("cancelled with the pipeline “{}”", row.name),
-            },
-        };
-        let command = write_off(tx, &ask, *host, status, refusal, &text)?;
-        cells.insert((*host, *stage), Cell::Rest);
-        by_host.entry((*why, *host)).or_default().push(command);
-    }
-    announce_rest(tx, row, &by_host, cells)
-}
-
-fn failed_stage<'a>(row: &'a PipelineRow, cells: &Cells, host: i64) -> Option<(usize, &'a str)> {
-    let stage = row
-        .plan
-        .stages_of(host)
-        .find(|stage| matches!(cells.get(&(host, *stage)), Some(Cell::Failed | Cell::Unreachable)))?;
-    Some((stage, row.plan.stages.get(stage)?.text()))
-}
-
-fn announce_rest(
-    tx: &mut Tx<'_>,
-    row: &PipelineRow,
-    by_host: &BTreeMap<(Why, i64), Vec<CommandRow>>,
-    cells: &Cells,
-) -> Result<(), Fault> {
-    let ids = |commands: &[CommandRow]| commands.iter().map(|command| command.id).collect::<Vec<_>>();
-    for ((why, host), commands) in by_host {
-        let (Why::EarlierStage, Some(first)) = (*why, commands.first()) else {
-            continue;
-        };
-        let after = failed_stage(row, cells, *host).map_or_else(String::new, |(_, op)| format!(" after {op}"));
-        let ops: Vec<&str> = commands.iter().map(|command| command.op.as_str()).collect();
-        let message = format!(
-            "{} is out of the pipeline “{}”{after}: {} skipped",
-            first.host,
-            row.name,
-            ops.join(", ")
-        );
-        tx.event(NewEvent {
-            host_id: Some(*host),
-            command_id: Some(first.id),
-            details: Some(serde_json::json!({ "commands": ids(commands) })),
-            ..pipeline_event(row, Level::Warn, "out", message)
-        })?;
-    }
-    for (why, how) in [
-        (Why::Stopped, "stops because hosts failed; the rest is skipped"),
-        (Why::Cancelled, "is cancelled; the rest is written off"),
-    ] {
-        let hosts: Vec<_> = by_host.iter().filter(|((w, _), _)| *w == why).collect();
-        if hosts.is_empty() {
-            continue;
-        }
-        let commands: Vec<CommandId> = hosts.iter().flat_map(|(_, commands)| ids(commands)).collect();
-        let tally = row.plan.tally(cells);
-        let message = format!("The pipeline “{}” {how} on {}", row.name, hosts_in_words(hosts.len()));
-        tx.event(NewEvent {
-            details: Some(serde_json::json!({ "commands": commands, "hosts": tally })),
-            ..pipeline_event(row, Level::Warn, "rest", message)
-        })?;
-    }
-    Ok(())
-}
-
-fn release(tx: &mut Tx<'_>, row: &PipelineRow, next: &Next) -> Result<(), Fault> {
-    let reserved: Vec<i64> = pipeline_hosts::table
-        .filter(pipeline_hosts::pipeline_id.eq(row.id))
-        .filter(pipeline_hosts::released_at.is_null())
-        .select(pipeline_hosts::host_id)
-        .load(&mut tx.journal.conn)?;
-    for host in reserved.into_iter().filter(|host| next.release.contains(host)) {
-        let_go(tx, row.id, host)?;
-    }
-    Ok(())
-}
-
-fn let_go(tx: &mut Tx<'_>, id: PipelineId, host: i64) -> Result<(), Fault> {
-    diesel::update(pipeline_hosts::table.find((id, host)))
-        .set(pipeline_hosts::released_at.eq(tx.now))
-        .execute(&mut tx.journal.conn)?;
-    tx.touch(Topic::Pipelines);
-    Ok(())
-}
-
-/// A host that is through or out in the pipeline that has it, other than `mine`, is released now: between the end of
-/// its last command and that pipeline's next advance nobody should be refused.
-pub(in crate::store) fn release_if_done(tx: &mut Tx<'_>, host: i64, mine: Option<PipelineId>) -> Result<(), Fault> {
-    let holder: Option<PipelineId> = pipeline_hosts::table
-        .filter(pipeline_hosts::host_id.eq(host))
-        .filter(pipeline_hosts::released_at.is_null())
-        .select(pipeline_hosts::pipeline_id)
-        .first(&mut tx.journal.conn)
-        .optional()?;
-    let Some(id) = holder.filter(|id| Some(*id) != mine) else {
-        return Ok(());
-    };
-    let cells = tx.journal.cells(id, Some(host))?;
-    if cells.is_empty() || cells.values().any(|cell| *cell == Cell::Open) {
-        return Ok(());
-    }
-    let Some(row) = tx.journal.pipeline(id)? else {
-        return Ok(());
-    };
-    let orders = tx.journal.pipeline_orders(&row)?;
-    if row.plan.next(&cells, &orders).release.contains(&host) {
-        let_go(tx, id, host)?;
-    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! `pipelines` and `pipeline_hosts`: journaled runs of ordered stages over frozen sets of hosts. This file has the
-//! row and its look-ups; `start` makes rows, `advance` carries out what the planner says, `orders` are what people
-//! say meanwhile, `list` pages through them, `results` sums them up.
+//! row and its look-ups; `start` makes rows, `advance` carries out what the planner says (`rest`: what is written off;
+//! `reserve`: hosts), `orders` are what people say meanwhile, `away` is what a start holds, `list` pages through them,
+//! `results` sums them up.
 //!
 //! The rows of a pipeline's commands are its only state: the planner ([`crate::domain::Plan`]) reads everything from
 //! them, so a restart changes nothing.
@@ -9,6 +10,8 @@ mod advance;
 mod away;
 mod list;
 mod orders;
+mod reserve;
+mod rest;
 mod results;
 mod start;
 
@@ -22,8 +25,8 @@ pub use list::PipelineFilter;
 pub use results::{Group, MatrixRow, MatrixWindow, PipelineCounts};
 pub use start::NewPipeline;
 
-pub(super) use advance::release_if_done;
 pub(super) use away::{hold_after_absence, hold_before_danger};
+pub(super) use reserve::release_if_done;
 
 use super::column::{Ids, MaybePlan};
 use super::command::rows as command_rows;

@@ -10,7 +10,8 @@ use super::super::error::Fault;
 use super::super::schema::{pipeline_hosts, pipelines};
 use super::super::tx::Tx;
 use super::super::{By, Journal, NewEvent, ReadError, Store, Topic, WriteError};
-use super::advance::{advance, reserve};
+use super::advance::advance;
+use super::reserve::reserve;
 use super::{Advanced, PipelineRow, hosts_in_words};
 use crate::domain::{
     Definition, IfBusy, Level, MESSAGE_LIMIT, PipelineId, PipelineStatus, Plan, Refusal, Stage, Timestamp, bounded,
