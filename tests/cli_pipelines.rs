@@ -164,6 +164,9 @@ async fn a_pipeline_is_held_continued_and_cancelled() {
     let (code, out, err) = quarterdeck(&dashboard, "pipeline start sleeps --all --batches 1").await;
     assert_eq!(code, 0, "{out}{err}");
     let id = id_of(&newest(&dashboard).await);
+    // What has not begun is cancelled in both modes; this one is to be at work.
+    let (_, page) = dashboard.get(&format!("/pipelines/{id}/commands")).await;
+    dashboard.until_status(&id_of(&page["commands"][0]), "EXECUTING").await;
     for (word, code, words) in [
         ("hold", 0, "sleeps: Held by "),
         ("hold", 0, "sleeps: Held by "),
