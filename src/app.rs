@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use anyhow::Context as _;
@@ -22,7 +23,7 @@ use crate::domain::{Actor, Span};
 use crate::engine::{self, Engine};
 use crate::executor::{self, Executor};
 use crate::store::{OpenSettings, Store};
-use crate::web::{self, Links, Web};
+use crate::web::{self, Connections, Links, Web};
 
 /// A dashboard that is up. Tests and `main` start the same one.
 pub struct Application {
@@ -31,6 +32,7 @@ pub struct Application {
     links: Arc<Links>,
     address: std::net::SocketAddr,
     servers: [ServerHandle; 2],
+    connections: Connections,
     serving: tokio::task::JoinSet<std::io::Result<()>>,
     shutdown: CancellationToken,
     socket: std::path::PathBuf,
@@ -44,6 +46,7 @@ impl Application {
     /// has been changed then, beyond what recovery journaled.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let data_dir = config.data_dir.clone();
+        let socket = config.socket()?;
         let open = OpenSettings {
             data_dir: data_dir.clone(),
             low_space: config.low_space,
@@ -95,9 +98,9 @@ impl Application {
             format!("http://{address}"),
             shutdown.clone(),
         );
-        let browser = serve_pages(pages, tcp)?;
-        let socket = data_dir.join("quarterdeck.sock");
-        let programs = serve_api(api, private_socket(&socket)?)?;
+        let connections = Connections::new(shutdown.clone());
+        let browser = serve_pages(pages, tcp, connections.clone())?;
+        let programs = serve_api(api, private_socket(&socket)?, connections.clone())?;
         let servers = [browser.handle(), programs.handle()];
         let mut serving = tokio::task::JoinSet::new();
         serving.spawn(browser);
@@ -109,6 +112,7 @@ impl Application {
             links,
             address,
             servers,
+            connections,
             serving,
             shutdown,
             socket,
@@ -146,11 +150,14 @@ impl Application {
         };
         tracing::info!("stopping; jobs go on on their hosts");
         self.shutdown.cancel();
+        // Nobody new comes in; every waiter is woken, and is answered before the doors close.
         for server in &self.servers {
-            // Not graceful in actix's sense: every waiter was woken, and no page takes longer than this.
-            let stopped = server.stop(true);
-            let _ = tokio::time::timeout(Duration::from_secs(3), stopped).await;
+            server.pause().await;
         }
+        self.connections.none_open(Duration::from_millis(500)).await;
+        let [pages, programs] = &self.servers;
+        let stopped = async { tokio::join!(pages.stop(true), programs.stop(true)) };
+        let _ = tokio::time::timeout(Duration::from_secs(3), stopped).await;
         self.engine.stop().await;
         self.store
             .clean_stop()
@@ -228,14 +235,17 @@ fn page_settings(config: &Config, address: std::net::SocketAddr) -> web::Setting
 }
 
 /// The door for people. Two workers: a page costs a few milliseconds, and a waiting one costs nothing.
-fn serve_pages(pages: Web, listener: TcpListener) -> std::io::Result<Server> {
+fn serve_pages(pages: Web, listener: TcpListener, connections: Connections) -> std::io::Result<Server> {
     let pages = Data::new(pages);
+    let counted = connections.clone();
     let server = HttpServer::new(move || {
         App::new()
             .app_data(pages.clone())
+            .wrap(from_fn(connections.closing()))
             .wrap(tracing_actix_web::TracingLogger::<web::Spans>::new())
             .configure(web::routes)
-    });
+    })
+    .on_connect(move |_, extensions| counted.count(extensions));
     Ok(server
         .workers(2)
         .worker_max_blocking_threads(4)
@@ -246,15 +256,20 @@ fn serve_pages(pages: Web, listener: TcpListener) -> std::io::Result<Server> {
 }
 
 /// The door for programs of this machine.
-fn serve_api(api: web::api::Api, listener: UnixListener) -> std::io::Result<Server> {
+fn serve_api(api: web::api::Api, listener: UnixListener, connections: Connections) -> std::io::Result<Server> {
     let api = Data::new(api);
+    let counted = connections.clone();
     let server = HttpServer::new(move || {
         App::new()
             .app_data(api.clone())
+            .wrap(from_fn(connections.closing()))
             .wrap(tracing_actix_web::TracingLogger::<web::Spans>::new())
             .configure(web::api::routes)
     })
-    .on_connect(web::api::on_connect);
+    .on_connect(move |connection, extensions| {
+        web::api::on_connect(connection, extensions);
+        counted.count(extensions);
+    });
     Ok(server
         .workers(1)
         .worker_max_blocking_threads(4)

@@ -52,7 +52,7 @@ pub struct Config {
     pub probe_interval: Option<Span>,
     /// `low_space`: below this much free space in the data folder nothing new is started, default `200MB`.
     pub low_space: u64,
-    /// `[[op]]`: the built-in ops, extended or replaced by the configured ones.
+    /// `[[op]]` and `[[pipeline]]`: the built-in ones, extended or replaced by the configured ones.
     pub catalog: Catalog,
 }
 
@@ -185,8 +185,7 @@ impl Config {
                 let key = known.ok_or_else(|| ConfigError::new(&entry.place, keys::unknown(&entry.key)))?;
                 key.set(&mut config, &entry.value, &entry.place)?;
             }
-            let catalog = Catalog::new(document.ops);
-            config.catalog = catalog.map_err(|why| ConfigError::new(path.display().to_string(), why.to_string()))?;
+            config.catalog = document.catalog;
             config.file = Some(path.to_owned());
         }
         for (name, text) in env.iter().filter(|(name, _)| name.starts_with("QUARTERDECK_")) {
@@ -207,6 +206,14 @@ impl Config {
             config.data_dir = places::data_dir(env)?;
         }
         Ok(config)
+    }
+
+    /// The Unix socket for programs, in the data folder.
+    ///
+    /// # Errors
+    /// When the folder's path is too long for a socket in it; reading the journal there is still possible.
+    pub fn socket(&self) -> Result<PathBuf, ConfigError> {
+        places::socket(&self.data_dir)
     }
 
     /// The defaults, without a data folder.

@@ -1,8 +1,8 @@
 //! # Quarterdeck, from the inside
 //!
-//! Quarterdeck is a web dashboard with which fleet administrators run **ops** on their hosts over
+//! Quarterdeck is a web dashboard with which fleet administrators run **ops** and **pipelines** on their hosts over
 //! plain OpenSSH, and never lose track of what happened. One binary, one SQLite file, no agent.
-//! This text is the architecture document: the map, the rules, and the life of an op.
+//! This text is the architecture document: the map, the rules, the life of an op and that of a pipeline.
 //!
 //! ## The map
 //!
@@ -15,10 +15,10 @@
 //!
 //! | module | what it is | what it does not know |
 //! | --- | --- | --- |
-//! | `domain` | words and rules: ids, times, statuses and their legal transitions, ops, evidence and what it settles | any I/O |
+//! | `domain` | words and rules: ids, times, statuses and their legal transitions, ops and pipelines, what a pipeline does next, evidence and what it settles | any I/O |
 //! | `store` | the journal: one file per table, one public method = one transaction with a domain name | processes, pages |
 //! | `executor` | how a host is reached and how a job lives there | commands, statuses, the journal |
-//! | `engine` | start, follow, stop, recovery, retention: the one place that joins journal and hosts | HTTP, HTML, SQL |
+//! | `engine` | start, follow, stop, pipelines, recovery, retention: the one place that joins journal and hosts | HTTP, HTML, SQL |
 //! | `web` | pages for people, the API for programs, errors -> HTTP in one file | how jobs work |
 //! | `config` | file < environment < flag, validated once | what the settings do |
 //! | `app` | the composition root: start and stop of everything on one screen | |
@@ -36,6 +36,8 @@
 //! * A command has one driver (a task of the engine), and a driver holds no state that matters: it
 //!   reads the row, does what its status asks for, and reads the row again.
 //! * What a host says becomes an outcome in one pure function, [`domain::settle`].
+//! * What a pipeline does next is one pure function too, [`domain::Plan::next`], of its frozen plan and the rows of
+//!   its commands: they are its only state. A unique index keeps a stage from repeating on a host.
 //!
 //! ## The life of an op
 //!
@@ -59,6 +61,20 @@
 //!    one transaction, serves pages, and asks each host what became of its job
 //!    (`engine/recover.rs`): reattached, settled with the host's evidence, started after the proof
 //!    that it never was, or honestly unknown.
+//!
+//! ## The life of a pipeline
+//!
+//! 1. [`engine::Engine::start_pipeline`] (or [`engine::Engine::start`] with several hosts: a pipeline of one stage)
+//!    freezes a [`domain::Plan`]: which hosts, in which order and batches, with which definitions and limits.
+//! 2. `store` journals it, reserves its hosts, and *advances* it: one transaction asks the planner what comes next
+//!    from the rows and carries that out (commands that are PENDING or BLOCKED, rows that are written off, hosts that
+//!    are released, the pipeline's own status). An advance with nothing to do writes nothing.
+//! 3. The pipeline's driver (`engine/pipeline_driver.rs`) gives new commands their drivers and waits until one of them
+//!    has ended, somebody said something, or a host that is waited for may be free. Then it advances again.
+//! 4. After a restart the same rows say the same thing. A start holds a pipeline where no dashboard ran for long, or the
+//!    next op is dangerous. Its PENDING and VALIDATING commands are neither started nor cancelled while it is held (a
+//!    row that recovery cancelled would count as a failure of its host): "go on" gives them their drivers, a cancel
+//!    cancels them. What was executing is followed like any other command.
 
 pub mod app;
 pub mod cli;

@@ -2,9 +2,7 @@
 
 mod support;
 
-use std::process::Output;
-
-use serde_json::Value;
+use support::cli::{json, quarterdeck};
 use support::{Dashboard, id_of};
 
 const OPS: &str = r#"
@@ -29,30 +27,6 @@ pre_check = "exit 10"
 id = "sleeps"
 script = "echo begun; sleep 60"
 "#;
-
-/// Runs the program to its end.
-async fn quarterdeck(dashboard: &Dashboard, arguments: &str) -> (i32, String, String) {
-    let mut program = dashboard.program();
-    program.args(arguments.split_whitespace());
-    let output: Output = tokio::task::spawn_blocking(move || program.output())
-        .await
-        .expect("join")
-        .expect("it starts");
-    (
-        output.status.code().unwrap_or(-1),
-        String::from_utf8_lossy(&output.stdout).into_owned(),
-        String::from_utf8_lossy(&output.stderr).into_owned(),
-    )
-}
-
-/// The JSON lines of a success.
-async fn json(dashboard: &Dashboard, arguments: &str) -> Vec<Value> {
-    let (code, out, err) = quarterdeck(dashboard, &format!("{arguments} --json")).await;
-    assert_eq!(code, 0, "{arguments}: {out}{err}");
-    out.lines()
-        .map(|line| serde_json::from_str(line).expect(line))
-        .collect()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_op_is_run_followed_and_found_again() {
@@ -136,6 +110,60 @@ async fn exit_codes_say_how_it_went() {
             .is_some_and(|text| text.contains("was refused"))
     });
     assert!(refused.count() >= 6, "every refused change is an event");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_is_given_more_time_and_asked_about() {
+    let dashboard = Dashboard::start(OPS).await;
+    let id = dashboard.accepted("sleeps", "localhost").await;
+    let before = dashboard.until_status(&id, "EXECUTING").await;
+    let (code, out, err) = quarterdeck(&dashboard, &format!("extend {id} 30m")).await;
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("sleeps on localhost has time until "), "{out}");
+    assert_ne!(dashboard.command(&id).await["deadline"], before["deadline"]);
+    let (code, out, err) = quarterdeck(&dashboard, &format!("find-out {id}")).await;
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("localhost is asked about sleeps"), "{out}");
+    let (code, _, err) = quarterdeck(&dashboard, &format!("cancel {id}")).await;
+    assert_eq!(code, 0, "{err}");
+    dashboard.until_final(&id).await;
+    let (code, _, err) = quarterdeck(&dashboard, &format!("extend {id} 30m")).await;
+    assert_eq!(code, 4, "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clean_stop_is_quick_beside_a_follower_of_the_log() {
+    let mut dashboard = Dashboard::start(OPS).await;
+    let mut program = dashboard.program();
+    let log = std::fs::File::create(dashboard.path("followed")).expect("file");
+    let mut follower = program
+        .args(["log", "--follow"])
+        .stdout(log)
+        .spawn()
+        .expect("it starts");
+    let file = dashboard.path("followed");
+    support::wait_for("the follower's first lines", async || {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        text.contains("localhost").then_some(())
+    })
+    .await;
+    let took = dashboard.stop().await;
+    follower.kill().expect("SIGKILL");
+    follower.wait().expect("reaped");
+    // One that nobody wakes would take two seconds; a loaded machine is given some of them.
+    assert!(took < std::time::Duration::from_millis(1_500), "it took {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_too_deep_for_a_socket_is_refused_by_name() {
+    let dashboard = Dashboard::start(OPS).await;
+    let deep = dashboard.path(&"d".repeat(100)).display().to_string();
+    for command in ["serve", "sweep"] {
+        let (code, _, err) = quarterdeck(&dashboard, &format!("{command} --data-dir {deep}")).await;
+        assert_eq!(code, 2, "{command}: {err}");
+        assert!(err.contains(&deep) && err.contains("--data-dir"), "{err}");
+    }
+    assert!(!std::path::Path::new(&deep).exists(), "nothing was made");
 }
 
 #[tokio::test(flavor = "multi_thread")]

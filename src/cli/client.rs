@@ -11,9 +11,6 @@ use serde_json::Value;
 
 use super::failure::Failure;
 
-/// The socket's name in the data folder.
-const SOCKET: &str = "quarterdeck.sock";
-
 /// The name stands in for an address; the socket is what is connected to.
 const BASE: &str = "http://localhost/api/v1";
 
@@ -29,10 +26,9 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// The dashboard on this data folder; none where none is running.
-    pub(super) fn connect(data_dir: &Path) -> Result<Option<Self>, Failure> {
-        let socket = data_dir.join(SOCKET);
-        match UnixStream::connect(&socket) {
+    /// The dashboard behind this socket; none where none is running.
+    pub(super) fn connect(socket: &Path) -> Result<Option<Self>, Failure> {
+        match UnixStream::connect(socket) {
             Ok(_) => {}
             Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => return Ok(None),
             Err(why) if why.kind() == ErrorKind::PermissionDenied => {

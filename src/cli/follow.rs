@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::domain::PipelineId;
+
 use super::Context;
 use super::failure::{Failure, say};
 use super::out::{Out, Printable};
@@ -40,23 +42,30 @@ struct Followed {
     over: bool,
 }
 
-/// Follows commands until every one is final. The rows come back in their order.
-pub(super) async fn to_the_end(context: &mut Context, rows: Vec<Value>, show: Show) -> Result<Vec<Value>, Failure> {
+/// Follows commands until every one is final, and those that a pipeline still asks for. The rows come back in their
+/// order.
+pub(super) async fn to_the_end(
+    context: &mut Context,
+    rows: Vec<Value>,
+    mut pipeline: Option<PipelineId>,
+    show: Show,
+) -> Result<Vec<Value>, Failure> {
     let mut source = context.source()?;
-    let mut all = Vec::with_capacity(rows.len());
-    for row in rows {
-        all.push(Followed {
-            row: CommandRow::read(&row)?,
-            last: row,
-            offset: 0,
-            text: Printable::default(),
-            partial: Vec::new(),
-            over: false,
-        });
-    }
+    let mut all = rows.into_iter().map(Followed::new).collect::<Result<Vec<_>, _>>()?;
     let mut pause = SOON;
-    while all.iter().any(|followed| !followed.over) {
+    while pipeline.is_some() || all.iter().any(|followed| !followed.over) {
         let mut moved = false;
+        if let Some(id) = pipeline {
+            match more(&source, id, &mut all).await {
+                Ok(true) => pipeline = None,
+                Ok(false) => {}
+                Err(Failure::Unreachable(why)) => {
+                    source = wait_for_it(context, &why).await?;
+                    continue;
+                }
+                Err(other) => return Err(other),
+            }
+        }
         for followed in all.iter_mut().filter(|followed| !followed.over) {
             match followed.look(&source, &mut context.out, show).await {
                 Ok(news) => moved |= news,
@@ -68,15 +77,27 @@ pub(super) async fn to_the_end(context: &mut Context, rows: Vec<Value>, show: Sh
             }
         }
         pause = if moved { SOON } else { (pause * 2).min(LATER) };
-        if all.iter().any(|followed| !followed.over) {
+        if pipeline.is_some() || all.iter().any(|followed| !followed.over) {
             tokio::time::sleep(pause).await;
         }
     }
     Ok(all.into_iter().map(|followed| followed.last).collect())
 }
 
+/// Takes in what a pipeline of one stage has asked for since. True where nothing more can come.
+async fn more(source: &Source, id: PipelineId, all: &mut Vec<Followed>) -> Result<bool, Failure> {
+    // The pipeline first: when it is over then, no row can come after those that are read now.
+    let row = source.pipeline(id, false).await?;
+    let newest = all.iter().map(|followed| followed.row.id).max();
+    for row in source.pipeline_commands(id, newest).await? {
+        all.push(Followed::new(row)?);
+    }
+    let hosts = row["hosts"].as_array().map_or(0, Vec::len);
+    Ok(!row["finished_at"].is_null() || all.len() >= hosts)
+}
+
 /// The op does not need the dashboard; whoever waits for it does.
-async fn wait_for_it(context: &Context, why: &str) -> Result<Source, Failure> {
+pub(super) async fn wait_for_it(context: &Context, why: &str) -> Result<Source, Failure> {
     say(&format!(
         "quarterdeck: {why}; jobs go on on their hosts, waiting for the dashboard to be back"
     ));
@@ -92,6 +113,17 @@ async fn wait_for_it(context: &Context, why: &str) -> Result<Source, Failure> {
 }
 
 impl Followed {
+    fn new(row: Value) -> Result<Self, Failure> {
+        Ok(Self {
+            row: CommandRow::read(&row)?,
+            last: row,
+            offset: 0,
+            text: Printable::default(),
+            partial: Vec::new(),
+            over: false,
+        })
+    }
+
     /// One look: the row first, then its output; what is final before has all of its output after.
     async fn look(&mut self, source: &Source, out: &mut Out, show: Show) -> Result<bool, Failure> {
         self.last = source.command(self.row.id).await?;

@@ -6,7 +6,9 @@
 
 mod cancel;
 mod client;
+mod extend;
 mod failure;
+mod find_out;
 mod follow;
 mod history;
 mod host;
@@ -15,6 +17,7 @@ mod op;
 mod open;
 mod out;
 mod output;
+mod pipeline;
 mod recover;
 mod resolve;
 mod retry;
@@ -81,6 +84,9 @@ enum Command {
     /// The ops of the catalog
     #[command(subcommand)]
     Op(op::Command),
+    /// Pipelines: ordered stages over many hosts
+    #[command(subcommand)]
+    Pipeline(pipeline::Command),
     /// Run an op on one or several hosts
     Run(run::Args),
     /// Show all that is known of a command
@@ -89,6 +95,10 @@ enum Command {
     Output(output::Args),
     /// Stop a command
     Cancel(cancel::Args),
+    /// Give a command more time
+    Extend(extend::Args),
+    /// Ask a command's host now what became of it
+    FindOut(find_out::Args),
     /// Ask for a command's op once more on its host
     Retry(retry::Args),
     /// End by hand a command whose outcome cannot be found out
@@ -112,12 +122,16 @@ struct Context {
 impl Context {
     /// For what changes something: a dashboard must be running.
     fn client(&self) -> Result<Client, Failure> {
-        Client::connect(&self.config.data_dir)?.ok_or_else(|| not_running(&self.config))
+        Client::connect(&self.config.socket()?)?.ok_or_else(|| not_running(&self.config))
     }
 
     /// For what only reads: the dashboard, or the journal itself.
     fn source(&self) -> Result<Source, Failure> {
-        match Client::connect(&self.config.data_dir)? {
+        // In a folder that is too deep for a socket no dashboard runs, but a copied journal may lie there.
+        let Ok(socket) = self.config.socket() else {
+            return Source::at_rest(&self.config);
+        };
+        match Client::connect(&socket)? {
             Some(client) => Ok(Source::Live(client)),
             None => Source::at_rest(&self.config),
         }
@@ -174,10 +188,13 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure
         Command::Open => open::execute(context).await,
         Command::Host(command) => host::execute(command, context).await,
         Command::Op(op::Command::List) => op::list(context).await,
+        Command::Pipeline(command) => pipeline::execute(command, context).await,
         Command::Run(args) => run::execute(args, context).await,
         Command::Show(args) => show::execute(args, context).await,
         Command::Output(args) => output::execute(args, context).await,
         Command::Cancel(args) => cancel::execute(args, context).await,
+        Command::Extend(args) => extend::execute(args, context).await,
+        Command::FindOut(args) => find_out::execute(args, context).await,
         Command::Retry(args) => retry::execute(args, context).await,
         Command::Resolve(args) => resolve::execute(args, context).await,
         Command::History(args) => history::execute(args, context).await,
@@ -217,9 +234,20 @@ mod tests {
             "quarterdeck show 0192b0a0-0000-7000-8000-000000000000",
             "quarterdeck output 0192b0a0-0000-7000-8000-000000000000 --follow",
             "quarterdeck cancel 0192b0a0-0000-7000-8000-000000000000 --reason oops",
+            "quarterdeck extend 0192b0a0-0000-7000-8000-000000000000 30m",
+            "quarterdeck find-out 0192b0a0-0000-7000-8000-000000000000",
             "quarterdeck resolve 0192b0a0-0000-7000-8000-000000000000 --reason looked",
             "quarterdeck history --host a --op uptime --status error,TIMEOUT --limit 5",
             "quarterdeck log --follow --limit 3",
+            "quarterdeck pipeline list --host a --status partial,FAILED --open --limit 5",
+            "quarterdeck pipeline list --catalog",
+            "quarterdeck pipeline start update --host a --tag web --batches 1,25%,100% --if-busy wait:5m --wait",
+            "quarterdeck pipeline start update --all --dry-run --json",
+            "quarterdeck pipeline show 0192b0a0-0000-7000-8000-000000000000",
+            "quarterdeck pipeline cancel 0192b0a0-0000-7000-8000-000000000000 --kill --reason oops",
+            "quarterdeck pipeline hold 0192b0a0-0000-7000-8000-000000000000",
+            "quarterdeck pipeline continue 0192b0a0-0000-7000-8000-000000000000",
+            "quarterdeck pipeline retry 0192b0a0-0000-7000-8000-000000000000 --yes --wait",
             "quarterdeck recover",
             "quarterdeck sweep",
         ] {
@@ -240,7 +268,13 @@ mod tests {
             ("quarterdeck host add web --ssh a --local", "cannot be used with"),
             ("quarterdeck host add web --local --spool tmp", "absolute folder"),
             ("quarterdeck run uptime", "--host"),
+            ("quarterdeck pipeline start update", "--all"),
+            ("quarterdeck pipeline list --status BROKEN", "is none of"),
             ("quarterdeck show 42", "is no id"),
+            (
+                "quarterdeck extend 0192b0a0-0000-7000-8000-000000000000 soon",
+                "is no duration",
+            ),
             ("quarterdeck resolve 0192b0a0-0000-7000-8000-000000000000", "--reason"),
             ("quarterdeck history --status BROKEN", "is none of"),
             ("quarterdeck histroy", "history"),

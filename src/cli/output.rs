@@ -22,7 +22,7 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
     if args.follow {
         // With no dashboard nothing is written any more: there is nothing to wait for.
         context.client()?;
-        follow::to_the_end(context, vec![row], Show::Plain).await?;
+        follow::to_the_end(context, vec![row], None, Show::Plain).await?;
         return Ok(());
     }
     let mut text = Printable::default();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::{CommandStatus, HostName};
+use crate::domain::{CommandStatus, HostName, PipelineId};
 
 use super::Context;
 use super::failure::{Failure, say};
@@ -28,17 +28,22 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
     let body = json!({"op": args.op, "hosts": args.hosts, "reason": args.reason});
     let answer = context.client()?.post("/commands", &body).await?;
     let started = rows::list(&answer, "commands");
+    // On several hosts it is a pipeline of one stage, which may ask for the rest of its commands later.
+    let pipeline: Option<PipelineId> = answer["pipeline_id"].as_str().and_then(|id| id.parse().ok());
     let ended = if args.wait {
-        let show = match started.len() {
+        let show = match pipeline {
             _ if context.out.is_json() => Show::Nothing,
-            1 => Show::Plain,
-            _ => Show::Prefixed,
+            None => Show::Plain,
+            Some(_) => Show::Prefixed,
         };
-        follow::to_the_end(context, started, show).await?
+        follow::to_the_end(context, started, pipeline, show).await?
     } else {
         started
     };
     report(context, &ended, args.wait)?;
+    if let Some(id) = pipeline {
+        say(&format!("all of it together: quarterdeck pipeline show {id}"));
+    }
     verdict(&ended)
 }
 

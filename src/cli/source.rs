@@ -22,9 +22,9 @@ pub(super) enum Source {
 
 /// The journal of a dashboard that is not running.
 pub(super) struct AtRest {
-    reader: Reader,
+    pub(super) reader: Reader,
     data_dir: PathBuf,
-    catalog: Arc<Catalog>,
+    pub(super) catalog: Arc<Catalog>,
     resume_within: Span,
 }
 

@@ -1,16 +1,17 @@
-//! The text of `quarterdeck.toml` taken apart: every key with its line and value, every `[[op]]` as an op.
+//! The text of `quarterdeck.toml` taken apart: every key with its line and value, every `[[op]]` as an op, every
+//! `[[pipeline]]` as a pipeline.
 //!
-//! Knows which keys an op has; which other keys exist is decided by the table in `config`.
+//! Knows which keys those two have; which other keys exist is decided by the table in `config`.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use serde::Deserialize as _;
+use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue, ValueDeserializer};
 
-use crate::domain::{Op, nearest};
+use crate::domain::{Catalog, Op, PipelineDef, nearest};
 
 use super::ConfigError;
 use super::value::{Raw, Value};
@@ -33,7 +34,21 @@ const OP_KEYS: &[&str] = &[
     "expect",
 ];
 
-/// One key outside the ops.
+/// The keys of a `[[pipeline]]` table.
+const PIPELINE_KEYS: &[&str] = &[
+    "id",
+    "label",
+    "description",
+    "ops",
+    "stages",
+    "max_parallel",
+    "batches",
+    "stop_when",
+    "if_busy",
+    "count_unreachable",
+];
+
+/// One key outside the ops and pipelines.
 pub(super) struct Entry {
     /// With its section: `retention.events_days`.
     pub(super) key: String,
@@ -45,7 +60,7 @@ pub(super) struct Entry {
 /// What a file says.
 pub(super) struct Document {
     pub(super) entries: Vec<Entry>,
-    pub(super) ops: Vec<Op>,
+    pub(super) catalog: Catalog,
 }
 
 /// Turns byte offsets into `FILE:LINE`.
@@ -73,18 +88,29 @@ impl Lines<'_> {
 pub(super) fn read(path: &Path, text: &str) -> Result<Document, ConfigError> {
     let lines = Lines { path, text };
     let table = DeTable::parse(text).map_err(|why| ConfigError::new(lines.at(why.span()), why.message()))?;
-    let mut document = Document {
-        entries: Vec::new(),
-        ops: Vec::new(),
-    };
+    let mut entries = Vec::new();
+    let mut ops = Vec::new();
+    let mut pipelines = Vec::new();
     for (key, value) in table.into_inner() {
-        if key.get_ref() == "op" {
-            document.ops = ops(&lines, value)?;
-        } else {
-            flatten(&lines, "", &key, value, &mut document.entries);
+        match key.get_ref().as_ref() {
+            "op" => ops = tables(&lines, "op", OP_KEYS, value, check_op)?,
+            "pipeline" => pipelines = tables(&lines, "pipeline", PIPELINE_KEYS, value, PipelineDef::check)?,
+            _ => flatten(&lines, "", &key, value, &mut entries),
         }
     }
-    Ok(document)
+    let ops = ops.into_iter().map(|(op, _)| op).collect();
+    let catalog = Catalog::new(ops).map_err(|why| ConfigError::new(path.display().to_string(), why.to_string()))?;
+    // Ops may stand behind the pipelines that name them.
+    for (def, at) in &pipelines {
+        catalog
+            .check(def)
+            .map_err(|problem| lines.wrong(at.of(&problem), format!("pipeline “{}”: {problem}", def.id)))?;
+    }
+    let pipelines = pipelines.into_iter().map(|(def, _)| def).collect();
+    let catalog = catalog
+        .with_pipelines(pipelines)
+        .map_err(|(id, problem)| ConfigError::new(path.display().to_string(), format!("pipeline “{id}”: {problem}")))?;
+    Ok(Document { entries, catalog })
 }
 
 fn flatten(
@@ -130,64 +156,98 @@ fn texts(array: &DeArray<'_>) -> Option<Vec<String>> {
         .collect()
 }
 
-fn ops(lines: &Lines<'_>, value: Spanned<DeValue<'_>>) -> Result<Vec<Op>, ConfigError> {
-    let span = value.span();
-    let DeValue::Array(tables) = value.into_inner() else {
-        return Err(lines.wrong(span, "ops are written as [[op]], with double brackets"));
-    };
-    let mut ops = Vec::new();
-    let mut seen: BTreeMap<String, String> = BTreeMap::new();
-    for table in tables {
-        let span = table.span();
-        let op = op(lines, table)?;
-        let place = lines.at(Some(span));
-        if let Some(first) = seen.insert(op.id.to_string(), place.clone()) {
-            return Err(ConfigError::new(
-                place,
-                format!("op “{}” is already defined at {first}; remove one or rename it", op.id),
-            ));
-        }
-        ops.push(op);
-    }
-    Ok(ops)
+fn check_op(op: &Op) -> Result<(), String> {
+    op.check().map_err(|why| why.problem)
 }
 
-fn op(lines: &Lines<'_>, value: Spanned<DeValue<'_>>) -> Result<Op, ConfigError> {
+/// Where a table and its keys stand.
+struct Places {
+    table: Range<usize>,
+    keys: BTreeMap<String, Range<usize>>,
+}
+
+impl Places {
+    /// The place that a problem is about: of the key that its text begins with, else of the table. `ops` may have been
+    /// written as `stages`.
+    fn of(&self, problem: &str) -> Range<usize> {
+        let word = problem.split([' ', ':']).next().unwrap_or_default();
+        let other = if word == "ops" { "stages" } else { word };
+        let key = self.keys.get(word).or_else(|| self.keys.get(other));
+        key.unwrap_or(&self.table).clone()
+    }
+}
+
+/// Every `[[noun]]` table with its place; no id twice.
+fn tables<T: for<'de> Deserialize<'de>>(
+    lines: &Lines<'_>,
+    noun: &str,
+    known: &[&str],
+    value: Spanned<DeValue<'_>>,
+    check: impl Fn(&T) -> Result<(), String>,
+) -> Result<Vec<(T, Places)>, ConfigError> {
     let span = value.span();
-    let mut places = BTreeMap::new();
+    let DeValue::Array(tables) = value.into_inner() else {
+        return Err(lines.wrong(span, format!("{noun}s are written as [[{noun}]], with double brackets")));
+    };
+    let mut read = Vec::new();
+    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    for item in tables {
+        let (id, found, places) = table(lines, noun, known, item, &check)?;
+        let place = lines.at(Some(places.table.clone()));
+        if let Some(first) = seen.insert(id.clone(), place.clone()) {
+            return Err(ConfigError::new(
+                place,
+                format!("{noun} “{id}” is already defined at {first}; remove one or rename it"),
+            ));
+        }
+        read.push((found, places));
+    }
+    Ok(read)
+}
+
+fn table<T: for<'de> Deserialize<'de>>(
+    lines: &Lines<'_>,
+    noun: &str,
+    known: &[&str],
+    value: Spanned<DeValue<'_>>,
+    check: &impl Fn(&T) -> Result<(), String>,
+) -> Result<(String, T, Places), ConfigError> {
+    let span = value.span();
+    let mut keys = BTreeMap::new();
     let mut id = None;
     if let DeValue::Table(table) = value.get_ref() {
         for (key, value) in table {
             let name = key.get_ref().as_ref();
-            if !OP_KEYS.contains(&name) {
-                return Err(lines.wrong(key.span(), unknown_key(name, OP_KEYS.iter().copied())));
+            if !known.contains(&name) {
+                return Err(lines.wrong(key.span(), unknown_key(name, known.iter().copied())));
             }
             if name == "id" {
                 id = value.get_ref().as_str().map(str::to_owned);
             }
-            places.insert(name.to_owned(), key.span());
+            keys.insert(name.to_owned(), key.span());
         }
     }
-    let named = id.map_or_else(|| "this op".to_owned(), |id| format!("op “{id}”"));
-    let op = Op::deserialize(ValueDeserializer::from(value)).map_err(|why| {
-        let place = why.span().unwrap_or_else(|| span.clone());
-        let key = places
-            .iter()
-            .filter(|(_, key)| key.start <= place.start && place.start > span.start)
-            .max_by_key(|(_, key)| key.start)
-            .map_or(String::new(), |(key, _)| format!("{key}: "));
+    let places = Places { table: span, keys };
+    let named = id
+        .as_ref()
+        .map_or_else(|| format!("this {noun}"), |id| format!("{noun} “{id}”"));
+    let found = T::deserialize(ValueDeserializer::from(value)).map_err(|why| {
+        // What is missing or contradicts itself has the whole table as its place.
+        let (place, key) = match why.span() {
+            Some(span) if span != places.table => {
+                let keys = places.keys.iter().filter(|(_, key)| key.start <= span.start);
+                let nearest = keys
+                    .filter(|_| span.start > places.table.start)
+                    .max_by_key(|(_, key)| key.start);
+                let key = nearest.map_or(String::new(), |(key, _)| format!("{key}: "));
+                (span, key)
+            }
+            Some(_) | None => (places.of(why.message()), String::new()),
+        };
         lines.wrong(place, format!("{named}: {key}{}", why.message()))
     })?;
-    op.check().map_err(|why| {
-        let place = why
-            .problem
-            .split_whitespace()
-            .next()
-            .and_then(|word| places.get(word))
-            .cloned();
-        lines.wrong(place.unwrap_or(span), why.to_string())
-    })?;
-    Ok(op)
+    check(&found).map_err(|problem| lines.wrong(places.of(&problem), format!("{named}: {problem}")))?;
+    Ok((id.unwrap_or_default(), found, places))
 }
 
 /// What is said of a key that nobody knows.
@@ -214,7 +274,40 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_op_is_refused_with_file_line_and_reason() {
+    fn knows_every_key_of_a_pipeline() {
+        let values = [
+            "id = \"a\"",
+            "label = \"A\"",
+            "description = \"d\"",
+            "ops = [\"mine\"]",
+            "max_parallel = 2",
+            "batches = [1, \"50%\"]",
+            "stop_when = 3",
+            "if_busy = \"leave_out\"",
+            "count_unreachable = true",
+        ];
+        let keys: Vec<_> = values.iter().filter_map(|value| value.split(' ').next()).collect();
+        assert_eq!(
+            PIPELINE_KEYS
+                .iter()
+                .filter(|key| !keys.contains(*key))
+                .collect::<Vec<_>>(),
+            [&"stages"]
+        );
+        // An op may be defined behind the pipeline that names it.
+        let text = format!(
+            "[[pipeline]]\n{}\n[[op]]\nid = \"mine\"\nscript = \"true\"",
+            values.join("\n")
+        );
+        let document = read(Path::new("c.toml"), &text)
+            .map_err(|why| why.to_string())
+            .expect("good");
+        let def = document.catalog.pipeline("a").expect("there");
+        assert_eq!((def.label(), def.defaults.max_parallel), ("A", Some(2)));
+    }
+
+    #[test]
+    fn a_bad_table_is_refused_with_file_line_and_reason() {
         for (text, place, words) in [
             ("\n[op]\nid = \"a\"", "c.toml:2", "[[op]]"),
             ("[[op]]\nid = \"a\"", "c.toml:1", "script"),
@@ -242,6 +335,40 @@ mod tests {
                 "explode",
             ),
             ("zone = \"UTC\"\nlisten = ", "c.toml:2", ""),
+            ("\n[pipeline]\nid = \"a\"", "c.toml:2", "[[pipeline]]"),
+            ("[[pipeline]]\nid = \"a\"", "c.toml:1", "pipeline “a”: ops is missing"),
+            ("[[pipeline]]\nid = \"a\"\nopps = []", "c.toml:3", "did you mean “ops”"),
+            ("[[pipeline]]\nid = \"a\"\nops = []", "c.toml:3", "ops is empty"),
+            (
+                "[[pipeline]]\nid = \"a\"\nops = [\"pull\",\n \"swich\"]",
+                "c.toml:3",
+                "pipeline “a”: ops: there is no op “swich”; did you mean “switch”?",
+            ),
+            (
+                "[[pipeline]]\nid = \"a\"\nstages = [{ op = \"pul\" }]",
+                "c.toml:3",
+                "did you mean “pull”?",
+            ),
+            (
+                "[[pipeline]]\nid = \"a\"\nops = [\"pull\"]\nbatches = [1, \"half\"]",
+                "c.toml:4",
+                "batches: “half” is no number of hosts",
+            ),
+            (
+                "[[pipeline]]\nid = \"a\"\nops = [\"pull\"]\nmax_parallel = 0",
+                "c.toml:4",
+                "max_parallel must be 1 or more",
+            ),
+            (
+                "[[pipeline]]\nid = \"a\"\nops = [\"pull\"]\n\n[[pipeline]]\nid = \"a\"\nops = [\"pull\"]",
+                "c.toml:5",
+                "pipeline “a” is already defined at c.toml:1",
+            ),
+            (
+                "[[pipeline]]\nid = \"x\"\nops = [\"pull\"]\n[[op]]\nid = \"x\"\nscript = \"true\"",
+                "c.toml:2",
+                "that of an op",
+            ),
         ] {
             let wrong = read(Path::new("c.toml"), text).map(|_| ()).expect_err(text);
             assert_eq!(wrong.place, place, "{text}: {wrong}");

@@ -2,7 +2,8 @@
 //! first, then the XDG ones. Pure: the environment is an argument.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
 use super::{ConfigError, Flags};
 
@@ -39,6 +40,27 @@ pub(super) fn data_dir(env: &Environment) -> Result<PathBuf, ConfigError> {
                 "there is no HOME to put the data folder under; name one with --data-dir",
             )
         })
+}
+
+/// The most bytes that the path of a Unix socket may have: what its address holds, without the closing zero.
+const SOCKET_LIMIT: usize = 107;
+
+/// The socket for programs, in a data folder whose path is short enough for it.
+pub(super) fn socket(data_dir: &Path) -> Result<PathBuf, ConfigError> {
+    let socket = data_dir.join("quarterdeck.sock");
+    let bytes = socket.as_os_str().as_bytes().len();
+    if bytes <= SOCKET_LIMIT {
+        return Ok(socket);
+    }
+    let room = SOCKET_LIMIT - "/quarterdeck.sock".len();
+    Err(ConfigError::new(
+        "data_dir",
+        format!(
+            "the folder {} is too deep: its Unix socket's path would have {bytes} bytes, and {SOCKET_LIMIT} is the \
+             most that the system takes; choose a folder of {room} bytes or fewer with --data-dir",
+            data_dir.display()
+        ),
+    ))
 }
 
 fn given(env: &Environment, name: &str) -> Option<PathBuf> {
@@ -90,6 +112,18 @@ mod tests {
             PathBuf::from("/home/alice/.local/state/quarterdeck")
         );
         assert!(data_dir(&env(&[])).is_err());
+    }
+
+    #[test]
+    fn a_socket_needs_a_short_folder() {
+        let fits = PathBuf::from(format!("/{}", "d".repeat(89)));
+        assert_eq!(socket(&fits).expect("fits").as_os_str().len(), SOCKET_LIMIT);
+        let deep = PathBuf::from(format!("/{}", "d".repeat(90)));
+        let why = socket(&deep).expect_err("too deep").to_string();
+        assert!(
+            why.contains(&deep.display().to_string()) && why.contains("--data-dir") && why.contains("108 bytes"),
+            "{why}"
+        );
     }
 
     #[test]

@@ -4,25 +4,35 @@
 //! Nothing in here does I/O, knows a database, a process or a page. Every rule is a pure function,
 //! so that it can be tested by table and by property.
 
+mod catalog;
 mod duration;
 mod event;
 mod evidence;
 mod host;
 mod id;
+mod limits;
 mod nearest;
 mod op;
+mod pipeline;
+mod plan;
+mod selection;
 mod status;
 mod text;
 mod time;
 
+pub use catalog::Catalog;
 pub use duration::Span;
 pub use event::{Actor, Category, Level};
 pub use evidence::{Evidence, Identity, Known, Outcome, StopReason, settle};
 pub use host::{HostName, Reach, RunAs, SpoolDir, Tag};
 pub use id::{CommandId, PipelineId};
+pub use limits::{IfBusy, Limits, LimitsGiven, OnFailure, Share};
 pub use nearest::nearest;
-pub use op::{Catalog, Definition, Digest, Expect, OnTimeout, Op, OpError, OpId, built_in};
-pub use status::{CommandStatus, PipelineStatus, Refusal};
+pub use op::{Definition, Digest, Expect, OnTimeout, Op, OpError, OpId, built_in};
+pub use pipeline::{ActionDef, PipelineDef, StageDef};
+pub use plan::{Action, Cell, Cells, Next, Orders, Plan, Stage, Tally, Why};
+pub use selection::{Member, Selected, Selection, batches};
+pub use status::{CancelMode, CommandStatus, PipelineStatus, Refusal};
 pub use text::{MESSAGE_LIMIT, bounded};
 pub use time::Timestamp;
 

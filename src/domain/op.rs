@@ -1,6 +1,5 @@
 //! Ops: named actions of the catalog, and the definition that is stored with every command.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -134,7 +133,7 @@ fn default_timeout() -> Span {
     Span::from_secs(600)
 }
 
-/// Why an op cannot be taken into the catalog.
+/// Why an op or a pipeline cannot be taken into the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("op “{op}”: {problem}")]
 pub struct OpError {
@@ -304,36 +303,6 @@ impl fmt::Display for Digest {
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// All ops that can be started now, by name.
-#[derive(Clone, Debug, Default)]
-pub struct Catalog(BTreeMap<OpId, Op>);
-
-impl Catalog {
-    /// The built-in ops, extended or replaced by `own`.
-    ///
-    /// # Errors
-    /// Names the first op that cannot be taken.
-    pub fn new(own: Vec<Op>) -> Result<Self, OpError> {
-        let mut ops: BTreeMap<OpId, Op> = built_in().into_iter().map(|op| (op.id.clone(), op)).collect();
-        for op in own {
-            op.check()?;
-            ops.insert(op.id.clone(), op);
-        }
-        Ok(Self(ops))
-    }
-
-    /// The op of this name.
-    #[must_use]
-    pub fn get(&self, id: &str) -> Option<&Op> {
-        self.0.values().find(|op| op.id.as_str() == id)
-    }
-
-    /// All ops, by name.
-    pub fn iter(&self) -> impl Iterator<Item = &Op> {
-        self.0.values()
     }
 }
 

@@ -174,8 +174,30 @@ words! {
     }
 }
 
+impl PipelineStatus {
+    /// True while something may still start or is followed.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        match self {
+            Self::Running | Self::Held => true,
+            Self::Complete | Self::Partial | Self::Failed | Self::Cancelled => false,
+        }
+    }
+}
+
 words! {
-    /// Why a command was refused (the `refusal` of a BLOCKED row). This set grows; the schema has no CHECK for it.
+    /// How a pipeline is cancelled.
+    CancelMode, "mode" {
+        /// What runs on hosts may end by itself; nothing further starts.
+        Finish = "finish",
+        /// What runs on hosts is stopped, too.
+        Kill = "kill",
+    }
+}
+
+words! {
+    /// Why a command was refused (the `refusal` of a BLOCKED row), or written off as part of a pipeline's rest
+    /// (of a SKIPPED or CANCELLED one). This set grows; the schema has no CHECK for it.
     Refusal, "refusal" {
         /// Another command is open on the host.
         Busy = "busy",
@@ -201,6 +223,12 @@ words! {
         Locked = "locked",
         /// A local op under a systemd service that would kill it together with the dashboard.
         Scope = "scope",
+        /// SKIPPED: an earlier stage of the pipeline did not end well on this host.
+        EarlierStage = "earlier_stage",
+        /// SKIPPED: so many hosts failed that the pipeline stopped.
+        Stopped = "stopped",
+        /// CANCELLED: the pipeline was cancelled before this stage.
+        Cancelled = "cancelled",
     }
 }
 

@@ -4,6 +4,7 @@
 use crate::domain::{CommandId, CommandStatus, HostName, Op, Span, StopReason, Timestamp};
 use crate::store::{By, CommandRow, Request};
 
+use super::preview::MOST_HOSTS;
 use super::{Engine, EngineError};
 
 /// A wish to run one op on some hosts.
@@ -17,15 +18,14 @@ pub struct Start {
     pub reason: Option<String>,
 }
 
-/// The most hosts that one request may name.
-const MOST_HOSTS: usize = 5_000;
-
 impl Engine {
-    /// Journals one command per host and starts those that can start. A host that is busy, reserved
-    /// or removed gets its row too, as BLOCKED.
+    /// Journals an op and starts it. On one host it is a plain command; where the host is busy, reserved or removed it
+    /// gets its row too, as BLOCKED. On several hosts it is a pipeline of one stage, named after the op: then the
+    /// answer has the rows that were journaled at once, and each names the pipeline.
     ///
     /// # Errors
-    /// Unknown op or host, no hosts, no room for the journal: nothing is written or started.
+    /// Unknown op or host, no hosts, a removed host among several, no room for the journal: nothing is written or
+    /// started.
     pub async fn start(&self, start: Start, by: By) -> Result<Vec<CommandRow>, EngineError> {
         let op = self.op(&start.op)?.clone();
         let mut hosts: Vec<HostName> = Vec::with_capacity(start.hosts.len());
@@ -45,7 +45,20 @@ impl Engine {
                 crate::domain::Invalid::new("hosts", format!("at most {MOST_HOSTS} hosts in one request")).into(),
             );
         }
+        if hosts.len() > 1 {
+            return self.start_on_many(&op, hosts, start.reason, by).await;
+        }
         self.request(&op, hosts, start.reason, None, by).await
+    }
+
+    /// Refuses what is new while the dashboard stops, or the journal has no room.
+    pub(super) fn takes_new(&self) -> Result<(), EngineError> {
+        if self.0.stopping.is_cancelled() {
+            return Err(EngineError::Unavailable(
+                "the dashboard is stopping; try again when it is back".to_owned(),
+            ));
+        }
+        Ok(self.0.store.room_for_new()?)
     }
 
     async fn request(
@@ -56,12 +69,7 @@ impl Engine {
         retry_of: Option<CommandId>,
         by: By,
     ) -> Result<Vec<CommandRow>, EngineError> {
-        if self.0.stopping.is_cancelled() {
-            return Err(EngineError::Unavailable(
-                "the dashboard is stopping; try again when it is back".to_owned(),
-            ));
-        }
-        self.0.store.room_for_new()?;
+        self.takes_new()?;
         let rows = self
             .0
             .store
@@ -94,6 +102,7 @@ impl Engine {
         else {
             return Err(final_already(&before, "there is nothing to stop"));
         };
+        self.drive(id); // What waits in a held pipeline has no driver yet.
         self.nudge(id);
         Ok(row)
     }
@@ -210,7 +219,7 @@ impl Engine {
 }
 
 /// An empty reason is none.
-fn clean(reason: Option<String>) -> Option<String> {
+pub(super) fn clean(reason: Option<String>) -> Option<String> {
     reason
         .map(|text| crate::domain::bounded(text.trim(), 500))
         .filter(|text| !text.is_empty())

@@ -1,6 +1,6 @@
 //! Why the engine did not do what was asked. Typed where a door answers differently.
 
-use crate::domain::{CommandId, Invalid};
+use crate::domain::{CommandId, Invalid, PipelineId};
 use crate::store::{ReadError, WriteError};
 
 /// See the module. The text is for the person who asked: what, why, and what to do next.
@@ -23,6 +23,17 @@ pub enum EngineError {
     /// No command of this id is in the journal.
     #[error("there is no command {0}; it may be past its retention")]
     UnknownCommand(CommandId),
+    /// No pipeline of this name is in the catalog, nor an op.
+    #[error("there is no pipeline “{name}”{}", .nearest.as_ref().map(|n| format!("; did you mean “{n}”?")).unwrap_or_default())]
+    UnknownPipelineName {
+        /// What was asked for.
+        name: String,
+        /// The name that looks most like it.
+        nearest: Option<String>,
+    },
+    /// No pipeline of this id is in the journal.
+    #[error("there is no pipeline {0}; it may be past its retention")]
+    UnknownPipeline(PipelineId),
     /// The state does not allow it.
     #[error("{0}")]
     Conflict(String),

@@ -1,4 +1,4 @@
-//! Starts ops, follows their jobs, stops them, settles them, recovers what a stop left open, and
+//! Starts ops and pipelines, follows their jobs, stops them, settles them, recovers what a stop left open, and
 //! keeps the journal within its limits.
 //!
 //! This is the one place that joins the journal to the hosts. Both doors (pages and API) call the
@@ -13,6 +13,9 @@ mod drive;
 mod error;
 mod follow;
 mod hosts;
+mod pipeline;
+mod pipeline_driver;
+mod preview;
 mod probe;
 mod recover;
 mod retention;
@@ -28,14 +31,17 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::{Catalog, CommandId, Level, Span, Timestamp};
+use crate::domain::{Catalog, CommandId, Level, PipelineId, Span, Timestamp};
 use crate::executor::Executor;
 use crate::store::{NewEvent, Reader, Store, Topic};
 
+pub use crate::domain::{CancelMode, LimitsGiven, Selection};
 pub use crate::store::{By, Swept};
 pub use command::Start;
 pub use error::EngineError;
 pub use hosts::Tested;
+pub use pipeline::{RetryPreview, StartPipeline};
+pub use preview::{Preview, PreviewStage};
 pub use recover::RecoveryPreview;
 
 /// What the engine is told once, at start.
@@ -87,6 +93,8 @@ struct Inner {
     executor: Executor,
     /// One entry per command that has a driver: the one task that may act for it.
     drivers: Mutex<HashMap<CommandId, Arc<Notify>>>,
+    /// One entry per open pipeline: the one task that moves it on.
+    pipelines: Mutex<HashMap<PipelineId, Arc<Notify>>>,
     follow_permits: Arc<Semaphore>,
     tasks: TaskTracker,
     /// Set at the beginning of a stop: nothing new is taken, drivers let go.
@@ -106,6 +114,7 @@ impl Engine {
             store,
             executor,
             drivers: Mutex::default(),
+            pipelines: Mutex::default(),
             follow_permits,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),

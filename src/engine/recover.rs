@@ -2,7 +2,7 @@
 //! and then settled with each host's evidence while pages are served already.
 
 use crate::domain::CommandStatus;
-use crate::store::{CommandRow, HistoryFilter, Journal, Recovered, Started};
+use crate::store::{CommandRow, HistoryFilter, Recovered, Started};
 
 use super::{Engine, EngineError};
 
@@ -26,7 +26,7 @@ impl Engine {
     /// # Errors
     /// When the journal cannot be written: nothing may be served then.
     pub async fn recover(&self) -> Result<(Started, Recovered), EngineError> {
-        let started = self.0.store.begin_start().await?;
+        let started = self.0.store.begin_start(self.0.settings.resume_within).await?;
         let restored = started.restored;
         let _ = self.0.started.set(started.clone());
         let recovered = self
@@ -34,8 +34,8 @@ impl Engine {
             .store
             .orphan_executing(self.0.settings.resume_within, restored)
             .await?;
-        let open = self.reader().read(Journal::open_commands).await?;
-        for row in open.into_iter().chain(self.resolved_without_an_answer().await?) {
+        self.take_up().await?;
+        for row in self.resolved_without_an_answer().await? {
             self.drive(row.id);
         }
         Ok((started, recovered))

@@ -8,8 +8,8 @@ use diesel::sql_types::{Text, Timestamp as TimestampColumn};
 use diesel::sqlite::{Sqlite, SqliteValue};
 
 use crate::domain::{
-    Actor, Category, CommandId, CommandStatus, Digest, Evidence, HostName, Level, OpId, PipelineId, PipelineStatus,
-    Reach, Refusal, RunAs, SpoolDir, StopReason, Tag, Timestamp,
+    Actor, CancelMode, Category, CommandId, CommandStatus, Digest, Evidence, HostName, Level, OpId, PipelineId,
+    PipelineStatus, Plan, Reach, Refusal, RunAs, SpoolDir, StopReason, Tag, Timestamp,
 };
 
 fn text(value: SqliteValue<'_, '_, '_>) -> diesel::deserialize::Result<String> {
@@ -50,6 +50,7 @@ macro_rules! word_column {
 
 word_column! {
     ActorColumn = Actor as Text,
+    CancelModeColumn = CancelMode as Text,
     CategoryColumn = Category as Text,
     CommandIdColumn = CommandId as Text,
     CommandStatusColumn = CommandStatus as Text,
@@ -80,6 +81,49 @@ column!(
     |text| Ok(serde_json::from_str(&text)?),
     |evidence| { serde_json::to_string(evidence).unwrap_or_default() }
 );
+
+column!(
+    PlanColumn,
+    Plan,
+    Text,
+    |text| Ok(serde_json::from_str(&text)?),
+    |plan| { serde_json::to_string(plan).unwrap_or_default() }
+);
+
+/// A plan that may be absent; then it is empty.
+pub struct MaybePlan(Option<Plan>);
+
+impl diesel::Queryable<diesel::sql_types::Nullable<Text>, Sqlite> for MaybePlan {
+    type Row = Option<Plan>;
+
+    fn build(row: Self::Row) -> diesel::deserialize::Result<Self> {
+        Ok(Self(row))
+    }
+}
+
+impl From<MaybePlan> for Plan {
+    fn from(plan: MaybePlan) -> Self {
+        plan.0.unwrap_or_default()
+    }
+}
+
+/// Ids of hosts: a JSON array in one column.
+#[derive(Clone, Debug)]
+pub struct Ids(pub(super) Vec<i64>);
+
+column!(
+    IdsColumn,
+    Ids,
+    Text,
+    |text| Ok(Ids(serde_json::from_str(&text)?)),
+    |ids| { serde_json::to_string(&ids.0).unwrap_or_else(|_| "[]".to_owned()) }
+);
+
+impl From<Ids> for Vec<i64> {
+    fn from(ids: Ids) -> Self {
+        ids.0
+    }
+}
 
 column!(ReachColumn, Reach, Text, read_reach, write_reach);
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::column::Tags;
 use super::error::Fault;
+use super::pipeline::release_if_done;
 use super::schema::{commands, hosts, pipeline_hosts, pipelines};
 use super::tx::Tx;
 use super::{By, Journal, NewEvent, ReadError, Store, Topic, WriteError};
@@ -137,6 +138,18 @@ impl Journal {
         Ok(open.map(|(op, since)| InTheWay::Command { op, since }))
     }
 
+    /// What a new command on this host would meet now, in words; none where it is free.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn busy_with(&mut self, host_id: i64) -> Result<Option<String>, ReadError> {
+        let mut way = self.open_command_of(host_id)?;
+        if way.is_none() {
+            way = self.reservation_of(host_id, None)?;
+        }
+        Ok(way.map(|way| way.to_string()))
+    }
+
     /// The pipeline that reserves a host, other than `mine`.
     pub(super) fn reservation_of(
         &mut self,
@@ -254,6 +267,7 @@ fn remove(tx: &mut Tx<'_>, name: &HostName, by: &By) -> Result<HostRow, Fault> {
         .ok_or_else(|| WriteError::NotFound(format!("host “{name}”")))?;
     let mut way = tx.journal.open_command_of(host.id)?;
     if way.is_none() {
+        release_if_done(tx, host.id, None)?;
         way = tx.journal.reservation_of(host.id, None)?;
     }
     if let Some(way) = way {

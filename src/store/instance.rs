@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::error::Fault;
 use super::mark::Mark;
+use super::pipeline::hold_after_absence;
 use super::schema::{event_log, instance};
 use super::tx::Tx;
 use super::{By, Journal, NewEvent, ReadError, Store, Topic, WriteError};
@@ -82,11 +83,11 @@ impl Journal {
 
 impl Store {
     /// Journals this start, and what it finds about the one before: stopped cleanly, crashed, or another database.
-    /// Call it once, before recovery.
+    /// Pipelines are held where no dashboard ran for `resume_within` or longer. Call it once, before recovery.
     ///
     /// # Errors
     /// [`WriteError`]; also where the file `instance` cannot be written.
-    pub async fn begin_start(&self) -> Result<Started, WriteError> {
+    pub async fn begin_start(&self, resume_within: Span) -> Result<Started, WriteError> {
         let found = self.on_disk(Mark::read).await?;
         let (row, version) = self
             .reader()
@@ -110,7 +111,13 @@ impl Store {
         }
         let instance = self.instance().to_owned();
         let alive = found.map(|mark| mark.alive_at);
-        let started = self.write(move |tx| start(tx, &instance, restored, alive)).await?;
+        let started = self
+            .write(move |tx| {
+                let started = start(tx, &instance, restored, alive)?;
+                hold_after_absence(tx, started.away, resume_within, restored)?;
+                Ok(started)
+            })
+            .await?;
         self.write_mark(true).await?;
         Ok(started)
     }

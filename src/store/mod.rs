@@ -22,6 +22,7 @@ mod mark;
 mod open;
 pub mod output;
 mod page;
+mod pipeline;
 mod reader;
 mod recovery;
 mod schema;
@@ -48,6 +49,9 @@ pub use host::{HostRow, NewHost};
 pub use host_facts::{FactsRow, HostFacts};
 pub use instance::{InstanceRow, Started};
 pub use page::{Cursor, Keyed, PAGE_LIMIT, Page};
+pub use pipeline::{
+    Advanced, Group, MatrixRow, MatrixWindow, NewPipeline, PipelineCounts, PipelineFilter, PipelineRow,
+};
 pub use reader::{Journal, Reader};
 pub use recovery::Recovered;
 pub use session::SessionRow;

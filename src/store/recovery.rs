@@ -3,6 +3,7 @@
 
 use super::command::{Change, change, command_event};
 use super::error::Fault;
+use super::pipeline::hold_before_danger;
 use super::tx::Tx;
 use super::{CommandRow, Journal, NewEvent, ReadError, Store};
 use crate::domain::{Category, CommandStatus, Definition, Level, Span, Timestamp};
@@ -15,7 +16,8 @@ const RESTARTED: &str = "Dashboard restarted";
 pub struct Recovered {
     /// Were EXECUTING, are ORPHANED and open: their hosts have to be asked.
     pub orphaned: Vec<CommandRow>,
-    /// PENDING or VALIDATING, young and harmless: they go on from there.
+    /// PENDING or VALIDATING, young and harmless, or of a pipeline: they go on from there, the latter when their
+    /// pipeline does.
     pub resumed: Vec<CommandRow>,
     /// PENDING or VALIDATING, and CANCELLED: their `error` says why.
     pub cancelled: Vec<CommandRow>,
@@ -78,6 +80,11 @@ impl Journal {
                 by.name()
             )));
         }
+        if row.pipeline_id.is_some() {
+            // Its pipeline decides, which is held where its turn should not come by itself: a row that is cancelled
+            // here would count as a failure of its host.
+            return Ok(Fate::Resume);
+        }
         if restored {
             return Ok(Fate::Cancel(
                 "not started: the database was restored from a backup meanwhile".to_owned(),
@@ -105,7 +112,8 @@ impl Journal {
 
 impl Store {
     /// Makes every EXECUTING command an open ORPHANED one, and decides about those that had not begun:
-    /// what is older than `resume_within`, dangerous, or from before a restore is CANCELLED.
+    /// what is older than `resume_within`, dangerous, or from before a restore is CANCELLED, unless it is part of a
+    /// pipeline. A pipeline whose next op is dangerous is HELD.
     ///
     /// # Errors
     /// [`super::WriteError`]; then nothing was changed.
@@ -140,6 +148,7 @@ fn recover(tx: &mut Tx<'_>, resume_within: Span, restored: bool) -> Result<Recov
             Fate::Stay => {}
         }
     }
+    hold_before_danger(tx)?;
     if !(did.orphaned.is_empty() && did.cancelled.is_empty()) {
         let message = format!(
             "Dashboard restarted: {} executing and now being found out, {} waiting and resumed, {} waiting and cancelled",

@@ -40,6 +40,9 @@ diesel::table! {
         cancel_mode -> Nullable<Text>,
         cancel_by -> Nullable<Text>,
         cancel_at -> Nullable<Timestamp>,
+        retry_of -> Nullable<Text>,
+        passed -> Text,
+        at_wait -> Nullable<Text>,
     }
 }
 
@@ -49,6 +52,7 @@ diesel::table! {
         host_id -> BigInt,
         reserved_at -> Timestamp,
         released_at -> Nullable<Timestamp>,
+        waiting_since -> Nullable<Timestamp>,
     }
 }
 

@@ -74,12 +74,13 @@ pub(super) const OLD_COMMANDS: &str = "SELECT c.id, c.output_file FROM commands 
      AND NOT EXISTS (SELECT 1 FROM commands r WHERE r.retry_of = c.id) \
      ORDER BY coalesce(c.settled_at, c.finished_at), c.id LIMIT ?";
 
-/// Old pipelines of which every command is old as well, and none was tried again outside.
+/// Old pipelines of which every command is old as well, and which nobody tried again, nor a command of it.
 const OLD_PIPELINES: &str = "SELECT p.id FROM pipelines p WHERE p.finished_at IS NOT NULL AND p.finished_at < ?1 \
      AND NOT EXISTS (SELECT 1 FROM commands y WHERE y.pipeline_id = p.id \
          AND (y.finished_at IS NULL OR coalesce(y.settled_at, y.finished_at) >= ?1)) \
      AND NOT EXISTS (SELECT 1 FROM commands y JOIN commands r ON r.retry_of = y.id \
          WHERE y.pipeline_id = p.id AND r.pipeline_id IS NOT p.id) \
+     AND NOT EXISTS (SELECT 1 FROM pipelines r WHERE r.retry_of = p.id) \
      ORDER BY p.finished_at, p.id LIMIT 20";
 
 /// Commands of one pipeline that goes.
@@ -249,7 +250,12 @@ fn remove_pipeline(tx: &mut Tx<'_>, id: PipelineId) -> Result<i64, Fault> {
         .select(commands::id)
         .first(&mut tx.journal.conn)
         .optional()?;
-    if left.is_some() {
+    let retry: Option<PipelineId> = pipelines::table
+        .filter(pipelines::retry_of.eq(id))
+        .select(pipelines::id)
+        .first(&mut tx.journal.conn)
+        .optional()?;
+    if left.is_some() || retry.is_some() {
         return Ok(0);
     }
     diesel::sql_query(

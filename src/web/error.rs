@@ -159,7 +159,11 @@ impl From<EngineError> for Problem {
         let text = why.to_string();
         match why {
             EngineError::Invalid(wrong) => wrong.into(),
-            EngineError::UnknownOp { .. } | EngineError::UnknownHost(_) | EngineError::UnknownCommand(_) => Self::new(
+            EngineError::UnknownOp { .. }
+            | EngineError::UnknownHost(_)
+            | EngineError::UnknownCommand(_)
+            | EngineError::UnknownPipelineName { .. }
+            | EngineError::UnknownPipeline(_) => Self::new(
                 StatusCode::NOT_FOUND,
                 "There is no such thing",
                 text,

@@ -8,6 +8,7 @@ mod ansi;
 pub mod api;
 mod assets;
 mod clock;
+mod connections;
 mod error;
 mod fields;
 mod frame;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::Span;
 use crate::engine::Engine;
 
+pub use connections::Connections;
 pub use guard::{Visitor, door};
 pub use links::Links;
 pub use routes::routes;

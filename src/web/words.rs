@@ -91,6 +91,9 @@ fn refusal(row: &CommandRow, clock: &Clock) -> String {
         Refusal::Spool => "the spool folder on the host is not safe",
         Refusal::Locked => "another job holds the host's lock",
         Refusal::Scope => "the service manager would kill it together with the dashboard",
+        Refusal::EarlierStage => "an earlier stage did not end well on this host",
+        Refusal::Stopped => "the pipeline stopped because hosts failed",
+        Refusal::Cancelled => "the pipeline was cancelled before",
     };
     text.to_owned()
 }

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+pub(crate) mod cli;
 pub(crate) mod sshd;
 
 /// The longest that any condition is waited for.

@@ -94,6 +94,9 @@ pub(in crate::store) fn change(
         return Ok(None);
     }
     tx.touch(Topic::Commands);
+    if row.pipeline_id.is_some() {
+        tx.touch(Topic::Pipelines);
+    }
     Ok(tx.journal.command(row.id)?)
 }
 

@@ -15,6 +15,8 @@ pub use history::HistoryFilter;
 pub use request::Request;
 
 pub(super) use change::{Change, change, command_event};
+pub(super) use request::{Ask, in_the_way, insert, write_off};
+pub(super) use stop::stop;
 
 use super::schema::{commands, hosts};
 use super::{Journal, Keyed, ReadError};
@@ -125,7 +127,7 @@ const COUNT_LIMIT: i64 = 1_000;
 
 /// Commands with their host's name. A LEFT JOIN, though every command has a host: so SQLite walks commands first.
 #[diesel::dsl::auto_type]
-fn rows() -> _ {
+pub(super) fn rows() -> _ {
     let select: diesel::dsl::AsSelect<CommandRow, diesel::sqlite::Sqlite> = CommandRow::as_select();
     commands::table.left_join(hosts::table).select(select)
 }

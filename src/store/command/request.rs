@@ -7,6 +7,7 @@ use diesel::prelude::*;
 
 use super::super::error::{Fault, is_constraint};
 use super::super::host::{HostRow, clock};
+use super::super::pipeline::release_if_done;
 use super::super::schema::commands;
 use super::super::tx::Tx;
 use super::super::{By, Journal, NewEvent, ReadError, Store, Topic, WriteError};
@@ -65,6 +66,18 @@ impl Journal {
     }
 }
 
+/// What a new row says, beside its host.
+#[derive(Clone)]
+pub(in crate::store) struct Ask {
+    pub(in crate::store) op: OpId,
+    pub(in crate::store) definition: Digest,
+    pub(in crate::store) by: By,
+    pub(in crate::store) reason: Option<String>,
+    pub(in crate::store) retry_of: Option<CommandId>,
+    /// The pipeline that asks, its name, and which stage of it this is.
+    pub(in crate::store) pipeline: Option<(PipelineId, String, i64)>,
+}
+
 impl Store {
     /// Journals an op on each of the hosts: PENDING, or BLOCKED with what is in the way (another command, a
     /// pipeline's reservation, the host's removal). One event each.
@@ -81,59 +94,100 @@ impl Store {
                     None => return Err(WriteError::UnknownHost(name.clone()).into()),
                 }
             }
-            let definition = tx.keep_definition(&request.definition)?;
-            hosts
-                .iter()
-                .map(|host| insert(tx, &request, &definition, host))
-                .collect()
+            let ask = Ask {
+                op: request.op.clone(),
+                definition: tx.keep_definition(&request.definition)?,
+                by: request.by.clone(),
+                reason: request.reason.as_ref().map(|reason| bounded(reason, MESSAGE_LIMIT)),
+                retry_of: request.retry_of,
+                pipeline: None,
+            };
+            hosts.iter().map(|host| insert(tx, &ask, host)).collect()
         })
         .await
     }
 }
 
-fn insert(tx: &mut Tx<'_>, request: &Request, definition: &Digest, host: &HostRow) -> Result<CommandRow, Fault> {
-    let pending = Insert {
-        id: tx.journal.next_command_id()?,
-        host_id: host.id,
-        op: request.op.clone(),
-        pipeline_id: None,
-        stage: None,
-        status: CommandStatus::Pending,
-        created_at: tx.now,
-        finished_at: None,
-        settled_at: None,
-        error: None,
-        refusal: None,
-        actor: request.by.actor.clone(),
-        reason: request.reason.as_ref().map(|reason| bounded(reason, MESSAGE_LIMIT)),
-        definition: definition.clone(),
-        retry_of: request.retry_of,
-    };
-    let mut refused = in_the_way(tx, host)?;
+impl Ask {
+    fn row(&self, id: CommandId, host: i64, now: Timestamp) -> Insert {
+        Insert {
+            id,
+            host_id: host,
+            op: self.op.clone(),
+            pipeline_id: self.pipeline.as_ref().map(|(id, ..)| *id),
+            stage: self.pipeline.as_ref().map(|(.., stage)| *stage),
+            status: CommandStatus::Pending,
+            created_at: now,
+            finished_at: None,
+            settled_at: None,
+            error: None,
+            refusal: None,
+            actor: self.by.actor.clone(),
+            reason: self.reason.clone(),
+            definition: self.definition.clone(),
+            retry_of: self.retry_of,
+        }
+    }
+}
+
+/// One row for one host, PENDING or BLOCKED, with its event. A pipeline is not in its own way.
+pub(in crate::store) fn insert(tx: &mut Tx<'_>, ask: &Ask, host: &HostRow) -> Result<CommandRow, Fault> {
+    let pending = ask.row(tx.journal.next_command_id()?, host.id, tx.now);
+    let mine = pending.pipeline_id;
+    let mut refused = in_the_way(tx, host, mine)?;
     if refused.is_none() && !try_insert(tx, &pending)? {
         // The index knows better than the look before: whoever came first is in the way.
-        refused = in_the_way(tx, host)?.or_else(|| Some((Refusal::Busy, "busy with another command".to_owned())));
+        refused = in_the_way(tx, host, mine)?.or_else(|| Some((Refusal::Busy, "busy with another command".to_owned())));
     }
-    if let Some((refusal, why)) = &refused {
-        let blocked = Insert {
-            status: CommandStatus::Blocked,
-            finished_at: Some(tx.now),
-            settled_at: Some(tx.now),
-            error: Some(bounded(why, MESSAGE_LIMIT)),
-            refusal: Some(*refusal),
-            ..pending.clone()
-        };
-        diesel::insert_into(commands::table)
-            .values(&blocked)
-            .execute(&mut tx.journal.conn)?;
-    }
-    tx.touch(Topic::Commands);
-    let row = tx
-        .journal
-        .command(pending.id)?
-        .ok_or_else(|| WriteError::Database("a row that was just written is not there".to_owned()))?;
-    announce(tx, request, &row)?;
+    let row = match refused {
+        Some((refusal, why)) => insert_final(tx, pending, CommandStatus::Blocked, refusal, &why)?,
+        None => written(tx, &pending)?,
+    };
+    announce(tx, ask, &row)?;
     Ok(row)
+}
+
+/// One row for one host that is final at once, without an event: what a pipeline writes off.
+pub(in crate::store) fn write_off(
+    tx: &mut Tx<'_>,
+    ask: &Ask,
+    host: i64,
+    status: CommandStatus,
+    refusal: Refusal,
+    why: &str,
+) -> Result<CommandRow, Fault> {
+    let row = ask.row(tx.journal.next_command_id()?, host, tx.now);
+    insert_final(tx, row, status, refusal, why)
+}
+
+fn insert_final(
+    tx: &mut Tx<'_>,
+    row: Insert,
+    status: CommandStatus,
+    refusal: Refusal,
+    why: &str,
+) -> Result<CommandRow, Fault> {
+    let row = Insert {
+        status,
+        finished_at: Some(tx.now),
+        settled_at: Some(tx.now),
+        error: Some(bounded(why, MESSAGE_LIMIT)),
+        refusal: Some(refusal),
+        ..row
+    };
+    diesel::insert_into(commands::table)
+        .values(&row)
+        .execute(&mut tx.journal.conn)?;
+    written(tx, &row)
+}
+
+fn written(tx: &mut Tx<'_>, row: &Insert) -> Result<CommandRow, Fault> {
+    tx.touch(Topic::Commands);
+    if row.pipeline_id.is_some() {
+        tx.touch(Topic::Pipelines);
+    }
+    let row = tx.journal.command(row.id)?;
+    Ok(row.ok_or_else(|| WriteError::Database("a row that was just written is not there".to_owned()))?)
 }
 
 /// False where the one-open-command index (or any other constraint) refuses the row.
@@ -148,7 +202,12 @@ fn try_insert(tx: &mut Tx<'_>, row: &Insert) -> Result<bool, Fault> {
     }
 }
 
-fn in_the_way(tx: &mut Tx<'_>, host: &HostRow) -> Result<Option<(Refusal, String)>, Fault> {
+/// What keeps a command off a host now. A pipeline that is done with the host, and only has not said so yet, does not.
+pub(in crate::store) fn in_the_way(
+    tx: &mut Tx<'_>,
+    host: &HostRow,
+    mine: Option<PipelineId>,
+) -> Result<Option<(Refusal, String)>, Fault> {
     if let Some(removed) = host.removed_at {
         let why = format!("the host was removed from the fleet, {}", clock(removed));
         return Ok(Some((Refusal::Removed, why)));
@@ -156,34 +215,39 @@ fn in_the_way(tx: &mut Tx<'_>, host: &HostRow) -> Result<Option<(Refusal, String
     if let Some(open) = tx.journal.open_command_of(host.id)? {
         return Ok(Some((Refusal::Busy, open.to_string())));
     }
-    let reserved = tx.journal.reservation_of(host.id, None)?;
+    release_if_done(tx, host.id, mine)?;
+    let reserved = tx.journal.reservation_of(host.id, mine)?;
     Ok(reserved.map(|way| (Refusal::Reserved, way.to_string())))
 }
 
-fn announce(tx: &mut Tx<'_>, request: &Request, row: &CommandRow) -> Result<(), Fault> {
-    let who = request.by.actor.name();
-    let (level, message) = match (&row.error, request.retry_of) {
-        (Some(why), _) => (
-            Level::Warn,
-            format!("{who} was refused {} on {}: {why}", row.op, row.host),
-        ),
-        (None, Some(_)) => (
-            Level::Info,
-            format!("{who} asked for {} on {}, again", row.op, row.host),
-        ),
-        (None, None) => (Level::Info, format!("{who} asked for {} on {}", row.op, row.host)),
+fn announce(tx: &mut Tx<'_>, ask: &Ask, row: &CommandRow) -> Result<(), Fault> {
+    let who = ask.by.actor.name();
+    let what = format!("{} on {}", row.op, row.host);
+    let (level, message) = match (&row.error, &ask.pipeline) {
+        (Some(why), None) => (Level::Warn, format!("{who} was refused {what}: {why}")),
+        (Some(why), Some((_, name, _))) => (Level::Warn, format!("the pipeline “{name}” was refused {what}: {why}")),
+        (None, Some((_, name, _))) => (Level::Info, format!("the pipeline “{name}” asks for {what}")),
+        (None, None) if ask.retry_of.is_some() => (Level::Info, format!("{who} asked for {what}, again")),
+        (None, None) => (Level::Info, format!("{who} asked for {what}")),
     };
     let about = command_event(row, level, message);
-    tx.event(NewEvent {
-        details: Some(serde_json::json!({
-            "reason": row.reason,
-            "refusal": row.refusal,
-            "retry_of": row.retry_of,
-        })),
-        host_id: about.host_id,
-        command_id: about.command_id,
-        pipeline_id: about.pipeline_id,
-        ..NewEvent::audit(&request.by, level, about.action, about.message)
-    })?;
+    let details = serde_json::json!({
+        "reason": row.reason,
+        "refusal": row.refusal,
+        "retry_of": row.retry_of,
+    });
+    let event = match &ask.pipeline {
+        Some(_) => NewEvent {
+            details: Some(details),
+            ..about
+        },
+        None => NewEvent {
+            details: Some(details),
+            host_id: about.host_id,
+            command_id: about.command_id,
+            ..NewEvent::audit(&ask.by, level, about.action, about.message)
+        },
+    };
+    tx.event(event)?;
     Ok(())
 }

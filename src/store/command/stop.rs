@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use super::super::error::Fault;
+use super::super::tx::Tx;
 use super::super::{By, NewEvent, Store, WriteError};
 use super::CommandRow;
 use super::change::{Change, change, command_event, load};
@@ -42,45 +44,7 @@ impl Store {
         by: By,
         reason: Option<String>,
     ) -> Result<Option<CommandRow>, WriteError> {
-        self.write(move |tx| {
-            let Some(row) = load(tx, id, OPEN)? else {
-                return Ok(None);
-            };
-            let note = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            if let Some(first) = &row.stop_by {
-                if by.actor != Actor::System {
-                    let message = format!(
-                        "{} asked to stop {} on {} as well, after {}{note}",
-                        by.actor.name(),
-                        row.op,
-                        row.host,
-                        first.name()
-                    );
-                    tx.event(event_by(&row, &by, Level::Info, message))?;
-                }
-                return Ok(Some(row));
-            }
-            let next = Change {
-                stop_reason: Some(why),
-                stop_by: Some(by.actor.clone()),
-                stop_at: Some(tx.now.max(row.created_at)),
-                stop_note: reason.as_ref().map(|reason| bounded(reason, MESSAGE_LIMIT)),
-                ..Change::default()
-            };
-            let Some(row) = change(tx, &row, &next)? else {
-                return Ok(None);
-            };
-            let message = match why {
-                StopReason::Cancel => format!("{} asked to stop {} on {}{note}", by.actor.name(), row.op, row.host),
-                StopReason::Timeout => format!(
-                    "the time of {} on {} is up; it is being stopped{note}",
-                    row.op, row.host
-                ),
-            };
-            tx.event(event_by(&row, &by, Level::Warn, message))?;
-            Ok(Some(row))
-        })
-        .await
+        self.write(move |tx| stop(tx, id, why, &by, reason.as_deref())).await
     }
 
     /// Moves an open command's deadline. "Overdue" may then be announced anew.
@@ -234,4 +198,50 @@ impl Store {
         })
         .await
     }
+}
+
+/// Journals the wish to stop a command, with its event. None where it is final.
+pub(in crate::store) fn stop(
+    tx: &mut Tx<'_>,
+    id: CommandId,
+    why: StopReason,
+    by: &By,
+    reason: Option<&str>,
+) -> Result<Option<CommandRow>, Fault> {
+    let Some(row) = load(tx, id, OPEN)? else {
+        return Ok(None);
+    };
+    let note = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    if let Some(first) = &row.stop_by {
+        if by.actor != Actor::System {
+            let message = format!(
+                "{} asked to stop {} on {} as well, after {}{note}",
+                by.actor.name(),
+                row.op,
+                row.host,
+                first.name()
+            );
+            tx.event(event_by(&row, by, Level::Info, message))?;
+        }
+        return Ok(Some(row));
+    }
+    let next = Change {
+        stop_reason: Some(why),
+        stop_by: Some(by.actor.clone()),
+        stop_at: Some(tx.now.max(row.created_at)),
+        stop_note: reason.map(|reason| bounded(reason, MESSAGE_LIMIT)),
+        ..Change::default()
+    };
+    let Some(row) = change(tx, &row, &next)? else {
+        return Ok(None);
+    };
+    let message = match why {
+        StopReason::Cancel => format!("{} asked to stop {} on {}{note}", by.actor.name(), row.op, row.host),
+        StopReason::Timeout => format!(
+            "the time of {} on {} is up; it is being stopped{note}",
+            row.op, row.host
+        ),
+    };
+    tx.event(event_by(&row, by, Level::Warn, message))?;
+    Ok(Some(row))
 }

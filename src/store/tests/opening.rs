@@ -117,7 +117,7 @@ fn the_file_is_set_up_as_the_design_says() {
 async fn a_start_tells_a_clean_stop_from_a_crash() {
     let dir = tempfile::tempdir().expect("folder");
     let store = store_in(&dir);
-    let first = store.begin_start().await.expect("started");
+    let first = store.begin_start(Span::from_secs(900)).await.expect("started");
     assert!(
         first.first && !first.restored && !first.crashed && first.away.is_none(),
         "{first:?}"
@@ -127,7 +127,7 @@ async fn a_start_tells_a_clean_stop_from_a_crash() {
     store.close();
     let store = store_in(&dir);
     assert_eq!(store.dashboard_id(), id);
-    let second = store.begin_start().await.expect("started");
+    let second = store.begin_start(Span::from_secs(900)).await.expect("started");
     assert!(
         second.clean && !second.crashed && !second.restored && second.away.is_some(),
         "{second:?}"
@@ -135,7 +135,7 @@ async fn a_start_tells_a_clean_stop_from_a_crash() {
     assert_eq!(second.previous_version.as_deref(), Some(env!("CARGO_PKG_VERSION")));
     store.close();
     let store = store_in(&dir);
-    let third = store.begin_start().await.expect("started");
+    let third = store.begin_start(Span::from_secs(900)).await.expect("started");
     assert!(third.crashed && !third.clean && !third.restored, "{third:?}");
     let events = store
         .reader()
@@ -151,7 +151,7 @@ async fn a_restored_database_is_noticed() {
     let dir = tempfile::tempdir().expect("folder");
     let backup = tempfile::tempdir().expect("folder");
     let store = store_in(&dir);
-    store.begin_start().await.expect("started");
+    store.begin_start(Span::from_secs(900)).await.expect("started");
     let copy = backup.path().join("copy.db");
     raw(&dir)
         .batch_execute(&format!("VACUUM INTO '{}'", copy.display()))
@@ -161,18 +161,21 @@ async fn a_restored_database_is_noticed() {
     store.close();
     std::fs::copy(&copy, dir.path().join("quarterdeck.db")).expect("restored");
     let store = store_in(&dir);
-    let started = store.begin_start().await.expect("started");
+    let started = store.begin_start(Span::from_secs(900)).await.expect("started");
     assert!(started.restored && !started.crashed, "{started:?}");
     let row = store.reader().read(Journal::instance_row).await.expect("read");
     assert!(row.restored_at.is_some());
     store.close();
     let store = store_in(&dir);
-    assert!(!store.begin_start().await.expect("started").restored, "said once");
+    assert!(
+        !store.begin_start(Span::from_secs(900)).await.expect("started").restored,
+        "said once"
+    );
     store.close();
     std::fs::remove_file(dir.path().join("instance")).expect("removed");
     let store = store_in(&dir);
     assert!(
-        store.begin_start().await.expect("started").restored,
+        store.begin_start(Span::from_secs(900)).await.expect("started").restored,
         "moved without its file"
     );
 }

@@ -103,6 +103,12 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
             "sweeps",
             "INSERT INTO sweeps (id, swept_at) VALUES (1, '2026-01-01 00:00:00')",
         ),
+        (
+            "pipelines",
+            "UPDATE commands SET pipeline_id = '00000000-0000-7000-8000-000000000001', stage = 0; \
+             INSERT INTO pipelines (id, name, hosts, status, actor, retry_of) VALUES ('00000000-0000-7000-8000-000000000004', \
+             'p', '[1]', 'RUNNING', 'system', '00000000-0000-7000-8000-000000000001')",
+        ),
     ];
     let dir = tempfile::tempdir().expect("folder");
     let path = dir.path().join("quarterdeck.db");
@@ -125,6 +131,8 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
         "UPDATE event_log SET level = 'loud'",
         "UPDATE pipelines SET status = 'COMPLETE'",
         "INSERT INTO commands (id, host_id, op, status, actor, definition) VALUES ('00000000-0000-7000-8000-000000000003', 1, 'x', 'PENDING', 'system', hex(zeroblob(32)))",
+        "INSERT INTO commands (id, host_id, op, status, actor, definition, finished_at, created_at, pipeline_id, stage) VALUES ('00000000-0000-7000-8000-000000000003', 1, 'x', 'BLOCKED', 'system', hex(zeroblob(32)), '2026-01-01 00:00:00', '2026-01-01 00:00:00', '00000000-0000-7000-8000-000000000001', 0)",
+        "UPDATE pipeline_hosts SET waiting_since = 'soon'",
         "DELETE FROM hosts",
     ] {
         assert!(conn.batch_execute(bad).is_err(), "{bad}");

@@ -121,7 +121,7 @@ async fn bytes(payload: Payload) -> Result<Bytes, Problem> {
     }
 }
 
-fn parse<T: Body>(bytes: &[u8]) -> Result<T, Problem> {
+pub(super) fn parse<T: Body>(bytes: &[u8]) -> Result<T, Problem> {
     let object: Map<String, Value> = serde_json::from_slice(bytes)
         .map_err(|why| Problem::malformed(format!("the body must be one JSON object: {why}")))?;
     for key in object.keys() {
@@ -154,6 +154,9 @@ fn wrong_type<T: Body>(object: &Map<String, Value>) -> Option<&'static str> {
 
 /// What is said of a key or parameter that nobody knows.
 pub(super) fn unknown(key: &str, known: &[&str]) -> String {
+    if known.is_empty() {
+        return "is not known here; nothing is taken".to_owned();
+    }
     match nearest(key, known.iter().copied()) {
         Some(near) => format!("is not known here; did you mean “{near}”?"),
         None => format!("is not known here; known are {}", known.join(", ")),

@@ -30,20 +30,28 @@ pub(super) async fn start(api: Data<Api>, caller: Caller, payload: Payload) -> A
         Err(problem) => Err(problem),
     };
     let rows = api.noted(&by, &what, rows).await?;
+    // On several hosts it is a pipeline, of which further rows may come; every row names it.
+    let pipeline_id = rows.iter().find_map(|row| row.pipeline_id);
+    let goes_on = match pipeline_id {
+        Some(id) => api.engine.reader().read(move |journal| journal.pipeline(id)).await?,
+        None => None,
+    };
     let any = rows.iter().any(|row| row.status != CommandStatus::Blocked);
-    Ok(accepted(any).json(json!({"commands": rows, "pipeline_id": null})))
+    let any = any || goes_on.is_some_and(|row| row.is_open());
+    Ok(accepted(any).json(json!({"commands": rows, "pipeline_id": pipeline_id})))
 }
 
 pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Answer {
     let given = Parameters::of(
         &request,
         &[
-            "host", "op", "status", "actor", "since", "until", "open", "limit", "cursor",
+            "host", "op", "pipeline", "status", "actor", "since", "until", "open", "limit", "cursor",
         ],
     )?;
     let host: Option<HostName> = given.parsed("host")?;
     let mut filter = HistoryFilter {
         op: given.text("op").map(str::to_owned),
+        pipeline: given.parsed("pipeline")?,
         status: given.listed("status")?,
         actor: given.text("actor").map(str::to_owned),
         since: given.parsed("since")?,

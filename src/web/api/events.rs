@@ -16,7 +16,8 @@ use super::problem::Problem;
 use super::query::Parameters;
 
 const KNOWN: &[&str] = &[
-    "after", "wait", "limit", "cursor", "category", "level", "actor", "host", "action", "command", "since", "until",
+    "after", "wait", "limit", "cursor", "category", "level", "actor", "host", "action", "command", "pipeline", "since",
+    "until",
 ];
 
 pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
@@ -62,9 +63,9 @@ async fn filter(api: &Api, given: &Parameters) -> Result<EventFilter, Problem> {
         host,
         action: given.text("action").map(str::to_owned),
         command: given.parsed("command")?,
+        pipeline: given.parsed("pipeline")?,
         since: given.parsed("since")?,
         until: given.parsed("until")?,
-        ..EventFilter::default()
     })
 }
 

@@ -2,11 +2,20 @@
 //!
 //! | method and path under `/api/v1` | what |
 //! | --- | --- |
-//! | `POST /commands` | start an op: `{op, hosts, reason?}`, 202 with the journaled rows, refused ones included |
-//! | `GET /commands` | history, newest first: `host op status actor since until open limit cursor` |
+//! | `POST /commands` | start an op: `{op, hosts, reason?}`, 202 with the journaled rows, refused ones included; on several hosts it is a pipeline of one stage, `pipeline_id` |
+//! | `GET /commands` | history, newest first: `host op pipeline status actor since until open limit cursor` |
 //! | `GET /commands/{id}` | one command |
 //! | `GET /commands/{id}/output` | its output, whole or by `Range: bytes=` |
 //! | `POST /commands/{id}/cancel`, `retry`, `resolve`, `extend`, `find-out` | a wish: `{reason?}`, `extend` takes `{for}` |
+//! | `GET /pipelines` | newest first: `host name status actor since until open limit cursor` |
+//! | `POST /pipelines` | start one: `{name, hosts?, tags?, all?, reason?}` and limits, as the catalog has them |
+//! | `POST /pipelines/preview` | the same body; what will run where, in which order; nothing starts |
+//! | `GET /pipelines/{id}` | one pipeline with `counts`, and `results` in groups unless `results=false` |
+//! | `GET /pipelines/{id}/commands` | its commands, newest first: `status open limit cursor` |
+//! | `POST /pipelines/{id}/cancel` | `{mode?: finish \| kill, reason?}` |
+//! | `POST /pipelines/{id}/hold`, `continue` | start nothing new; go on |
+//! | `GET /pipelines/{id}/retry`, `POST` | what a retry would try again; do it: `{reason?}` |
+//! | `GET /pipeline-definitions` | what can be started |
 //! | `GET /hosts`, `POST /hosts` | the fleet; add a host: `{name, ssh \| local, tags?, spool?, run_as?}` |
 //! | `GET /hosts/{name}`, `DELETE /hosts/{name}` | one host; remove it |
 //! | `POST /hosts/{name}/test` | reach it now and say what was found |
@@ -29,6 +38,8 @@ mod commands;
 mod events;
 mod hosts;
 mod output;
+mod pipeline_body;
+mod pipelines;
 mod problem;
 mod query;
 mod refusals;
@@ -91,6 +102,23 @@ pub fn routes(config: &mut ServiceConfig) {
             .service(resource("/commands/{id}/resolve").route(post().to(commands::resolve)))
             .service(resource("/commands/{id}/extend").route(post().to(commands::extend)))
             .service(resource("/commands/{id}/find-out").route(post().to(commands::find_out)))
+            .service(
+                resource("/pipelines")
+                    .route(get().to(pipelines::list))
+                    .route(post().to(pipelines::start)),
+            )
+            .service(resource("/pipelines/preview").route(post().to(pipelines::preview)))
+            .service(resource("/pipelines/{id}").route(get().to(pipelines::show)))
+            .service(resource("/pipelines/{id}/commands").route(get().to(pipelines::commands)))
+            .service(resource("/pipelines/{id}/cancel").route(post().to(pipelines::cancel)))
+            .service(resource("/pipelines/{id}/hold").route(post().to(pipelines::hold)))
+            .service(resource("/pipelines/{id}/continue").route(post().to(pipelines::go_on)))
+            .service(
+                resource("/pipelines/{id}/retry")
+                    .route(get().to(pipelines::preview_retry))
+                    .route(post().to(pipelines::retry)),
+            )
+            .service(resource("/pipeline-definitions").route(get().to(pipelines::definitions)))
             .service(
                 resource("/hosts")
                     .route(get().to(hosts::list))

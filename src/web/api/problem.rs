@@ -122,7 +122,11 @@ impl From<EngineError> for Problem {
                 field: Some("host".to_owned()),
                 ..Self::not_found(detail)
             },
-            EngineError::UnknownCommand(_) => Self::not_found(detail),
+            EngineError::UnknownPipelineName { .. } => Self {
+                field: Some("name".to_owned()),
+                ..Self::not_found(detail)
+            },
+            EngineError::UnknownCommand(_) | EngineError::UnknownPipeline(_) => Self::not_found(detail),
             EngineError::Conflict(_) => Self::new(
                 StatusCode::CONFLICT,
                 "urn:quarterdeck:conflict",

@@ -1,0 +1,35 @@
+//! `extend`: more time for a command, before its deadline stops it.
+
+use serde_json::json;
+
+use crate::domain::{CommandId, Span};
+
+use super::Context;
+use super::failure::Failure;
+use super::rows::{CommandRow, when};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The command's id
+    id: CommandId,
+    /// How much more time: 90s, 30m, 1h 30m
+    #[arg(value_name = "FOR")]
+    span: Span,
+}
+
+pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {
+    let path = format!("/commands/{}/extend", args.id);
+    let row = context.client()?.post(&path, &json!({"for": args.span})).await?;
+    if context.out.is_json() {
+        return context.out.json(&row);
+    }
+    let row = CommandRow::read(&row)?;
+    let zone = context.config.zone.clone();
+    let until = row.deadline.map_or_else(
+        || "for as long as it takes".to_owned(),
+        |at| format!("until {}", when(at, &zone)),
+    );
+    context
+        .out
+        .line(&format!("{} on {} has time {until}", row.op, row.host))
+}

@@ -1,0 +1,24 @@
+//! `pipeline continue`: a held pipeline goes on; where it waited for a person, that person has looked.
+
+use serde_json::json;
+
+use crate::domain::PipelineId;
+
+use super::super::Context;
+use super::super::failure::Failure;
+use super::words::PipelineRow;
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// The pipeline's id
+    id: PipelineId,
+}
+
+pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {
+    let path = format!("/pipelines/{}/continue", args.id);
+    let row = context.client()?.post(&path, &json!({})).await?;
+    if context.out.is_json() {
+        return context.out.json(&row);
+    }
+    context.out.line(&PipelineRow::read(&row)?.sentence())
+}

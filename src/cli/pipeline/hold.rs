@@ -1,0 +1,24 @@
+//! `pipeline hold`: nothing new starts until somebody says “continue”; what runs is followed.
+
+use serde_json::json;
+
+use crate::domain::PipelineId;
+
+use super::super::Context;
+use super::super::failure::Failure;
+use super::words::PipelineRow;
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// The pipeline's id
+    id: PipelineId,
+}
+
+pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {
+    let path = format!("/pipelines/{}/hold", args.id);
+    let row = context.client()?.post(&path, &json!({})).await?;
+    if context.out.is_json() {
+        return context.out.json(&row);
+    }
+    context.out.line(&PipelineRow::read(&row)?.sentence())
+}

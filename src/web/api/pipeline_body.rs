@@ -1,0 +1,133 @@
+//! Bodies of requests about pipelines: what to start with which limits, and how to cancel.
+
+use serde::Deserialize;
+
+use crate::domain::{CancelMode, IfBusy, LimitsGiven, Selection, Share};
+use crate::engine::StartPipeline;
+
+use super::body::Body;
+
+/// Start a pipeline, or an op on several hosts; or see what a start would do.
+#[derive(Debug, Deserialize)]
+pub(super) struct PipelineBody {
+    pub(super) name: String,
+    #[serde(default)]
+    hosts: Vec<String>,
+    #[serde(default)]
+    tags: Vec<String>,
+    #[serde(default)]
+    all: bool,
+    max_parallel: Option<usize>,
+    batches: Option<Vec<Share>>,
+    stop_when: Option<Share>,
+    if_busy: Option<IfBusy>,
+    count_unreachable: Option<bool>,
+    reason: Option<String>,
+}
+
+impl Body for PipelineBody {
+    const KEYS: &[&str] = &[
+        "name",
+        "hosts",
+        "tags",
+        "all",
+        "max_parallel",
+        "batches",
+        "stop_when",
+        "if_busy",
+        "count_unreachable",
+        "reason",
+    ];
+}
+
+impl From<PipelineBody> for StartPipeline {
+    fn from(body: PipelineBody) -> Self {
+        Self {
+            name: body.name,
+            selection: Selection {
+                names: body.hosts,
+                tags: body.tags,
+                all: body.all,
+            },
+            limits: LimitsGiven {
+                max_parallel: body.max_parallel,
+                batches: body.batches,
+                stop_when: body.stop_when,
+                if_busy: body.if_busy,
+                count_unreachable: body.count_unreachable,
+            },
+            reason: body.reason,
+        }
+    }
+}
+
+/// Cancel a pipeline; unless told otherwise, what runs may end by itself.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+pub(super) struct CancelPipelineBody {
+    pub(super) mode: CancelMode,
+    pub(super) reason: Option<String>,
+}
+
+impl Default for CancelPipelineBody {
+    fn default() -> Self {
+        Self {
+            mode: CancelMode::Finish,
+            reason: None,
+        }
+    }
+}
+
+impl Body for CancelPipelineBody {
+    const KEYS: &[&str] = &["mode", "reason"];
+}
+
+/// A wish that takes nothing.
+#[derive(Debug, Deserialize, Default)]
+pub(super) struct Nothing {}
+
+impl Body for Nothing {
+    const KEYS: &[&str] = &[];
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::super::body::parse;
+    use super::*;
+    use crate::domain::Span;
+
+    fn wrong<T: Body + std::fmt::Debug>(text: &str) -> Value {
+        serde_json::to_value(parse::<T>(text.as_bytes()).expect_err(text)).expect("json")
+    }
+
+    #[test]
+    fn a_pipeline_is_started_with_its_limits() {
+        let body: PipelineBody = parse(
+            br#"{"name": "update", "tags": ["web"], "batches": [1, "25%", "100 %"], "stop_when": 3, "if_busy": "wait:5m"}"#,
+        )
+        .expect("good");
+        let start = StartPipeline::from(body);
+        assert_eq!(
+            start.limits.batches,
+            Some(vec![Share::Count(1), Share::Percent(25), Share::Percent(100)])
+        );
+        assert_eq!(start.limits.if_busy, Some(IfBusy::Wait(Span::from_secs(300))));
+        assert_eq!(start.selection.tags, ["web"]);
+        for (text, field) in [
+            (r#"{"hosts": ["a"]}"#, "name"),
+            (r#"{"name": "update", "host": ["a"]}"#, "host"),
+            (r#"{"name": "update", "stop_when": "many"}"#, "stop_when"),
+            (r#"{"name": "update", "batches": [0]}"#, "batches"),
+            (r#"{"name": "update", "if_busy": "perhaps"}"#, "if_busy"),
+            (r#"{"name": "update", "max_parallel": -1}"#, "max_parallel"),
+        ] {
+            assert_eq!(wrong::<PipelineBody>(text)["field"], field, "{text}");
+        }
+        assert_eq!(wrong::<CancelPipelineBody>(r#"{"mode": "gently"}"#)["field"], "mode");
+        assert_eq!(wrong::<Nothing>(r#"{"reason": "x"}"#)["field"], "reason");
+        let mild: CancelPipelineBody = parse(b"{}").expect("good");
+        assert_eq!(mild.mode, CancelMode::Finish);
+    }
+}

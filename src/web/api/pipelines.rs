@@ -1,0 +1,197 @@
+//! Pipelines: previewed, started, listed, shown, and what people ask of them meanwhile.
+
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::{Value, json};
+
+use crate::domain::{CommandId, HostName, PipelineId, PipelineStatus};
+use crate::engine::{By, EngineError, StartPipeline};
+use crate::store::{Cursor, HistoryFilter, Journal, PipelineFilter, PipelineRow, ReadError};
+
+use super::Api;
+use super::body::{self, ReasonBody};
+use super::caller::Caller;
+use super::pipeline_body::{CancelPipelineBody, Nothing, PipelineBody};
+use super::problem::Problem;
+use super::query::Parameters;
+
+type Answer = Result<HttpResponse, Problem>;
+
+/// What can be started, by name; an op's name is one too.
+pub(super) async fn definitions(api: Data<Api>, _: Caller) -> Answer {
+    let catalog = api.engine.catalog();
+    let definitions: Vec<_> = catalog.pipelines().collect();
+    Ok(HttpResponse::Ok().json(json!({"definitions": definitions})))
+}
+
+pub(super) async fn preview(api: Data<Api>, _: Caller, payload: Payload) -> Answer {
+    let start: StartPipeline = body::required::<PipelineBody>(payload).await?.into();
+    Ok(HttpResponse::Ok().json(api.engine.preview_pipeline(&start).await?))
+}
+
+pub(super) async fn start(api: Data<Api>, caller: Caller, payload: Payload) -> Answer {
+    let Caller(by) = caller;
+    let body = body::required::<PipelineBody>(payload).await;
+    let what = body
+        .as_ref()
+        .map_or_else(|_| "a pipeline".to_owned(), |body| format!("pipeline {}", body.name));
+    let answer = async { Ok(api.engine.start_pipeline(body?.into(), by.clone()).await?) };
+    let row = api.noted(&by, &what, answer.await).await?;
+    Ok(HttpResponse::Accepted().json(row))
+}
+
+pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Answer {
+    let given = Parameters::of(
+        &request,
+        &[
+            "host", "name", "status", "actor", "since", "until", "open", "limit", "cursor",
+        ],
+    )?;
+    let host: Option<HostName> = given.parsed("host")?;
+    let mut filter = PipelineFilter {
+        status: given.listed("status")?,
+        name: given.text("name").map(str::to_owned),
+        actor: given.text("actor").map(str::to_owned),
+        host: None,
+        open_only: given.flag("open")?,
+        since: given.parsed("since")?,
+        until: given.parsed("until")?,
+    };
+    let cursor = given.parsed::<PipelineId>("cursor")?.map(Cursor::Before);
+    let limit = given.number("limit", 1, 1000)?.unwrap_or(50);
+    let page = api
+        .engine
+        .reader()
+        .read(move |journal| {
+            if let Some(name) = &host {
+                let Some(row) = journal.host(name)? else {
+                    return Ok(None);
+                };
+                filter.host = Some(row.id);
+            }
+            journal.pipelines(&filter, cursor, limit).map(Some)
+        })
+        .await?
+        .ok_or_else(|| Problem::invalid("host", "there is no host of this name, and never was"))?;
+    let next = page.older.and_then(|_| page.rows.last()).map(|row| row.id);
+    Ok(HttpResponse::Ok().json(json!({"pipelines": page.rows, "next": next})))
+}
+
+/// The row, how its cells and hosts stand, and unless `results=false` its results in groups: of one read.
+pub(super) async fn show(api: Data<Api>, _: Caller, id: Path<String>, request: HttpRequest) -> Answer {
+    let id = read_id(&id)?;
+    let given = Parameters::of(&request, &["results"])?;
+    let with_results = given.text("results").is_none() || given.flag("results")?;
+    let found = api
+        .engine
+        .reader()
+        .read(move |journal| shown(journal, id, with_results))
+        .await?;
+    Ok(HttpResponse::Ok().json(found.ok_or(EngineError::UnknownPipeline(id))?))
+}
+
+fn shown(journal: &mut Journal, id: PipelineId, with_results: bool) -> Result<Option<Value>, ReadError> {
+    let Some(row) = journal.pipeline(id)? else {
+        return Ok(None);
+    };
+    let mut shown = json!(row);
+    shown["counts"] = json!(journal.pipeline_counts(id)?);
+    if with_results {
+        shown["results"] = json!(journal.pipeline_results(id)?);
+        let retries = journal.retries_of_pipeline(id)?;
+        shown["retries"] = retries.iter().map(|retry| json!(retry.id)).collect();
+    }
+    Ok(Some(shown))
+}
+
+pub(super) async fn commands(api: Data<Api>, _: Caller, id: Path<String>, request: HttpRequest) -> Answer {
+    let id = read_id(&id)?;
+    let given = Parameters::of(&request, &["status", "open", "limit", "cursor"])?;
+    let filter = HistoryFilter {
+        pipeline: Some(id),
+        status: given.listed("status")?,
+        open_only: given.flag("open")?,
+        ..HistoryFilter::default()
+    };
+    let cursor = given.parsed::<CommandId>("cursor")?.map(Cursor::Before);
+    let limit = given.number("limit", 1, 1000)?.unwrap_or(100);
+    let page = api
+        .engine
+        .reader()
+        .read(move |journal| match journal.pipeline(id)? {
+            Some(_) => journal.history(&filter, cursor, limit).map(Some),
+            None => Ok(None),
+        })
+        .await?
+        .ok_or(EngineError::UnknownPipeline(id))?;
+    let next = page.older.and_then(|_| page.rows.last()).map(|row| row.id);
+    Ok(HttpResponse::Ok().json(json!({"commands": page.rows, "next": next})))
+}
+
+/// The same once more changes nothing; `kill` after `finish` is stricter and counts.
+pub(super) async fn cancel(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
+    wish("to cancel", &api, caller, &id, async |id, by| {
+        let CancelPipelineBody { mode, reason } = body::optional(payload).await?;
+        Ok(api.engine.cancel_pipeline(id, mode, reason, by).await?)
+    })
+    .await
+}
+
+/// A pipeline that is held already stays so: that is what was asked for.
+pub(super) async fn hold(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
+    wish("to hold", &api, caller, &id, async |id, by| {
+        body::optional::<Nothing>(payload).await?;
+        match api.engine.hold_pipeline(id, by).await {
+            Err(EngineError::Conflict(why)) => {
+                let row = api.engine.reader().read(move |journal| journal.pipeline(id)).await?;
+                row.filter(|row| row.status == PipelineStatus::Held)
+                    .ok_or_else(|| EngineError::Conflict(why).into())
+            }
+            answer => Ok(answer?),
+        }
+    })
+    .await
+}
+
+/// Not repeatable: a second one could let the next wait pass, which nobody has looked at.
+pub(super) async fn go_on(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
+    wish("to continue", &api, caller, &id, async |id, by| {
+        body::optional::<Nothing>(payload).await?;
+        Ok(api.engine.continue_pipeline(id, by).await?)
+    })
+    .await
+}
+
+pub(super) async fn preview_retry(api: Data<Api>, _: Caller, id: Path<String>) -> Answer {
+    Ok(HttpResponse::Ok().json(api.engine.preview_retry(read_id(&id)?).await?))
+}
+
+pub(super) async fn retry(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
+    wish("a retry of", &api, caller, &id, async |id, by| {
+        let ReasonBody { reason } = body::optional(payload).await?;
+        Ok(api.engine.retry_pipeline(id, reason, by).await?)
+    })
+    .await
+}
+
+/// One wish about one pipeline: the row as it is afterwards.
+async fn wish(
+    what: &str,
+    api: &Api,
+    Caller(by): Caller,
+    id: &str,
+    act: impl AsyncFnOnce(PipelineId, By) -> Result<PipelineRow, Problem>,
+) -> Answer {
+    let answer = match read_id(id) {
+        Ok(read) => act(read, by.clone()).await,
+        Err(problem) => Err(problem),
+    };
+    let row = api.noted(&by, &format!("{what} pipeline {id}"), answer).await?;
+    Ok(HttpResponse::Accepted().json(row))
+}
+
+/// What is no id is not found either.
+fn read_id(id: &str) -> Result<PipelineId, Problem> {
+    id.parse()
+        .map_err(|_| Problem::not_found("there is no pipeline of this id; write it whole, as the list shows it"))
+}
