@@ -28,6 +28,7 @@ use crate::web::{self, Connections, Links, Web};
 /// A dashboard that is up. Tests and `main` start the same one.
 pub struct Application {
     engine: Engine,
+    terminate: tokio::signal::unix::Signal,
     store: Store,
     links: Arc<Links>,
     address: std::net::SocketAddr,
@@ -45,6 +46,8 @@ impl Application {
     /// Another dashboard on the same data, a journal that cannot be opened, an address in use: nothing
     /// has been changed then, beyond what recovery journaled.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
+        // Heard from the first instant: whoever reads that it is up may tell it to stop at once.
+        let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         let data_dir = config.data_dir.clone();
         let socket = config.socket()?;
         let open = OpenSettings {
@@ -80,6 +83,7 @@ impl Application {
             cancelled = recovered.cancelled.len(),
             "recovered"
         );
+        engine.note_configuration(&format!("{config:?}")).await?;
         if let Some(host) = store.ensure_localhost().await? {
             tracing::info!(host = %host.hostname, "added this machine");
         }
@@ -108,6 +112,7 @@ impl Application {
         engine.start_loops();
         Ok(Self {
             engine,
+            terminate,
             store,
             links,
             address,
@@ -142,9 +147,8 @@ impl Application {
     /// # Errors
     /// When a part of it ended by itself, or the stop could not be journaled.
     pub async fn run_until_stopped(mut self) -> anyhow::Result<()> {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         let failed = tokio::select! {
-            _ = terminate.recv() => None,
+            _ = self.terminate.recv() => None,
             _ = tokio::signal::ctrl_c() => None,
             ended = self.serving.join_next() => Some(ended),
         };
@@ -225,6 +229,7 @@ const SESSION: Span = Span::from_days(7);
 
 fn page_settings(config: &Config, address: std::net::SocketAddr) -> web::Settings {
     let mut names = web::Settings::loopback_names(address.port());
+    names.push(address.to_string());
     names.extend(config.names.iter().cloned());
     web::Settings {
         zone: config.zone.clone(),

@@ -112,6 +112,8 @@ pub enum Outcome {
     Follow,
     /// It never started and may be started again, under the same id.
     LaunchAgain,
+    /// Another machine answers under the host's name: it knows nothing of this job.
+    Elsewhere,
 }
 
 impl Outcome {
@@ -132,7 +134,10 @@ impl Outcome {
 /// Weighs what a host said (`now`: where it is, `evidence`: what it found) against the journal.
 #[must_use]
 pub fn settle(known: &Known, now: &Identity, evidence: &Evidence) -> Outcome {
-    let rebooted = known.journaled.boot_id != now.boot_id && known.journaled.machine_id == now.machine_id;
+    if !known.journaled.machine_id.is_empty() && known.journaled.machine_id != now.machine_id {
+        return Outcome::Elsewhere;
+    }
+    let rebooted = known.journaled.boot_id != now.boot_id;
     let awaits_reboot = known.expect == Expect::Reboot;
     match evidence {
         Evidence::Exit { .. } if awaits_reboot && rebooted => back(),
@@ -145,7 +150,10 @@ pub fn settle(known: &Known, now: &Identity, evidence: &Evidence) -> Outcome {
         } => {
             // A reboot's own script ends before the machine does, by its end or by the shutdown's signal.
             if awaits_reboot && stopped.is_none() && (*code == 0 || *code > 128) {
-                return Outcome::Follow;
+                return match known.stop {
+                    Some(StopReason::Cancel) => still_up(*code),
+                    Some(StopReason::Timeout) | None => Outcome::Follow,
+                };
             }
             exit(*code, *check, *duration_ms, *stopped)
         }
@@ -164,6 +172,12 @@ pub fn settle(known: &Known, now: &Identity, evidence: &Evidence) -> Outcome {
         Evidence::NeverStarted => never_started(known, now),
         Evidence::Done | Evidence::Nothing { .. } => Outcome::orphaned("spool gone, outcome unknown"),
     }
+}
+
+/// A cancelled reboot whose script has ended: nothing is left to stop, so the waiting ends.
+fn still_up(code: i64) -> Outcome {
+    let note = "the wait for the reboot was cancelled; its script had ended, so the host may still go down";
+    Outcome::final_with(CommandStatus::Cancelled, Some(code), note.to_owned())
 }
 
 fn back() -> Outcome {
@@ -275,14 +289,14 @@ mod tests {
     fn status(outcome: &Outcome) -> Option<CommandStatus> {
         match outcome {
             Outcome::Final { status, .. } => Some(*status),
-            Outcome::Follow | Outcome::LaunchAgain => None,
+            Outcome::Follow | Outcome::LaunchAgain | Outcome::Elsewhere => None,
         }
     }
 
     fn error(outcome: Outcome) -> String {
         match outcome {
             Outcome::Final { error, .. } => error.unwrap_or_default(),
-            Outcome::Follow | Outcome::LaunchAgain => String::new(),
+            Outcome::Follow | Outcome::LaunchAgain | Outcome::Elsewhere => String::new(),
         }
     }
 
@@ -357,13 +371,6 @@ mod tests {
             ),
             (
                 Identity {
-                    machine_id: "m2".into(),
-                    ..here()
-                },
-                "spool gone, outcome unknown",
-            ),
-            (
-                Identity {
                     spool: "/t/1".into(),
                     ..here()
                 },
@@ -417,6 +424,39 @@ mod tests {
             error(settle(&unacknowledged, &after, &Evidence::NeverStarted)),
             "host rebooted"
         );
+    }
+
+    #[test]
+    fn another_machine_under_the_name_decides_nothing() {
+        let elsewhere = Identity {
+            machine_id: "m2".into(),
+            ..here()
+        };
+        for evidence in [
+            Evidence::NeverStarted,
+            Evidence::Nothing {
+                why: "no folder".into(),
+            },
+            Evidence::ExitLost { stopped: None },
+            exit_of(0, None, None),
+        ] {
+            assert_eq!(
+                settle(&known(), &elsewhere, &evidence),
+                Outcome::Elsewhere,
+                "{evidence:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_cancelled_wait_for_a_reboot_ends() {
+        let awaiting = Known {
+            expect: Expect::Reboot,
+            stop: Some(StopReason::Cancel),
+            ..known()
+        };
+        let outcome = settle(&awaiting, &here(), &exit_of(0, None, None));
+        assert_eq!(status(&outcome), Some(CommandStatus::Cancelled));
     }
 
     #[test]

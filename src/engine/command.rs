@@ -139,7 +139,7 @@ impl Engine {
             .ok_or_else(|| EngineError::Internal("a retry made no row".to_owned()))
     }
 
-    /// Gives a running command more time, counted from now.
+    /// Gives a running command more time, on top of what it has left.
     ///
     /// # Errors
     /// When it is not running, or the time is none.
@@ -148,8 +148,16 @@ impl Engine {
         if span == Span::ZERO {
             return Err(crate::domain::Invalid::new("for", "must be longer than 0s, for example 30m").into());
         }
-        let deadline = Timestamp::now().plus(span);
-        let Some(row) = self.0.store.extend(id, deadline, by).await? else {
+        // Never less than it had; an overdue op is given the time from now on.
+        let deadline = before
+            .deadline
+            .map_or_else(Timestamp::now, |old| old.max(Timestamp::now()))
+            .plus(span);
+        let extended = match before.launched_at {
+            Some(_) => self.0.store.extend(id, deadline, by).await?,
+            None => None,
+        };
+        let Some(row) = extended else {
             return Err(EngineError::Conflict(format!(
                 "{} on {} is not running, so it cannot be given more time",
                 before.op, before.host

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::domain::{CommandId, CommandStatus, Definition, Evidence, Expect, Identity, OnTimeout, Refusal, Span};
+use crate::domain::{CommandId, CommandStatus, Definition, Evidence, Expect, Identity, Refusal, Span};
 use crate::executor::{self, HostError, Job, JobId};
 use crate::store::output::Output;
 use crate::store::{CommandRow, ReadError, WriteError};
@@ -34,10 +34,16 @@ impl Case {
 
     /// Boot, machine and folder as they were journaled; empty where they never were.
     pub(super) fn journaled(&self) -> Identity {
+        let spool = self.row.spool.clone().unwrap_or_default();
         Identity {
             boot_id: self.row.boot_id.clone().unwrap_or_default(),
             machine_id: self.row.machine_id.clone().unwrap_or_default(),
-            spool: self.row.spool.clone().unwrap_or_default(),
+            // The row has the first launch's folder; a later one lives beside it.
+            spool: if self.row.launches > 1 {
+                format!("{spool}.{}", self.row.launches)
+            } else {
+                spool
+            },
         }
     }
 }
@@ -117,6 +123,8 @@ impl Engine {
     async fn drive_to_the_end(&self, id: CommandId, wake: &Notify) {
         let mut backoff = Backoff::new();
         let mut tried_launch = 0;
+        // Limits how many jobs are begun and followed; what is on its host already, or is to be stopped, needs none.
+        let mut place = None;
         loop {
             let case = match self.case(id).await {
                 Ok(Some(case)) => case,
@@ -132,10 +140,14 @@ impl Engine {
             if self.0.stopping.is_cancelled() {
                 return;
             }
-            let step = match self.permit(&case, wake).await {
-                Some(_permit) => self.step(&case, &mut tried_launch, wake).await,
-                None => Ok(Next::Again),
-            };
+            let unstarted = matches!(case.row.status, CommandStatus::Pending | CommandStatus::Validating);
+            if unstarted && (place.is_none() || case.row.stop_reason.is_some()) {
+                place = self.place(&case, wake).await;
+                if place.is_none() {
+                    continue;
+                }
+            }
+            let step = self.step(&case, &mut tried_launch, wake).await;
             let pause = match step {
                 Ok(Next::Again) => {
                     backoff = Backoff::new();
@@ -152,6 +164,10 @@ impl Engine {
                     backoff.pause()
                 }
             };
+            if !matches!(case.row.status, CommandStatus::Pending | CommandStatus::Validating) {
+                // Who waits for an absent host keeps nobody else waiting.
+                place = None;
+            }
             if !self.rest(pause, wake).await {
                 return;
             }
@@ -159,9 +175,8 @@ impl Engine {
     }
 
     /// One of the places for jobs that are followed at once. None where something changed while waiting.
-    async fn permit(&self, case: &Case, wake: &Notify) -> Option<tokio::sync::OwnedSemaphorePermit> {
-        let unstarted = matches!(case.row.status, CommandStatus::Pending | CommandStatus::Validating);
-        if unstarted && case.row.stop_reason.is_some() {
+    async fn place(&self, case: &Case, wake: &Notify) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        if case.row.stop_reason.is_some() {
             // No place is needed for what is cancelled before it starts.
             if let Err(why) = self.0.store.cancel_unstarted(case.row.id).await {
                 tracing::warn!(command = %case.row.id, %why, "cannot journal the cancellation");
@@ -226,10 +241,11 @@ impl Engine {
             }
             CommandStatus::Validating => self.validate(case, wake).await,
             CommandStatus::Executing | CommandStatus::Orphaned if self.reboot_time_is_up(case) => {
-                self.give_up_on_reboot(case).await
+                self.give_up_on_reboot(case, wake).await
             }
             CommandStatus::Executing if case.row.launched_at.is_some() => self.follow_to_the_end(case, wake).await,
-            CommandStatus::Executing if *tried_launch != case.row.launches => {
+            // A wish to stop that came before the launch: the host is asked behind a fence, so that nothing starts.
+            CommandStatus::Executing if *tried_launch != case.row.launches && case.row.stop_reason.is_none() => {
                 *tried_launch = case.row.launches;
                 self.launch(case, wake).await
             }
@@ -301,7 +317,8 @@ impl Engine {
                 .post_check
                 .clone()
                 .filter(|_| case.definition.expect == Expect::Exit),
-            timeout: Some(case.definition.timeout).filter(|_| case.definition.on_timeout == OnTimeout::Kill),
+            // The dashboard keeps the time, because it can be extended; its stop ends the post-check too.
+            timeout: None,
             output_limit: self.0.settings.output_limit,
             environment: Vec::new(),
         };
@@ -345,7 +362,7 @@ impl Engine {
         }
     }
 
-    async fn follow_to_the_end(&self, case: &Case, wake: &Notify) -> Result<Next, Trouble> {
+    pub(super) async fn follow_to_the_end(&self, case: &Case, wake: &Notify) -> Result<Next, Trouble> {
         let offset = self.output_len(case.row.id).await?;
         let follower = self.0.executor.follow(&case.host, case.job(), offset).await?;
         self.follow(case, follower, wake).await

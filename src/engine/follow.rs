@@ -16,6 +16,7 @@ use crate::store::{By, CommandRow};
 
 use super::Engine;
 use super::drive::{Case, Trouble, blocking};
+use super::settle::another_machine;
 
 /// How following ended.
 pub(super) enum Ending {
@@ -100,7 +101,7 @@ impl Following<'_> {
         let mut ended: Option<Evidence> = None;
         let mut let_go_at: Option<tokio::time::Instant> = None;
         loop {
-            if stopping.is_none() && !stopped && self.row.stop_reason.is_some() {
+            if stopping.is_none() && !stopped && self.row.stop_reason.is_some() && self.at.is_some() {
                 stopping = Some(Box::pin(engine.stop_and_verify(case, self.row.clone())));
             }
             // A stopped job's end counts when the stop has been verified: what survived keeps the host locked.
@@ -149,7 +150,18 @@ impl Following<'_> {
 
     async fn hear(&mut self, event: JobEvent) -> Result<(), Trouble> {
         match event {
-            JobEvent::At(identity) => self.at = Some(identity),
+            JobEvent::At(identity) => {
+                let journaled = self.case.journaled().machine_id;
+                if !journaled.is_empty() && journaled != identity.machine_id {
+                    return Err(another_machine(self.case).into());
+                }
+                self.at = Some(identity);
+                if self.row.error.is_some()
+                    && let Some(row) = self.engine.0.store.heard_again(self.row.id).await?
+                {
+                    self.row = row;
+                }
+            }
             JobEvent::Started { age_ms } => {
                 self.note_age(age_ms);
                 if self.row.launched_at.is_none() {

@@ -110,12 +110,11 @@ impl Engine {
     pub(super) async fn lost(&self, host_id: i64, why: &HostError) {
         let text = match why {
             HostError::Unreachable(text) | HostError::Lost(text) => text.clone(),
-            HostError::Auth(_)
-            | HostError::HostKey(_)
-            | HostError::Sudo(_)
-            | HostError::DiskFull(_)
-            | HostError::Spool(_)
-            | HostError::Scope(_) => why.to_string(),
+            HostError::Auth(_) | HostError::HostKey(_) => why.to_string(),
+            // The host answered: it is there, it only would not do this.
+            HostError::Sudo(_) | HostError::DiskFull(_) | HostError::Spool(_) | HostError::Scope(_) => {
+                return self.found(host_id).await;
+            }
         };
         if let Err(trouble) = self.0.store.host_lost(host_id, text).await {
             tracing::warn!(host_id, %trouble, "cannot write the journal");

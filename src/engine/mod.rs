@@ -99,7 +99,8 @@ struct Inner {
     tasks: TaskTracker,
     /// Set at the beginning of a stop: nothing new is taken, drivers let go.
     stopping: CancellationToken,
-    started: std::sync::OnceLock<crate::store::Started>,
+    /// When the database was last found to come from a backup.
+    restored_at: std::sync::OnceLock<Timestamp>,
     sweep: retention::SweepState,
 }
 
@@ -118,7 +119,7 @@ impl Engine {
             follow_permits,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
-            started: std::sync::OnceLock::new(),
+            restored_at: std::sync::OnceLock::new(),
             sweep: retention::SweepState::default(),
         }))
     }
@@ -224,9 +225,9 @@ impl Engine {
         }
     }
 
-    /// True where what never started proves nothing, because the database came from a backup.
-    fn restored(&self) -> bool {
-        self.0.started.get().is_some_and(|started| started.restored)
+    /// True where what never started proves nothing: the row is older than a restore of the database from a backup.
+    fn restored_since(&self, made: Timestamp) -> bool {
+        self.0.restored_at.get().is_some_and(|restored| *restored > made)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Recovery: what a stop left open is orphaned in one transaction before the first page is served,
 //! and then settled with each host's evidence while pages are served already.
 
-use crate::domain::CommandStatus;
-use crate::store::{CommandRow, HistoryFilter, Recovered, Started};
+use crate::domain::{CommandStatus, Digest, Level};
+use crate::store::{CommandRow, EventFilter, HistoryFilter, Journal, NewEvent, Recovered, Started};
 
 use super::{Engine, EngineError};
 
@@ -28,7 +28,10 @@ impl Engine {
     pub async fn recover(&self) -> Result<(Started, Recovered), EngineError> {
         let started = self.0.store.begin_start(self.0.settings.resume_within).await?;
         let restored = started.restored;
-        let _ = self.0.started.set(started.clone());
+        let instance = self.reader().read(Journal::instance_row).await?;
+        if let Some(at) = instance.restored_at {
+            let _ = self.0.restored_at.set(at);
+        }
         let recovered = self
             .0
             .store
@@ -39,6 +42,40 @@ impl Engine {
             self.drive(row.id);
         }
         Ok((started, recovered))
+    }
+
+    /// Journals the configuration of this start, by its digest, where it differs from that of the start before.
+    ///
+    /// # Errors
+    /// When the journal cannot be read or written.
+    pub async fn note_configuration(&self, text: &str) -> Result<(), EngineError> {
+        let digest = Digest::of(text.as_bytes());
+        let filter = EventFilter {
+            action: Some("config".to_owned()),
+            ..EventFilter::default()
+        };
+        let last = self
+            .reader()
+            .read(move |journal| journal.events(&filter, None, 1))
+            .await?;
+        let before = last
+            .rows
+            .first()
+            .and_then(|event| event.details.as_ref())
+            .map(|details| details["sha256"].clone());
+        if before.as_ref().and_then(serde_json::Value::as_str) == Some(digest.as_str()) {
+            return Ok(());
+        }
+        let message = match before {
+            Some(_) => "The configuration has changed since the start before".to_owned(),
+            None => "The configuration of this start is noted, so that changes will show".to_owned(),
+        };
+        let event = NewEvent {
+            details: Some(serde_json::json!({ "sha256": digest })),
+            ..NewEvent::system(Level::Info, "config", message)
+        };
+        self.0.store.append_event(event).await?;
+        Ok(())
     }
 
     /// The latest commands that were resolved by hand and whose hosts have said nothing since.

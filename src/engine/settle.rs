@@ -6,6 +6,7 @@ use tokio::sync::Notify;
 use crate::domain::{
     CommandId, CommandStatus, Evidence, Expect, Identity, Known, Level, Outcome, Refusal, Span, Timestamp, settle,
 };
+use crate::executor::HostError;
 use crate::store::output::Output;
 use crate::store::{CommandRow, Finish, OutputFacts};
 
@@ -25,10 +26,11 @@ impl Engine {
             acknowledged: case.row.launched_at.is_some(),
             age: Timestamp::now().since(case.row.created_at),
             resume_within: self.0.settings.resume_within,
-            restored: self.restored(),
+            restored: self.restored_since(case.row.created_at),
         };
         match settle(&known, at, &evidence) {
             Outcome::Follow => Ok(Next::Soon),
+            Outcome::Elsewhere => Err(another_machine(case).into()),
             Outcome::LaunchAgain if case.row.launches < MOST_LAUNCHES => {
                 self.0.store.launch_again(case.row.id, evidence).await?;
                 Ok(Next::Again)
@@ -112,6 +114,8 @@ impl Engine {
         let cut = matches!(finish.evidence, Evidence::Exit { output_cut: true, .. });
         finish.output = self.seal_output(case.row.id, cut).await?;
         let whole_and_good = finish.status == CommandStatus::Success && !cut;
+        // Without proof that the job ended, its folder gets no mark: the host's lock then follows its processes.
+        let ended = !matches!(finish.evidence, Evidence::Nothing { .. } | Evidence::Running { .. });
         let evidence = finish.evidence.clone();
         match self.0.store.finish(case.row.id, finish).await? {
             Some(row) => {
@@ -119,7 +123,9 @@ impl Engine {
             }
             None => self.note_late(case, &evidence).await,
         }
-        self.give_back(case, whole_and_good).await;
+        if ended {
+            self.give_back(case, whole_and_good).await;
+        }
         Ok(Next::Again)
     }
 
@@ -170,14 +176,16 @@ impl Engine {
     }
 
     /// A reboot is the one op whose time-out needs no host: it says that the host did not come back.
-    pub(super) async fn give_up_on_reboot(&self, case: &Case) -> Result<Next, Trouble> {
-        let offset = self.output_len(case.row.id).await?;
-        if let Ok(report) = self.0.executor.ask(&case.host, case.job(), false).await
-            && let Evidence::Running { .. } = report.evidence
-        {
-            tracing::info!(command = %case.row.id, offset, "the reboot's script still runs; it is stopped first");
-            let follower = self.0.executor.follow(&case.host, case.job(), offset).await?;
-            return Box::pin(self.follow(case, follower, &Notify::new())).await;
+    pub(super) async fn give_up_on_reboot(&self, case: &Case, wake: &Notify) -> Result<Next, Trouble> {
+        if let Ok(report) = self.0.executor.ask(&case.host, case.job(), false).await {
+            // Whatever the host says goes before what the clock says: it may be back, or its script still runs.
+            let elsewhere = report.at.machine_id != case.journaled().machine_id;
+            let same_boot = report.at.boot_id == case.journaled().boot_id;
+            let still_up =
+                same_boot && matches!(report.evidence, Evidence::Exit { code, .. } if code == 0 || code > 128);
+            if !still_up && !elsewhere {
+                return Box::pin(self.follow_to_the_end(case, wake)).await;
+            }
         }
         let finish = Finish {
             status: CommandStatus::Timeout,
@@ -266,6 +274,14 @@ fn in_words(evidence: &Evidence) -> String {
         Evidence::Done => "its spool was given back".to_owned(),
         Evidence::Nothing { why } => why.clone(),
     }
+}
+
+/// The host's name leads to another machine than the one that the job was sent to.
+pub(super) fn another_machine(case: &Case) -> HostError {
+    HostError::Lost(format!(
+        "another machine answers as {}; the command waits for the one that it was sent to",
+        case.host.name
+    ))
 }
 
 /// A sentence with the host's own words behind it.

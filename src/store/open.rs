@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use diesel::sqlite::Sqlite;
@@ -34,6 +34,8 @@ pub(super) fn open(data_dir: &Path) -> Result<Opened, OpenError> {
         .mode(0o700)
         .create(data_dir)
         .map_err(io(data_dir))?;
+    // Whatever made the folder: it is for its owner alone. A folder of somebody else's cannot be made so, and is refused.
+    std::fs::set_permissions(data_dir, std::fs::Permissions::from_mode(0o700)).map_err(io(data_dir))?;
     let lock = lock(data_dir)?;
     let path = data_dir.join(connect::DATABASE);
     let length = match std::fs::metadata(&path) {

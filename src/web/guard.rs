@@ -169,9 +169,19 @@ fn without_session(request: &ServiceRequest) -> HttpResponse {
     }
     // A strict cookie stays at home when a link on another site leads here: one step on our own site brings it.
     if header("sec-fetch-site") == Some("cross-site") && header("sec-fetch-mode") == Some("navigate") {
-        return super::pages::enter::step(request.uri().path_and_query().map_or("/", |path| path.as_str()));
+        return super::pages::enter::step(own_place(request));
     }
     HttpResponse::SeeOther().insert_header((LOCATION, "/enter")).finish()
+}
+
+/// Where the request wants to go on this site: `//other.example` would lead to another one.
+fn own_place(request: &ServiceRequest) -> &str {
+    let place = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    if place.starts_with('/') && !place.starts_with("//") && !place.starts_with("/\\") {
+        place
+    } else {
+        "/"
+    }
 }
 
 /// The other end's address, without its port.

@@ -234,6 +234,7 @@ impl Store {
                 return Ok(None);
             };
             tx.event(NewEvent {
+                action: format!("refused:{}", row.op),
                 details: Some(serde_json::json!({ "refusal": refusal, "evidence": evidence })),
                 ..command_event(
                     &row,

@@ -156,6 +156,25 @@ impl Store {
     }
 }
 
+impl Store {
+    /// An open command's host is heard again: what was wrong with it is over. No event: its being reached is one.
+    ///
+    /// # Errors
+    /// [`WriteError`]; `None` where nothing was wrong, or it is not EXECUTING.
+    pub async fn heard_again(&self, id: CommandId) -> Result<Option<CommandRow>, WriteError> {
+        self.write(move |tx| {
+            let row = load(tx, id, &[CommandStatus::Executing])?.filter(|row| row.error.is_some());
+            let Some(row) = row else { return Ok(None) };
+            let next = Change {
+                error: Some(None),
+                ..Change::default()
+            };
+            change(tx, &row, &next)
+        })
+        .await
+    }
+}
+
 /// The row's new values: its times in order, whatever the clocks say.
 fn outcome(row: &CommandRow, finish: &Finish, now: Timestamp) -> Change {
     let started = row.started_at.unwrap_or(row.created_at);

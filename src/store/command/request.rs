@@ -230,7 +230,10 @@ fn announce(tx: &mut Tx<'_>, ask: &Ask, row: &CommandRow) -> Result<(), Fault> {
         (None, None) if ask.retry_of.is_some() => (Level::Info, format!("{who} asked for {what}, again")),
         (None, None) => (Level::Info, format!("{who} asked for {what}")),
     };
-    let about = command_event(row, level, message);
+    let mut about = command_event(row, level, message);
+    if row.refusal.is_some() {
+        about.action = format!("refused:{}", row.op);
+    }
     let details = serde_json::json!({
         "reason": row.reason,
         "refusal": row.refusal,

@@ -169,7 +169,7 @@ pub(in crate::web) async fn tail(
     let from = fields.number("from")?.unwrap_or(0);
     let pen = Pen::read(fields.text("pen").unwrap_or_default());
     let stamp = fields.text("stamp").unwrap_or_default();
-    let found = match wait(&web, id, from, stamp).await.map_err(Problem::into_fragment)? {
+    let found = match wait(&web, id, from, pen, stamp).await.map_err(Problem::into_fragment)? {
         Some(found) => found,
         None => return Ok(live::nothing()),
     };
@@ -189,13 +189,17 @@ pub(in crate::web) async fn tail(
     html(&TailAnswer { state, output: part })
 }
 
-async fn wait(web: &Web, id: CommandId, from: u64, stamp: &str) -> Result<Option<Found>, Problem> {
+async fn wait(web: &Web, id: CommandId, from: u64, pen: Pen, stamp: &str) -> Result<Option<Found>, Problem> {
     let waiter = Waiter::new(web);
     let mut topics = [web.engine.watch(Topic::Commands), web.engine.watch(Topic::Events)];
     let until = waiter.arrived + PATIENCE;
     let mut found = Found::read(web, id).await?;
+    // Half a character, or a line's return, waits for what follows it: it is no news by itself.
+    let mut held = from;
     loop {
-        let longer = output::length(web, id).await? > from;
+        let length = output::length(web, id).await?;
+        let longer = length > held && output::piece(web, id, from, pen, true).await?.end > from;
+        held = held.max(length);
         if longer || found.row.finished_at.is_some() || found.stamp() != stamp {
             return Ok((waiter.pace(web).await == Waited::Changed).then_some(found));
         }

@@ -140,19 +140,25 @@ impl View {
     /// The common questions, one click each.
     fn chips(&self) -> Vec<Chip> {
         let plain = self.host.is_none() && self.actor.is_empty();
-        let chip = |text, category: &str, action: &str| Chip {
+        let chip = |text, category: &str, action: &str, level: &str| Chip {
             text,
-            place: format!("/log{}", to_query([("category", category), ("action", action)])),
-            chosen: plain && self.category.map_or("", Category::as_str) == category && self.action == action,
+            place: format!(
+                "/log{}",
+                to_query([("category", category), ("action", action), ("level", level)])
+            ),
+            chosen: plain
+                && self.category.map_or("", Category::as_str) == category
+                && self.level.map_or("", Level::as_str) == level
+                && self.action == action,
         };
         vec![
-            chip("Everything", "", ""),
-            chip("Refusals", "", "refused"),
-            chip("Log-ins", "", "session"),
-            chip("Changes", "audit", ""),
-            chip("Recovery", "", "recovery"),
-            chip("Sweeps", "", "sweep"),
-            chip("Errors", "error", ""),
+            chip("Everything", "", "", ""),
+            chip("Refusals", "", "refused", ""),
+            chip("Log-ins", "", "session", ""),
+            chip("Changes", "audit", "", ""),
+            chip("Recovery", "", "recovery", ""),
+            chip("Sweeps", "", "sweep", ""),
+            chip("Errors", "", "", "error"),
         ]
     }
 
