@@ -19,20 +19,34 @@ fn main() -> Outcome {
         .enable_all()
         .build()?;
     say("durable status changes a second (row, event and version each; synchronous=FULL)");
+    let mut broken = Vec::new();
     for callers in [1, 16, 64] {
-        let dir = tempfile::tempdir()?;
-        let grouped = runtime.block_on(changes(dir.path(), callers, true))?;
-        let dir = tempfile::tempdir()?;
-        let alone = runtime.block_on(changes(dir.path(), callers, false))?;
+        // In turns, so that whatever else the machine does falls on both.
+        let (mut grouped, mut alone) = (Vec::new(), Vec::new());
+        for _ in 0..5 {
+            grouped.push(runtime.block_on(changes(tempfile::tempdir()?.path(), callers, true))?);
+            alone.push(runtime.block_on(changes(tempfile::tempdir()?.path(), callers, false))?);
+        }
+        let (grouped, alone) = (middle(&mut grouped), middle(&mut alone));
         let ratio = grouped / alone;
         say(&format!(
             "  {callers:>2} callers: {grouped:>8.0} in groups, {alone:>8.0} with one commit each, ratio {ratio:.1}"
         ));
         if callers == 64 && ratio < 4.0 {
-            return Err(format!("groups are only {ratio:.1} times as fast").into());
+            broken.push(format!("groups are only {ratio:.1} times as fast at 64 callers"));
         }
     }
-    pages()
+    pages(&mut broken)?;
+    if broken.is_empty() {
+        Ok(())
+    } else {
+        Err(broken.join("; ").into())
+    }
+}
+
+fn middle(figures: &mut [f64]) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
 }
 
 #[expect(clippy::print_stdout, reason = "a bench's result is what it prints")]
@@ -75,7 +89,7 @@ async fn changes(dir: &Path, callers: usize, grouped: bool) -> Result<f64, Box<d
         let host: HostName = format!("h{n}").parse()?;
         tasks.push(tokio::spawn(async move {
             let mut changes = 0u32;
-            while began.elapsed() < Duration::from_secs(4) {
+            while began.elapsed() < Duration::from_secs(2) {
                 let request = Request {
                     op: op.id.clone(),
                     definition: op.definition(),
@@ -107,7 +121,7 @@ async fn changes(dir: &Path, callers: usize, grouped: bool) -> Result<f64, Box<d
     Ok(f64::from(all) / took)
 }
 
-fn pages() -> Outcome {
+fn pages(broken: &mut Vec<String>) -> Outcome {
     say("pages of 50 commands, median of 200, in microseconds");
     let mut medians: Vec<Vec<(&str, f64)>> = Vec::new();
     for commands in [10_000u32, 1_000_000] {
@@ -147,7 +161,7 @@ fn pages() -> Outcome {
             "  {what:<20} {small:>8.0} at 10,000, {large:>8.0} at 1,000,000, ratio {ratio:.2}"
         ));
         if ratio >= 1.5 {
-            return Err(format!("{what} grows with the history: {ratio:.2}").into());
+            broken.push(format!("{what} grows with the history: {ratio:.2}"));
         }
     }
     Ok(())
@@ -202,8 +216,7 @@ fn median(
             return Err("an empty page measures nothing".into());
         }
     }
-    times.sort_by(f64::total_cmp);
-    Ok(times[times.len() / 2])
+    Ok(middle(&mut times))
 }
 
 /// Final commands of 1,000 hosts, 8 ops and 5 people, around one instant, with one event each. The same every time.

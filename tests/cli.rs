@@ -116,7 +116,9 @@ async fn exit_codes_say_how_it_went() {
 async fn a_command_is_given_more_time_and_asked_about() {
     let dashboard = Dashboard::start(OPS).await;
     let id = dashboard.accepted("sleeps", "localhost").await;
-    let before = dashboard.until_status(&id, "EXECUTING").await;
+    let before = dashboard
+        .until(&id, "its start", |row| !row["launched_at"].is_null())
+        .await;
     let (code, out, err) = quarterdeck(&dashboard, &format!("extend {id} 30m")).await;
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains("sleeps on localhost has time until "), "{out}");

@@ -306,7 +306,7 @@ async fn s20_a_clean_stop_leaves_jobs_running_and_is_told_from_a_crash() {
 
 #[tokio::test]
 async fn s21_a_second_dashboard_on_the_same_data_is_refused() {
-    let qd = Dashboard::start("").await;
+    let qd = Dashboard::start("[probe]\ninterval = \"0s\"\n").await;
     let before = qd.events().await.len();
     let output = qd
         .program()
