@@ -52,7 +52,7 @@ pub struct Settings {
     /// The zone in which every page shows times.
     pub zone: TimeZone,
     /// Names that a request's `Host` may carry, with port where it is not the scheme's own:
-    /// `127.0.0.1:8750`, `localhost:8750`, `[::1]:8750` and whatever the configuration adds.
+    /// `127.0.0.1:7440`, `localhost:7440`, `[::1]:7440` and whatever the configuration adds.
     pub names: Vec<String>,
     /// How long a session lasts.
     pub session: Span,
