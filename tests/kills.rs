@@ -115,6 +115,7 @@ async fn nothing_is_lost_twice_or_invented_under_random_kills() {
         "two ops never run on one host at once"
     );
     let mut tally: HashMap<String, usize> = HashMap::new();
+    let mut unknown: Vec<String> = Vec::new();
     for id in answered.keys() {
         let row = qd.command(id).await;
         let status = row["status"].as_str().expect("status").to_owned();
@@ -135,7 +136,7 @@ async fn nothing_is_lost_twice_or_invented_under_random_kills() {
                 assert_eq!(output.lines().collect::<Vec<_>>(), lines, "gapless output");
             }
             "BLOCKED" | "CANCELLED" => assert_eq!(starts, 0, "nothing was started: {row}"),
-            "ORPHANED" => assert!(!row["error"].as_str().unwrap_or_default().is_empty(), "says why: {row}"),
+            "ORPHANED" => unknown.push(row["error"].as_str().unwrap_or_default().to_owned()),
             other => panic!("{other}: {row}"),
         }
         let events = qd.sql(&format!("SELECT count(*) FROM event_log WHERE command_id = '{id}'"));
@@ -153,7 +154,7 @@ async fn nothing_is_lost_twice_or_invented_under_random_kills() {
     assert_eq!(
         tally.get("ORPHANED"),
         None,
-        "with every host reachable in the end, nothing stays unknown: {tally:?}"
+        "with every host reachable in the end, nothing stays unknown: {tally:?} {unknown:?}"
     );
     eprintln!("{kills} kills: {tally:?}");
 }

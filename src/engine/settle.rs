@@ -31,30 +31,20 @@ impl Engine {
         match settle(&known, at, &evidence) {
             Outcome::Follow => Ok(Next::Soon),
             Outcome::Elsewhere => Err(another_machine(case).into()),
-            Outcome::LaunchAgain if case.row.launches < MOST_LAUNCHES => {
+            // After a restart only the age decides; lost launches of this dashboard's own are bounded.
+            Outcome::LaunchAgain if case.row.status == CommandStatus::Orphaned || case.row.launches < MOST_LAUNCHES => {
                 self.0.store.launch_again(case.row.id, evidence).await?;
                 Ok(Next::Again)
             }
             Outcome::LaunchAgain => {
                 let text = format!(
-                    "{MOST_LAUNCHES} launches were lost on their way; the host proved each time that nothing was started"
+                    "{} launches were lost on their way; the host proved each time that nothing was started",
+                    case.row.launches
                 );
-                let finish = Finish {
-                    status: CommandStatus::Orphaned,
-                    exit_code: None,
-                    error: Some(text.clone()),
-                    evidence: evidence.clone(),
-                    duration: None,
-                    output: None,
-                };
-                if case.row.status == CommandStatus::Executing {
-                    self.0
-                        .store
-                        .refuse(case.row.id, Refusal::Unreachable, text, Some(evidence))
-                        .await?;
-                } else {
-                    self.0.store.finish(case.row.id, finish).await?;
-                }
+                self.0
+                    .store
+                    .refuse(case.row.id, Refusal::Unreachable, text, Some(evidence))
+                    .await?;
                 Ok(Next::Again)
             }
             Outcome::Final {
