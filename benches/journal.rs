@@ -19,20 +19,34 @@ fn main() -> Outcome {
         .enable_all()
         .build()?;
     say("durable status changes a second (row, event and version each; synchronous=FULL)");
+    let mut broken = Vec::new();
     for callers in [1, 16, 64] {
-        let dir = tempfile::tempdir()?;
-        let grouped = runtime.block_on(changes(dir.path(), callers, true))?;
-        let dir = tempfile::tempdir()?;
-        let alone = runtime.block_on(changes(dir.path(), callers, false))?;
+        // In turns, so that whatever else the machine does falls on both.
+        let (mut grouped, mut alone) = (Vec::new(), Vec::new());
+        for _ in 0..5 {
+            grouped.push(runtime.block_on(changes(tempfile::tempdir()?.path(), callers, true))?);
+            alone.push(runtime.block_on(changes(tempfile::tempdir()?.path(), callers, false))?);
+        }
+        let (grouped, alone) = (middle(&mut grouped), middle(&mut alone));
         let ratio = grouped / alone;
         say(&format!(
             "  {callers:>2} callers: {grouped:>8.0} in groups, {alone:>8.0} with one commit each, ratio {ratio:.1}"
         ));
         if callers == 64 && ratio < 4.0 {
-            return Err(format!("groups are only {ratio:.1} times as fast").into());
+            broken.push(format!("groups are only {ratio:.1} times as fast at 64 callers"));
         }
     }
-    pages()
+    pages(&mut broken)?;
+    if broken.is_empty() {
+        Ok(())
+    } else {
+        Err(broken.join("; ").into())
+    }
+}
+
+fn middle(figures: &mut [f64]) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
 }
 
 #[expect(clippy::print_stdout, reason = "a bench's result is what it prints")]
@@ -75,7 +89,7 @@ async fn changes(dir: &Path, callers: usize, grouped: bool) -> Result<f64, Box<d
         let host: HostName = format!("h{n}").parse()?;
         tasks.push(tokio::spawn(async move {
             let mut changes = 0u32;
-            while began.elapsed() < Duration::from_secs(4) {
+            while began.elapsed() < Duration::from_secs(2) {
                 let request = Request {
                     op: op.id.clone(),
                     definition: op.definition(),
@@ -107,7 +121,7 @@ async fn changes(dir: &Path, callers: usize, grouped: bool) -> Result<f64, Box<d
     Ok(f64::from(all) / took)
 }
 
-fn pages() -> Outcome {
+fn pages(broken: &mut Vec<String>) -> Outcome {
     say("pages of 50 commands, median of 200, in microseconds");
     let mut medians: Vec<Vec<(&str, f64)>> = Vec::new();
     for commands in [10_000u32, 1_000_000] {
@@ -147,7 +161,7 @@ fn pages() -> Outcome {
             "  {what:<20} {small:>8.0} at 10,000, {large:>8.0} at 1,000,000, ratio {ratio:.2}"
         ));
         if ratio >= 1.5 {
-            return Err(format!("{what} grows with the history: {ratio:.2}").into());
+            broken.push(format!("{what} grows with the history: {ratio:.2}"));
         }
     }
     Ok(())
@@ -198,15 +212,15 @@ fn median(
         let began = Instant::now();
         let rows = page()?;
         times.push(began.elapsed().as_secs_f64() * 1e6);
-        if rows == 0 {
-            return Err("an empty page measures nothing".into());
+        if rows < 50 {
+            return Err(format!("a page of {rows} rows is not to be compared with a full one").into());
         }
     }
-    times.sort_by(f64::total_cmp);
-    Ok(times[times.len() / 2])
+    Ok(middle(&mut times))
 }
 
-/// Final commands of 1,000 hosts, 8 ops and 5 people, around one instant, with one event each. The same every time.
+/// Final commands of 1,000 hosts (half of them on the first 20, and fifty hosts with refusals alone), 4 ops and
+/// 5 people, around one instant, with one event each. The same every time.
 fn fill(dir: &Path, commands: u32) -> Outcome {
     let path = dir.join("quarterdeck.db");
     let mut conn = SqliteConnection::establish(path.to_str().ok_or("path")?)?;
@@ -218,10 +232,12 @@ fn fill(dir: &Path, commands: u32) -> Outcome {
          INSERT INTO hosts (id, hostname, reach) SELECT i, 'h' || i, 'local' FROM n;
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {commands})
          INSERT INTO commands (id, host_id, op, status, created_at, started_at, finished_at, settled_at, exit_code, actor, definition)
-         SELECT printf('%08x-0000-7000-8000-000000000000', i), 1 + i % 1000, 'op' || (i / 1000 % 8),
-                CASE i % 20 WHEN 0 THEN 'ERROR' WHEN 1 THEN 'TIMEOUT' WHEN 2 THEN 'BLOCKED' ELSE 'SUCCESS' END,
+         SELECT printf('%08x-0000-7000-8000-000000000000', i), host, 'op' || (i / 40 % 4),
+                CASE WHEN host > 950 THEN 'BLOCKED' ELSE CASE i * 2654435761 / 65536 % 20
+                    WHEN 0 THEN 'ERROR' WHEN 1 THEN 'TIMEOUT' WHEN 2 THEN 'BLOCKED' ELSE 'SUCCESS' END END,
                 t, t, t, t, 0, 'user:u' || (i / 7 % 5), hex(zeroblob(32))
-         FROM (SELECT i, strftime('%Y-%m-%d %H:%M:%S', 1770000000 + (i - {commands} / 2) * 10, 'unixepoch') || '.000000' AS t FROM n);
+         FROM (SELECT i, CASE i % 2 WHEN 0 THEN 1 + i / 2 % 20 ELSE 1 + i % 1000 END AS host,
+                strftime('%Y-%m-%d %H:%M:%S', 1770000000 + (i - {commands} / 2) * 10, 'unixepoch') || '.000000' AS t FROM n);
          INSERT INTO event_log (timestamp, category, level, actor, host_id, action, message, command_id)
          SELECT created_at, 'audit', 'info', actor, host_id, 'op:' || op, 'a sentence of some length', id FROM commands ORDER BY id;
          COMMIT; PRAGMA wal_checkpoint(TRUNCATE);"
