@@ -35,10 +35,11 @@ struct Ids {
     last: Option<CommandId>,
 }
 
-/// One step in `commands_one_open_per_host` and one in `commands_last` for each host.
-pub(super) const IDS: &str = "SELECT h.id AS host_id, \
+/// One step in `commands_one_open_per_host` and one in `commands_last` for each host. The latter by name: left to
+/// itself SQLite walks `commands_host`, and over every refusal of a host that has nothing else.
+const IDS: &str = "SELECT h.id AS host_id, \
      (SELECT o.id FROM commands o WHERE o.host_id = h.id AND o.finished_at IS NULL) AS open, \
-     (SELECT l.id FROM commands l WHERE l.host_id = h.id AND l.finished_at IS NOT NULL AND l.status <> 'BLOCKED' \
+     (SELECT l.id FROM commands l INDEXED BY commands_last WHERE l.host_id = h.id AND l.finished_at IS NOT NULL AND l.status <> 'BLOCKED' \
       ORDER BY l.id DESC LIMIT 1) AS last \
      FROM hosts h WHERE h.removed_at IS NULL";
 
@@ -78,5 +79,18 @@ impl Journal {
                 }
             })
             .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::plan_of;
+
+    #[test]
+    fn each_host_costs_two_steps_in_an_index() {
+        let plan = plan_of(super::IDS);
+        for index in ["commands_one_open_per_host (host_id=?)", "commands_last (host_id=?)"] {
+            assert!(plan.contains(index), "{plan}");
+        }
     }
 }
