@@ -133,7 +133,7 @@ async fn what_waits_survives_a_restart_and_the_pipeline_is_held_instead() {
         .await
         .expect("started");
     store.begin_start(Span::from_secs(900)).await.expect("started");
-    let did = store.orphan_executing(Span::ZERO, false).await.expect("written");
+    let did = store.orphan_executing(Span::ZERO).await.expect("written");
     assert_eq!(
         (did.resumed.len(), did.cancelled.len()),
         (3, 0),

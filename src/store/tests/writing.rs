@@ -402,7 +402,7 @@ proptest! {
                     6 => store.reattach(id).await,
                     7 => store.resolve(id, alice(), "gone".to_owned(), "nothing".to_owned()).await,
                     _ => {
-                        let mut did = store.orphan_executing(Span::from_days(1), false).await.expect("written");
+                        let mut did = store.orphan_executing(Span::from_days(1)).await.expect("written");
                         Ok(did.orphaned.pop())
                     }
                 };
