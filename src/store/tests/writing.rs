@@ -243,6 +243,51 @@ async fn a_full_disk_in_the_middle_of_groups_lies_to_nobody() {
 }
 
 #[tokio::test]
+async fn what_changes_nothing_is_not_committed() {
+    let dir = tempfile::tempdir().expect("folder");
+    let store = store_in(&dir);
+    let host = add(&store, "a").await;
+    let row = executing(&store, "a").await;
+    let groups = || {
+        let groups = |journal: &mut Journal| {
+            use diesel::{QueryDsl as _, RunQueryDsl as _};
+            let groups = crate::store::schema::state_version::table.select(crate::store::schema::state_version::groups);
+            Ok(groups.get_result::<i64>(&mut journal.conn)?)
+        };
+        store.reader().read_blocking(groups).expect("read")
+    };
+    assert!(store.host_connected(host.id).await.expect("written"));
+    let before = groups();
+    assert_eq!(store.begin_validating(row.id).await.expect("asked"), None);
+    assert!(!store.host_connected(host.id).await.expect("asked"));
+    assert_eq!(groups(), before, "no row was written");
+    store
+        .record_facts(host.id, crate::store::HostFacts::default())
+        .await
+        .expect("written");
+    assert_eq!(groups(), before + 1, "facts raise no version, and are kept");
+}
+
+#[tokio::test]
+async fn a_long_timeline_shows_its_end() {
+    let dir = tempfile::tempdir().expect("folder");
+    let store = store_in(&dir);
+    add(&store, "a").await;
+    let row = executing(&store, "a").await;
+    for n in 0..12 {
+        let note = store.note(row.id, crate::domain::Level::Info, format!("note {n}"), None);
+        note.await.expect("written").expect("there");
+    }
+    let events = store
+        .reader()
+        .read(move |journal| journal.events_of(row.id, 10))
+        .await
+        .expect("read");
+    let messages: Vec<_> = events.iter().map(|event| event.message.clone()).collect();
+    assert_eq!(messages, (2..12).map(|n| format!("note {n}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_late_result_changes_nothing_and_the_first_wish_stays() {
     let dir = tempfile::tempdir().expect("folder");
     let store = store_in(&dir);
@@ -289,8 +334,20 @@ async fn hosts_come_go_and_come_back() {
         .expect("asked")
         .remove(0);
     assert_eq!(refused.refusal, Some(Refusal::Removed));
+    let facts = crate::store::HostFacts {
+        machine_id: "the old machine".to_owned(),
+        ..Default::default()
+    };
+    store.record_facts(first.id, facts).await.expect("written");
+    assert!(store.host_lost(first.id, "no route".to_owned()).await.expect("written"));
     let back = add(&store, "web-03").await;
-    assert_eq!(back.id, first.id);
+    assert_eq!((back.id, back.created_at), (first.id, first.created_at));
+    let known = store
+        .reader()
+        .read(move |journal| journal.host_facts(back.id))
+        .await
+        .expect("read");
+    assert_eq!(known, None, "it may be another machine");
     let host = first.id;
     let page = store
         .reader()
