@@ -2,6 +2,7 @@
 
 mod opening;
 mod pipelines;
+mod reading;
 mod recovery;
 mod retention;
 mod schema;
