@@ -81,14 +81,6 @@ impl Journal {
             .load(&mut self.conn)?)
     }
 
-    /// The events after this number, oldest first: what a page or an export has not seen yet.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub fn events_after(&mut self, id: i64, limit: i64) -> Result<Vec<EventRow>, ReadError> {
-        self.cut_events(&EventFilter::default(), (None, None), None, Cut::Above(id), limit)
-    }
-
     /// What happened to a command, oldest first: the newest `limit` of its events.
     ///
     /// # Errors

@@ -121,6 +121,19 @@ pub(super) fn exit(code: i64) -> Finish {
     }
 }
 
+/// The whole event log, oldest first.
+pub(super) fn all_events(journal: &mut Journal) -> Result<Vec<EventRow>, ReadError> {
+    let mut all: Vec<EventRow> = Vec::new();
+    loop {
+        let after = Cursor::After(all.last().map_or(0, |event| event.id));
+        let page = journal.events(&EventFilter::default(), Some(after), PAGE_LIMIT)?;
+        if page.rows.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page.rows.into_iter().rev());
+    }
+}
+
 /// One op on one host, as far as EXECUTING.
 pub(super) async fn executing(store: &Store, host: &str) -> CommandRow {
     let row = store.request(ask("uptime", &[host])).await.expect("asked").remove(0);

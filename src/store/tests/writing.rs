@@ -228,7 +228,7 @@ async fn a_full_disk_in_the_middle_of_groups_lies_to_nobody() {
     assert!(store.health().write_error.is_some(), "readiness is red");
     let actions: std::collections::HashSet<String> = store
         .reader()
-        .read(|journal| journal.events_after(0, 10_000))
+        .read(all_events)
         .await
         .expect("read")
         .into_iter()
