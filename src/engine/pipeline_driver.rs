@@ -82,8 +82,8 @@ impl Engine {
             .await?;
         for row in commands {
             let unstarted = matches!(row.status, CommandStatus::Pending | CommandStatus::Validating);
-            let orphaned = row.status == CommandStatus::Orphaned;
-            if !orphaned && !(unstarted && row.pipeline_id.is_some_and(|id| held.contains(&id))) {
+            let waits = unstarted && row.pipeline_id.is_some_and(|id| held.contains(&id));
+            if row.status != CommandStatus::Orphaned && !waits {
                 self.drive(row.id);
             }
         }
