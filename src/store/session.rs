@@ -30,7 +30,7 @@ impl Journal {
             .find(hash)
             .filter(sessions::expires_at.gt(Timestamp::now()))
             .select(SessionRow::as_select())
-            .first(&mut self.conn)
+            .get_result(&mut self.conn)
             .optional()?)
     }
 }
@@ -58,22 +58,6 @@ impl Store {
                 format!("{} logged in", actor.name()),
             ))?;
             Ok(())
-        })
-        .await
-    }
-
-    /// Ends a session; false where there was none.
-    ///
-    /// # Errors
-    /// [`WriteError`].
-    pub async fn session_close(&self, hash: String, by: By) -> Result<bool, WriteError> {
-        self.write(move |tx| {
-            let ended = diesel::delete(sessions::table.find(&hash)).execute(&mut tx.journal.conn)? > 0;
-            if ended {
-                let message = format!("{} logged out", by.actor.name());
-                tx.event(NewEvent::audit(&by, Level::Info, "session:close", message))?;
-            }
-            Ok(ended)
         })
         .await
     }

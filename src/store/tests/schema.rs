@@ -109,6 +109,11 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
              INSERT INTO pipelines (id, name, hosts, status, actor, retry_of) VALUES ('00000000-0000-7000-8000-000000000004', \
              'p', '[1]', 'RUNNING', 'system', '00000000-0000-7000-8000-000000000001')",
         ),
+        (
+            "pipelines' evidence",
+            "UPDATE pipelines SET evidence = '{\"hosts\":{}}' WHERE retry_of IS NOT NULL",
+        ),
+        ("pairs of filters", "UPDATE commands SET actor = 'user:a'"),
     ];
     let dir = tempfile::tempdir().expect("folder");
     let path = dir.path().join("quarterdeck.db");
