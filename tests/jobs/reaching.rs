@@ -31,9 +31,12 @@ async fn an_unknown_or_changed_host_key_says_what_to_do() {
         std::fs::write(&known, text).expect("known_hosts");
         let refused = bench.executor.contact(&bench.host, false).await.expect_err("refused");
         assert!(
-            matches!(&refused, HostError::HostKey(text) if text.contains("ssh-keyscan")),
+            matches!(&refused, HostError::HostKey(text) if text.contains("-o StrictHostKeyChecking=ask")),
             "{refused}"
         );
+        // The line works with the configuration that we dial with: it is asked about the key, and knows where to keep it.
+        let config = format!("ssh -F {}", sshd.ssh_config.display());
+        assert!(refused.to_string().contains(&config), "{refused}");
         bench.close().await;
     }
 }

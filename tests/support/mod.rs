@@ -35,6 +35,8 @@ pub(crate) struct Dashboard {
     pub(crate) link: String,
     /// `TZ` of the next start.
     pub(crate) zone: Option<String>,
+    /// Whether its local jobs have a lock of their own, from the next start on.
+    pub(crate) own_lock: bool,
 }
 
 impl Dashboard {
@@ -62,6 +64,7 @@ impl Dashboard {
             url: String::new(),
             link: String::new(),
             zone: None,
+            own_lock: true,
         };
         dashboard.start_again().await;
         dashboard
@@ -79,6 +82,11 @@ impl Dashboard {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.dir.path().join("home"))
+            // Tests of one account run side by side: each has this machine's lock to itself.
+            .envs(
+                self.own_lock
+                    .then(|| ("QUARTERDECK_JOBS_LOCAL_SPOOL", self.dir.path().join("data/spool"))),
+            )
             .envs(self.zone.as_ref().map(|zone| ("TZ", zone)))
             .arg("--config")
             .arg(config);

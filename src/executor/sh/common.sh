@@ -151,6 +151,6 @@ timer() {
     SLEEPER=
     shift
     "$@"
-  ) >/dev/null 2>&1 3>&- 4>&- 5>&- &
+  ) >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- &
   TIMER=$!
 }

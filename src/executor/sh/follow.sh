@@ -12,7 +12,7 @@ ended() {
   elif first "$D/done"; then
     EVIDENCE="done"
   elif first "$D"/busy.*; then
-    EVIDENCE="locked $(printf %s "${FOUND##*/busy.}" | sed 's,+,/,')"
+    EVIDENCE="locked $(printf %s "${FOUND##*/busy.}" | sed 's,+,/,; s,+, ,g')"
   elif first "$D"/never.*; then
     EVIDENCE="never"
   elif first "$D"/failed.*; then

@@ -38,7 +38,8 @@ write_job() {
   *) AROUND="umask $WAS_MASK; LC_ALL=$WAS_LOCALE; export LC_ALL" ;;
   esac
   quote "$LOCKS"
-  LIMITS="LIMIT=$OUTPUT_LIMIT TIMEOUT_MS=$TIMEOUT_MS OWNER=$DASHBOARD/$JOB JOB=$JOB LOCKS=$QUOTED"
+  case $OP in '' | *[!A-Za-z0-9._-]*) OP=- ;; esac
+  LIMITS="LIMIT=$OUTPUT_LIMIT TIMEOUT_MS=$TIMEOUT_MS OWNER=$DASHBOARD/$JOB JOB=$JOB OP=$OP LOCKS=$QUOTED"
   {
     put around "$AROUND" ${#AROUND}
     put limits "$LIMITS" ${#LIMITS}
