@@ -87,7 +87,18 @@ impl Engine {
                 let user = user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
                 Some(format!("ssh-copy-id {port}{user}{address}"))
             }
-            _ => None,
+            Refusal::Busy
+            | Refusal::Reserved
+            | Refusal::Removed
+            | Refusal::Sudo
+            | Refusal::Precheck
+            | Refusal::DiskFull
+            | Refusal::Spool
+            | Refusal::Locked
+            | Refusal::Scope
+            | Refusal::EarlierStage
+            | Refusal::Stopped
+            | Refusal::Cancelled => None,
         }
     }
 

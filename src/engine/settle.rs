@@ -220,22 +220,19 @@ impl Engine {
             tracing::info!(command = %case.row.id, why = %another_machine(case), "still asking");
             return None;
         }
-        match report.evidence {
-            Evidence::Running { .. } => {
-                if case.row.stop_reason.is_none() {
-                    return None;
-                }
-                let stopped = tokio::select! {
-                    () = self.0.stopping.cancelled() => return None,
-                    stopped = self.stop_and_verify(case, case.row.clone()) => stopped,
-                };
-                if let Err(trouble) = stopped {
-                    tracing::info!(command = %case.row.id, %trouble, "the stop will be tried again");
-                }
-                None
-            }
-            last => Some(last),
+        if !matches!(report.evidence, Evidence::Running { .. }) {
+            return Some(report.evidence);
         }
+        if case.row.stop_reason.is_some() {
+            let stopped = tokio::select! {
+                () = self.0.stopping.cancelled() => return None,
+                stopped = self.stop_and_verify(case, case.row.clone()) => stopped,
+            };
+            if let Err(trouble) = stopped {
+                tracing::info!(command = %case.row.id, %trouble, "the stop will be tried again");
+            }
+        }
+        None
     }
 
     /// What the host says of an orphan at the moment when a person resolves it; of an executing command, why it says
