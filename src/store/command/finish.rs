@@ -252,3 +252,15 @@ fn sentence(row: &CommandRow, was_orphaned: bool) -> String {
         CommandStatus::Pending | CommandStatus::Validating | CommandStatus::Executing => what,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_varies_is_no_news() {
+        assert_eq!(shape("silent for 9 s"), shape("silent for 45 s"));
+        assert_ne!(shape("silent for 9 s"), shape("silent for 9 days"));
+        assert_eq!(shape("10.0.0.1: refused"), "#.#.#.#: refused");
+    }
+}
