@@ -296,6 +296,13 @@ async fn a_flood_of_connections_stops_no_job_from_being_followed() {
     });
     let flood = flood.await.expect("connected");
     assert!(flood.len() > 500, "{} connections", flood.len());
+    // It took all that it may have, and the doors leave most of that to jobs.
+    let limits = fs::read_to_string(format!("/proc/{}/limits", qd.pid())).expect("limits");
+    let files = limits.lines().find(|line| line.starts_with("Max open files"));
+    let soft = files.and_then(|line| line.split_whitespace().nth(3));
+    assert_eq!(soft, Some("700"), "{limits}");
+    let open = fs::read_dir(format!("/proc/{}/fd", qd.pid())).expect("fd").count();
+    assert!(open < 500, "{open} open files");
     fs::write(marks.path().join("go"), "").expect("go");
     let row = qd.until_final(&id).await;
     assert_eq!(
