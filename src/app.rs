@@ -46,6 +46,8 @@ impl Application {
     /// Another dashboard on the same data, a journal that cannot be opened, an address in use: nothing
     /// has been changed then, beyond what recovery journaled.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let files = OpenFiles::take();
+        let doors = Doors::for_files(files.now, config.jobs.follow_limit);
         // Heard from the first instant: whoever reads that it is up may tell it to stop at once.
         let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         let data_dir = config.data_dir.clone();
@@ -65,6 +67,8 @@ impl Application {
         let address = tcp.local_addr()?;
         let executor = Executor::new(executor::Settings {
             data_dir: data_dir.clone(),
+            local_spool: config.jobs.local_spool.clone(),
+            job_files: Some(files.before),
             dashboard_id: store.dashboard_id().to_owned(),
             ssh_program: config.ssh.program.clone(),
             ssh_config: config.ssh.config_file.clone(),
@@ -103,8 +107,8 @@ impl Application {
             shutdown.clone(),
         );
         let connections = Connections::new(shutdown.clone());
-        let browser = serve_pages(pages, tcp, connections.clone())?;
-        let programs = serve_api(api, private_socket(&socket)?, connections.clone())?;
+        let browser = serve_pages(pages, tcp, connections.clone(), doors.pages)?;
+        let programs = serve_api(api, private_socket(&socket)?, connections.clone(), doors.programs)?;
         let servers = [browser.handle(), programs.handle()];
         let mut serving = tokio::task::JoinSet::new();
         serving.spawn(browser);
@@ -218,9 +222,71 @@ fn settings(config: &Config) -> engine::Settings {
         output_limit: config.jobs.output_limit,
         follow_limit: config.jobs.follow_limit,
         precheck_limit: config.jobs.precheck_limit,
+        orphan_after: config.jobs.orphan_after,
         probe_interval: config.probe_interval,
         keep_events: config.retention.events.span(),
         keep_commands: config.retention.commands.span(),
+    }
+}
+
+/// How many connections each door takes at once; more wait outside until one is closed.
+struct Doors {
+    pages: usize,
+    programs: usize,
+}
+
+impl Doors {
+    /// Following jobs comes first: whatever comes in from outside leaves them the open files that they need.
+    fn for_files(files: u64, follow_limit: usize) -> Self {
+        /// Files of the journal, the output files of a moment, the listeners and what the libraries hold.
+        const OURS: u64 = 128;
+        /// A followed job: three pipes of its client, its output, and a second client now and then.
+        const PER_JOB: u64 = 6;
+        let jobs = PER_JOB.saturating_mul(follow_limit as u64);
+        let left = files.saturating_sub(OURS + jobs);
+        if left < 256 {
+            tracing::warn!(
+                files,
+                follow_limit,
+                "few open files are allowed: raise the limit (LimitNOFILE=, ulimit -n) or lower jobs.follow_limit"
+            );
+        }
+        let left = usize::try_from(left / 2).unwrap_or(usize::MAX);
+        Self {
+            pages: left.clamp(64, 4_096),
+            programs: (left / 4).clamp(32, 512),
+        }
+    }
+}
+
+/// The limit of open files.
+struct OpenFiles {
+    /// As it was given to us; local jobs get it back.
+    before: u64,
+    /// As it is for the dashboard.
+    now: u64,
+}
+
+impl OpenFiles {
+    /// Takes what may be had, up to more than the dashboard can ever use.
+    fn take() -> Self {
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+        const PLENTY: u64 = 65_536;
+        let Ok((before, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+            return Self {
+                before: 1_024,
+                now: 1_024,
+            };
+        };
+        let wanted = hard.min(PLENTY).max(before);
+        let now = match setrlimit(Resource::RLIMIT_NOFILE, wanted, hard) {
+            Ok(()) => wanted,
+            Err(why) => {
+                tracing::warn!(%why, before, "the limit of open files cannot be raised");
+                before
+            }
+        };
+        Self { before, now }
     }
 }
 
@@ -240,7 +306,7 @@ fn page_settings(config: &Config, address: std::net::SocketAddr) -> web::Setting
 }
 
 /// The door for people. Two workers: a page costs a few milliseconds, and a waiting one costs nothing.
-fn serve_pages(pages: Web, listener: TcpListener, connections: Connections) -> std::io::Result<Server> {
+fn serve_pages(pages: Web, listener: TcpListener, connections: Connections, most: usize) -> std::io::Result<Server> {
     let pages = Data::new(pages);
     let counted = connections.clone();
     let server = HttpServer::new(move || {
@@ -253,6 +319,7 @@ fn serve_pages(pages: Web, listener: TcpListener, connections: Connections) -> s
     .on_connect(move |_, extensions| counted.count(extensions));
     Ok(server
         .workers(2)
+        .max_connections(most.div_ceil(2))
         .worker_max_blocking_threads(4)
         .shutdown_timeout(2)
         .disable_signals()
@@ -261,7 +328,12 @@ fn serve_pages(pages: Web, listener: TcpListener, connections: Connections) -> s
 }
 
 /// The door for programs of this machine.
-fn serve_api(api: web::api::Api, listener: UnixListener, connections: Connections) -> std::io::Result<Server> {
+fn serve_api(
+    api: web::api::Api,
+    listener: UnixListener,
+    connections: Connections,
+    most: usize,
+) -> std::io::Result<Server> {
     let api = Data::new(api);
     let counted = connections.clone();
     let server = HttpServer::new(move || {
@@ -277,6 +349,7 @@ fn serve_api(api: web::api::Api, listener: UnixListener, connections: Connection
     });
     Ok(server
         .workers(1)
+        .max_connections(most)
         .worker_max_blocking_threads(4)
         .shutdown_timeout(2)
         .disable_signals()
