@@ -17,6 +17,7 @@ mod api;
 pub(crate) mod cli;
 mod dice;
 pub(crate) mod disk;
+pub(crate) mod fake_clock;
 mod machine;
 mod process;
 pub(crate) mod sshd;
