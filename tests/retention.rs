@@ -195,7 +195,9 @@ async fn s39_an_old_pipeline_with_a_young_command_stays_and_the_command_with_it(
     }
     let [mixed, old] = [&pipelines[0], &pipelines[1]];
     let alone = ended(&qd, "uptime").await;
-    let ids = qd.sql(&format!("SELECT group_concat(id) FROM commands WHERE pipeline_id = '{mixed}'"));
+    let ids = qd.sql(&format!(
+        "SELECT group_concat(id) FROM commands WHERE pipeline_id = '{mixed}'"
+    ));
     let ids: Vec<&str> = ids.split(',').collect();
     assert_eq!(ids.len(), 2);
     qd.stop().await;
@@ -224,7 +226,11 @@ async fn s39_an_old_pipeline_with_a_young_command_stays_and_the_command_with_it(
         assert_eq!(row["pipeline_id"], mixed.as_str(), "old and young stay together: {row}");
     }
     assert_eq!(qd.get(&format!("/pipelines/{mixed}")).await.0, 200);
-    assert_eq!(qd.get(&format!("/pipelines/{old}")).await.0, 404, "one that is old as a whole goes");
+    assert_eq!(
+        qd.get(&format!("/pipelines/{old}")).await.0,
+        404,
+        "one that is old as a whole goes"
+    );
     for dangling in [
         "SELECT count(*) FROM pragma_foreign_key_check",
         "SELECT count(*) FROM commands WHERE pipeline_id IS NOT NULL AND pipeline_id NOT IN (SELECT id FROM pipelines)",

@@ -23,7 +23,10 @@ script = "echo begun; while [ ! -e \"$HOME/go\" ]; do sleep 0.05; done"
 /// What the clock of the database says, less what it says in truth, in hours.
 async fn hours_off(qd: &Dashboard) -> i64 {
     let events = qd.events().await;
-    let last = events.last().expect("events")["timestamp"].as_str().expect("time").to_owned();
+    let last = events.last().expect("events")["timestamp"]
+        .as_str()
+        .expect("time")
+        .to_owned();
     let off = qd.sql(&format!(
         "SELECT CAST(round((julianday('{}') - julianday('now')) * 24) AS INTEGER)",
         last.trim_end_matches('Z')
@@ -52,7 +55,12 @@ async fn in_order(qd: &Dashboard) {
         ids.join(","),
         "in the order in which they were asked for"
     );
-    let events: Vec<i64> = qd.events().await.iter().map(|event| event["id"].as_i64().expect("id")).collect();
+    let events: Vec<i64> = qd
+        .events()
+        .await
+        .iter()
+        .map(|event| event["id"].as_i64().expect("id"))
+        .collect();
     assert!(events.is_sorted_by(|a, b| a < b));
     assert_eq!(
         qd.sql("SELECT count(*) FROM commands WHERE finished_at < created_at OR started_at < created_at OR finished_at < started_at"),
@@ -113,13 +121,19 @@ async fn s42_an_hour_back_over_a_restart_loses_nothing() {
     assert_eq!(qd.until_final(&open).await["status"], "SUCCESS");
     done(&qd).await;
     in_order(&qd).await;
-    let warned = qd.events().await.into_iter().any(|event| event["message"].to_string().contains("restored"));
+    let warned = qd
+        .events()
+        .await
+        .into_iter()
+        .any(|event| event["message"].to_string().contains("restored"));
     assert!(!warned, "a clock that was set back is no restored database");
 }
 
 async fn announced(qd: &Dashboard) -> usize {
     let events = qd.events().await;
-    let warnings = events.iter().filter(|event| event["action"] == "sweep" && event["level"] == "warn");
+    let warnings = events
+        .iter()
+        .filter(|event| event["action"] == "sweep" && event["level"] == "warn");
     warnings.count()
 }
 
@@ -184,12 +198,22 @@ async fn s42_a_year_forward_and_corrected_within_the_hour_deletes_nothing() {
     qd.stop().await;
     clock.is_off_by(YEAR + 2 * HOUR);
     qd.start_again().await;
-    wait_for("the second announcement", async || (announced(&qd).await == 2).then_some(())).await;
-    assert_eq!(qd.get(&format!("/commands/{id}")).await.0, 200, "nothing was deleted by the second jump");
+    wait_for("the second announcement", async || {
+        (announced(&qd).await == 2).then_some(())
+    })
+    .await;
+    assert_eq!(
+        qd.get(&format!("/commands/{id}")).await.0,
+        200,
+        "nothing was deleted by the second jump"
+    );
     // And so is one that follows within the hour.
     qd.stop().await;
     clock.is_off_by(2 * YEAR);
     qd.start_again().await;
-    wait_for("the third announcement", async || (announced(&qd).await == 3).then_some(())).await;
+    wait_for("the third announcement", async || {
+        (announced(&qd).await == 3).then_some(())
+    })
+    .await;
     assert_eq!(qd.get(&format!("/commands/{id}")).await.0, 200, "nor by the third");
 }

@@ -54,7 +54,11 @@ async fn s07_below_the_mark_nothing_new_is_begun_and_what_runs_comes_to_its_end(
     // The room that is kept is for what runs.
     fs::write(qd.path("home/go"), "").expect("go");
     let row = qd.until_final(&id).await;
-    assert_eq!((row["status"].as_str(), row["exit_code"].as_i64()), (Some("ERROR"), Some(6)), "{row}");
+    assert_eq!(
+        (row["status"].as_str(), row["exit_code"].as_i64()),
+        (Some("ERROR"), Some(6)),
+        "{row}"
+    );
     assert_eq!(lines_of(&qd.path("home/started")), [id.as_str()], "nothing was sent");
     disk.empty();
     assert_eq!(readiness(&qd).await.0, 200);
@@ -91,7 +95,10 @@ async fn s07_s26_on_a_full_disk_whoever_is_told_something_finds_it_so() {
             match status {
                 201 => done.insert(name),
                 503 => {
-                    assert!(answer["detail"].as_str().is_some_and(|text| text.len() > 20), "{answer}");
+                    assert!(
+                        answer["detail"].as_str().is_some_and(|text| text.len() > 20),
+                        "{answer}"
+                    );
                     failed.insert(name)
                 }
                 _ => panic!("{status}: {answer}"),
@@ -125,7 +132,11 @@ async fn s07_s26_on_a_full_disk_whoever_is_told_something_finds_it_so() {
 
     disk.empty();
     let row = qd.until_final(&running).await;
-    assert_eq!((row["status"].as_str(), row["exit_code"].as_i64()), (Some("ERROR"), Some(6)), "{row}");
+    assert_eq!(
+        (row["status"].as_str(), row["exit_code"].as_i64()),
+        (Some("ERROR"), Some(6)),
+        "{row}"
+    );
     let whole: String = std::iter::once("begun".to_owned())
         .chain((1..=500).map(|i| i.to_string()))
         .map(|line| line + "\n")
@@ -143,7 +154,10 @@ async fn s07_s26_on_a_full_disk_whoever_is_told_something_finds_it_so() {
         .map(|host| host["hostname"].as_str().expect("name").to_owned())
         .filter(|name| name.starts_with("new-"))
         .collect();
-    assert_eq!(there, done, "who was told “done” finds it, who was told “failed” does not");
+    assert_eq!(
+        there, done,
+        "who was told “done” finds it, who was told “failed” does not"
+    );
     qd.stop().await;
     assert_eq!(disk.sql("SELECT * FROM pragma_integrity_check LIMIT 1"), "ok");
     let rows = disk.sql("SELECT count(*) FROM commands WHERE status != 'BLOCKED'");
@@ -172,6 +186,9 @@ async fn s07_a_data_folder_that_cannot_be_written_is_refused_at_the_start() {
     let output = qd.program().arg("serve").output().expect("it ends");
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success(), "{text}");
-    assert!(text.contains("Read-only file system") && text.contains("data"), "{text}");
+    assert!(
+        text.contains("Read-only file system") && text.contains("data"),
+        "{text}"
+    );
     assert_eq!(fs::read(disk.data().join("quarterdeck.db")).expect("journal"), before);
 }

@@ -32,7 +32,9 @@ fn run(qd: &Dashboard) -> RequestBuilder {
 
 async fn refusals(qd: &Dashboard) -> Vec<Value> {
     let events = qd.events().await;
-    let refused = events.into_iter().filter(|event| event["message"].to_string().contains("refused"));
+    let refused = events
+        .into_iter()
+        .filter(|event| event["message"].to_string().contains("refused"));
     refused.collect()
 }
 
@@ -47,7 +49,10 @@ fn state(qd: &Dashboard) -> String {
 /// The one event that names this, waited for.
 async fn noted(qd: &Dashboard, words: &str) -> Value {
     wait_for(&format!("an event about {words}"), async || {
-        refusals(qd).await.into_iter().find(|event| event["message"].to_string().contains(words))
+        refusals(qd)
+            .await
+            .into_iter()
+            .find(|event| event["message"].to_string().contains(words))
     })
     .await
 }
@@ -87,7 +92,11 @@ async fn what_comes_from_elsewhere_is_refused_changes_nothing_and_is_an_event() 
         }
     }
     let event = noted(&qd, "foreign origin").await;
-    assert_eq!((event["category"].as_str(), event["level"].as_str()), (Some("audit"), Some("warn")), "{event}");
+    assert_eq!(
+        (event["category"].as_str(), event["level"].as_str()),
+        (Some("audit"), Some("warn")),
+        "{event}"
+    );
     assert_eq!(state(&qd), before, "nothing changed");
     // The same press from our own page is taken: it was the origin that was refused.
     let own = run(&qd).header(COOKIE, &cookie).header(ORIGIN, &qd.url);
@@ -110,9 +119,15 @@ async fn without_a_session_nothing_is_changed_and_the_attempt_is_an_event() {
         assert_eq!(answer.status(), 401, "{cookie}");
         let page = client().get(format!("{}/history", qd.url)).header(COOKIE, cookie);
         let page = page.send().await.expect("an answer");
-        assert_eq!((page.status().as_u16(), page.headers()[LOCATION].as_bytes()), (303, b"/enter".as_slice()));
+        assert_eq!(
+            (page.status().as_u16(), page.headers()[LOCATION].as_bytes()),
+            (303, b"/enter".as_slice())
+        );
         let poll = client().get(format!("{}/", qd.url)).header("hx-request", "true");
-        assert_eq!(poll.header(COOKIE, cookie).send().await.expect("an answer").status(), 401);
+        assert_eq!(
+            poll.header(COOKIE, cookie).send().await.expect("an answer").status(),
+            401
+        );
     }
     let event = noted(&qd, "without a session").await;
     assert_eq!(event["category"], "audit", "{event}");

@@ -36,8 +36,7 @@ script = "echo $QD_COMMAND >> {d}/marks"
 
 async fn with_host(sshd: &Sshd) -> Dashboard {
     let qd = Dashboard::start(&config(sshd)).await;
-    let host =
-        json!({ "name": "web-03", "ssh": format!("127.0.0.1:{}", sshd.port), "spool": qd.path("spool-web-03") });
+    let host = json!({ "name": "web-03", "ssh": format!("127.0.0.1:{}", sshd.port), "spool": qd.path("spool-web-03") });
     let (status, answer) = qd.post("/hosts", &host).await;
     assert_eq!(status, 201, "{answer}");
     qd
@@ -58,7 +57,10 @@ fn whole_row(qd: &Dashboard, id: &str) -> String {
 
 async fn late(qd: &Dashboard, id: &str) -> Vec<Value> {
     let events = qd.events_of(id).await;
-    events.into_iter().filter(|event| event["details"]["late"] == true).collect()
+    events
+        .into_iter()
+        .filter(|event| event["details"]["late"] == true)
+        .collect()
 }
 
 #[tokio::test]
@@ -68,7 +70,8 @@ async fn s09_a_late_result_changes_no_column_and_is_noted_once() {
     let id = qd.accepted("ends", "web-03").await;
     qd.until_output(&id, "begun").await;
     sshd.stop();
-    qd.until(&id, "the loss to be noticed", |row| row["error"].is_string()).await;
+    qd.until(&id, "the loss to be noticed", |row| row["error"].is_string())
+        .await;
     qd.kill().await;
     qd.start_again().await;
     qd.until_status(&id, "ORPHANED").await;
@@ -190,7 +193,10 @@ async fn s16_a_script_killed_meanwhile_is_settled_as_its_supervisor_says() {
         (Some("ERROR"), Some(137)),
         "the host reported the signal: {row}"
     );
-    assert!(row["error"].as_str().is_some_and(|error| error.contains("signal 9")), "{row}");
+    assert!(
+        row["error"].as_str().is_some_and(|error| error.contains("signal 9")),
+        "{row}"
+    );
 }
 
 fn end(pids: &[i32]) {

@@ -148,7 +148,11 @@ impl Slow {
         let row = self.qd.until_final(&self.id).await;
         assert_eq!(row["status"], "SUCCESS", "{row}");
         assert_eq!(self.qd.output(&self.id).await, b"done\n");
-        assert_eq!(starts(self.marks.path()), HashMap::from([(self.id.clone(), 1)]), "{row}");
+        assert_eq!(
+            starts(self.marks.path()),
+            HashMap::from([(self.id.clone(), 1)]),
+            "{row}"
+        );
     }
 }
 
@@ -166,7 +170,11 @@ async fn s22_a_script_that_arrives_after_the_fence_starts_nothing_more() {
     slow.deliver().await;
     slow.once_and_journaled().await;
     let next = slow.qd.accepted("marks", "there").await;
-    assert_eq!(slow.qd.until_final(&next).await["status"], "SUCCESS", "the host is free");
+    assert_eq!(
+        slow.qd.until_final(&next).await["status"],
+        "SUCCESS",
+        "the host is free"
+    );
 }
 
 #[tokio::test]

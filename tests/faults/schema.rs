@@ -84,7 +84,11 @@ async fn s27_every_older_schema_is_migrated_once() {
         let file = qd.path("data/quarterdeck.db");
         older(&file, seen);
         qd.start_again().await;
-        assert_eq!(qd.get("/hosts/old-host").await.0, 200, "from {seen}: what was there is there");
+        assert_eq!(
+            qd.get("/hosts/old-host").await.0,
+            200,
+            "from {seen}: what was there is there"
+        );
         let id = qd.accepted("uptime", "localhost").await;
         assert_eq!(qd.until_final(&id).await["status"], "SUCCESS", "from {seen}");
         qd.stop().await;

@@ -1,5 +1,6 @@
 //! The machine that a test's hosts live on: their processes, their spools, and a boot of the test's own choice.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
@@ -18,33 +19,54 @@ pub(crate) fn lines_of(path: &Path) -> Vec<String> {
 
 /// Processes whose environment carries this command's id: those of its job.
 pub(crate) fn processes_of(id: &str) -> Vec<i32> {
-    let mine = format!("QD_COMMAND={id}");
+    let wanted = HashMap::from([(id.to_owned(), ())]);
+    jobs_of(&wanted).into_iter().map(|(pid, _)| pid).collect()
+}
+
+/// Processes whose environment carries the id of one of these commands, with that id.
+pub(crate) fn jobs_of<T>(wanted: &HashMap<String, T>) -> Vec<(i32, String)> {
     let entries = fs::read_dir("/proc").expect("/proc");
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| {
-        let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    pids.filter_map(|pid| {
+        let environ = fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let id = environ
+            .split(|byte| *byte == 0)
+            .find_map(|entry| entry.strip_prefix(b"QD_COMMAND="))?;
+        let id = String::from_utf8(id.to_vec()).ok()?;
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let zombie = stat
             .rsplit(") ")
             .next()
             .is_some_and(|rest| rest.starts_with(['Z', 'X']));
-        !zombie && environ.split(|byte| *byte == 0).any(|entry| entry == mine.as_bytes())
+        (!zombie && wanted.contains_key(&id)).then_some((pid, id))
     })
     .collect()
 }
 
 /// The supervisor of a command's job, from its spool.
 pub(crate) fn supervisor_of(spool: &Path, id: &str) -> i32 {
-    for dashboard in fs::read_dir(spool).expect("spool").filter_map(Result::ok) {
-        if let Ok(text) = fs::read_to_string(dashboard.path().join(id).join("sup")) {
-            return text
-                .split_whitespace()
-                .next()
-                .and_then(|pid| pid.parse().ok())
-                .expect("a pid");
-        }
-    }
-    panic!("no supervisor of {id} below {}", spool.display());
+    let found = supervisors_in(spool).into_iter().find(|(_, of)| of == id);
+    found
+        .unwrap_or_else(|| panic!("no supervisor of {id} below {}", spool.display()))
+        .0
+}
+
+/// Every supervisor that a spool's folders name, with its command's id; also those that have ended.
+pub(crate) fn supervisors_in(spool: &Path) -> Vec<(i32, String)> {
+    let dashboards = fs::read_dir(spool).into_iter().flatten().filter_map(Result::ok);
+    let jobs = dashboards.flat_map(|dashboard| {
+        fs::read_dir(dashboard.path())
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok)
+    });
+    jobs.filter_map(|job| {
+        let text = fs::read_to_string(job.path().join("sup")).ok()?;
+        let pid = text.split_whitespace().next()?.parse().ok()?;
+        let name = job.file_name().into_string().ok()?;
+        Some((pid, name.split('.').next()?.to_owned()))
+    })
+    .collect()
 }
 
 /// A boot id of the test's own choice, for an sshd in a mount namespace of its own: a host that can be "rebooted".

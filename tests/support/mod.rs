@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 mod api;
+pub(crate) mod audit;
 pub(crate) mod cli;
 mod dice;
 pub(crate) mod disk;
@@ -24,7 +25,7 @@ pub(crate) mod sshd;
 mod waiting;
 
 pub(crate) use dice::Dice;
-pub(crate) use machine::{FakeBoot, lines_of, processes_of, supervisor_of};
+pub(crate) use machine::{FakeBoot, jobs_of, lines_of, processes_of, supervisor_of, supervisors_in};
 pub(crate) use process::Dashboard;
 pub(crate) use waiting::wait_for;
 

@@ -50,10 +50,7 @@ pub(in crate::web) async fn enter(web: Data<Web>, request: HttpRequest) -> Resul
         ));
     };
     let token = random_token().map_err(|why| Problem::internal(format!("no randomness: {why}")))?;
-    let by = By {
-        actor,
-        address,
-    };
+    let by = By { actor, address };
     let lasts = web.settings.session;
     let hash = Digest::of(token.as_bytes()).to_string();
     web.engine.open_session(hash, Timestamp::now().plus(lasts), by).await?;
