@@ -24,7 +24,8 @@ fn fill(qd: &Dashboard) {
     let back = |young: &str, old: &str| {
         format!("strftime('%Y-%m-%d %H:%M:%f000', 'now', iif(i % {YOUNG} = 0, '-{young}', '-{old}'))")
     };
-    let rows = |count: usize| format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})");
+    let rows =
+        |count: usize| format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})");
     let host = format!("(SELECT id FROM hosts WHERE hostname = 'h' || (i / {YOUNG} % {HOSTS}))");
     connection
         .batch_execute(&format!(
@@ -101,7 +102,9 @@ async fn page_through(qd: &Dashboard, filter: &str) -> BTreeSet<i64> {
 
 fn id_of_event(events: &[Value], words: &str) -> i64 {
     let event = events.iter().find(|event| event["message"].to_string().contains(words));
-    event.unwrap_or_else(|| panic!("an event with “{words}”"))["id"].as_i64().expect("id")
+    event.unwrap_or_else(|| panic!("an event with “{words}”"))["id"]
+        .as_i64()
+        .expect("id")
 }
 
 #[tokio::test]
@@ -158,8 +161,19 @@ async fn s43_a_large_sweep_lets_ops_and_pages_through() {
     eprintln!("{whole} ops ran from their beginning to their end within the sweep");
 
     every_filter_answers_with_a_full_page(&qd).await;
-    assert_eq!(page_through(&qd, "actor=user:alice").await.len(), young, "every young event is there");
-    assert_eq!(qd.sql("SELECT freelist_count FROM pragma_freelist_count"), "0", "the space is given back");
+    assert_eq!(
+        page_through(&qd, "actor=user:alice").await.len(),
+        young,
+        "every young event is there"
+    );
+    assert_eq!(
+        qd.sql("SELECT freelist_count FROM pragma_freelist_count"),
+        "0",
+        "the space is given back"
+    );
     assert_eq!(qd.sql("SELECT count(*) FROM pragma_foreign_key_check"), "0");
-    assert_eq!(qd.sql("SELECT integrity_check FROM pragma_integrity_check LIMIT 1"), "ok");
+    assert_eq!(
+        qd.sql("SELECT integrity_check FROM pragma_integrity_check LIMIT 1"),
+        "ok"
+    );
 }
