@@ -2,6 +2,7 @@
 //! read from the order of the log.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection as _;
@@ -18,8 +19,7 @@ const YOUNG: usize = 20;
 const PAGE: usize = 100;
 
 /// Fills the journal behind the dashboard's back, in one transaction: old rows, and a young one after each 19 of them.
-fn fill(qd: &Dashboard) {
-    let file = qd.path("data/quarterdeck.db");
+fn fill(file: &Path) {
     let mut connection = diesel::SqliteConnection::establish(&file.to_string_lossy()).expect("database");
     let back = |young: &str, old: &str| {
         format!("strftime('%Y-%m-%d %H:%M:%f000', 'now', iif(i % {YOUNG} = 0, '-{young}', '-{old}'))")
@@ -116,7 +116,8 @@ async fn s43_a_large_sweep_lets_ops_and_pages_through() {
     }
     let first = qd.accepted("uptime", "localhost").await;
     qd.until_final(&first).await;
-    fill(&qd);
+    let file = qd.path("data/quarterdeck.db");
+    tokio::task::spawn_blocking(move || fill(&file)).await.expect("filled");
     every_filter_answers_with_a_full_page(&qd).await;
     let young = "SELECT count(*) FROM event_log WHERE message LIKE 'row %' AND timestamp > strftime('%Y-%m-%d', 'now', '-7 days')";
     let young: usize = qd.sql(young).parse().expect("number");
