@@ -83,6 +83,7 @@ async fn s42_a_clock_set_while_ops_run_ends_none_and_turns_no_duration_round() {
         let _ = fs::remove_file(qd.path("home/go"));
         let id = qd.accepted("waits", "localhost").await;
         qd.until_output(&id, "begun").await;
+        qd.until(&id, "its deadline", |row| !row["deadline"].is_null()).await;
         clock.is_off_by(seconds);
         // A change of the deadline makes the driver look at the clock, and the log shows which one it sees.
         let (status, answer) = qd
