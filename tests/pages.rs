@@ -157,8 +157,8 @@ async fn the_guard_lets_in_who_belongs_here() {
         .filter(|event| event["action"] == "refused")
         .count();
     assert_eq!(
-        refused, 2,
-        "one event for each kind and address in a minute, not one for each request"
+        refused, 3,
+        "a used link, a foreign name, a foreign origin: one event for each kind and address in a minute, not one for each request"
     );
 
     dashboard.kill().await;

@@ -60,7 +60,7 @@ pub async fn door<B: MessageBody + 'static>(
     let mut response = match refusal(&web, &request) {
         None => next.call(request).await?.map_into_left_body(),
         Some((status, kind, text)) => {
-            note(&web, &request, kind).await;
+            note(&web, address(&request), kind).await;
             let answer = HttpResponse::build(status)
                 .content_type(ContentType::plaintext())
                 .body(text);
@@ -139,7 +139,13 @@ pub(super) async fn session<B: MessageBody + 'static>(
             note_wish(&web, &visitor, &response).await;
             return Ok(response.map_into_left_body());
         }
-        Ok(None) => without_session(&request),
+        Ok(None) => {
+            // Who only looks is shown the way in; who wants something changed is noted.
+            if !matches!(*request.method(), Method::GET | Method::HEAD) {
+                note(&web, address(&request), "a change without a session").await;
+            }
+            without_session(&request)
+        }
         Err(problem) => problem.answer(),
     };
     Ok(request.into_response(answer).map_into_right_body())
@@ -218,8 +224,8 @@ async fn note_wish<B>(web: &Web, visitor: &Visitor, response: &ServiceResponse<B
     }
 }
 
-async fn note(web: &Web, request: &ServiceRequest, kind: &str) {
-    let address = address(request);
+/// Journals that a stranger was refused, once a minute for each kind and address.
+pub(super) async fn note(web: &Web, address: Option<String>, kind: &str) {
     if !web.refusals.is_new(kind, address.as_deref(), Instant::now()) {
         return;
     }

@@ -13,7 +13,7 @@ use super::super::Web;
 use super::super::error::Problem;
 use super::super::fields::Fields;
 use super::super::frame::{Frame, html, see};
-use super::super::guard::COOKIE;
+use super::super::guard::{COOKIE, note};
 use super::super::links::random_token;
 
 #[derive(Template)]
@@ -42,16 +42,15 @@ pub(in crate::web) async fn enter(web: Data<Web>, request: HttpRequest) -> Resul
             "A one-time link opens only when a person follows it in a browser's window.",
         ));
     }
+    let address = request.peer_addr().map(|peer| peer.ip().to_string());
     let Some(actor) = web.links.redeem(key) else {
+        note(&web, address, "a one-time link that is used up, too old, or not ours").await;
         return Err(Problem::forbidden(
             "It was used already, or it is older than 15 minutes. A link opens once.",
         ));
     };
     let token = random_token().map_err(|why| Problem::internal(format!("no randomness: {why}")))?;
-    let by = By {
-        actor,
-        address: request.peer_addr().map(|peer| peer.ip().to_string()),
-    };
+    let by = By { actor, address };
     let lasts = web.settings.session;
     let hash = Digest::of(token.as_bytes()).to_string();
     web.engine.open_session(hash, Timestamp::now().plus(lasts), by).await?;
