@@ -5,7 +5,7 @@ use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{CommandId, CommandStatus, Definition, Digest, Invalid};
+use crate::domain::{CommandId, CommandStatus, Definition, Digest, Invalid, RunAs};
 use crate::store::{CommandRow, EventRow, Topic};
 
 use super::super::ansi::Pen;
@@ -43,6 +43,7 @@ struct CommandPage {
     digest: String,
     run_as: String,
     evidence: Option<String>,
+    none: &'static str,
     stopping: Option<String>,
     retry_of: Option<String>,
     retries: Vec<Retry>,
@@ -96,6 +97,8 @@ pub(super) struct Found {
     pub(super) definition: Option<Definition>,
     retries: Vec<CommandRow>,
     last_good: Option<CommandRow>,
+    /// The host's own user, which goes before the op's.
+    host_runs_as: Option<RunAs>,
 }
 
 impl Found {
@@ -114,6 +117,7 @@ impl Found {
                         .and_then(|text| Definition::read(&text).ok()),
                     retries: journal.retries_of(id)?,
                     last_good: journal.last_success(row.host_id, &row.op)?,
+                    host_runs_as: journal.host_by_id(row.host_id)?.and_then(|host| host.run_as),
                     row,
                 }))
             })
@@ -229,8 +233,7 @@ impl CommandPage {
         let last_good = found
             .last_good
             .as_ref()
-            .filter(|good| good.id != row.id)
-            .filter(|_| row.status.needs_attention());
+            .filter(|good| good.id != row.id);
         Self {
             frame: Frame::new(web, visitor, "history", format!("{op} on {host}")),
             stamp: found.stamp(),
@@ -258,11 +261,18 @@ impl CommandPage {
             took: words::took(row, clock.now).unwrap_or_default(),
             deadline: clock.maybe(row.deadline.filter(|_| open)),
             digest: row.definition.to_string(),
-            run_as: definition
-                .and_then(|d| d.run_as.as_ref())
+            run_as: found
+                .host_runs_as
+                .as_ref()
+                .or_else(|| definition.and_then(|d| d.run_as.as_ref()))
                 .map(ToString::to_string)
                 .unwrap_or_default(),
             evidence: words::evidence(row),
+            none: if words::never_ran(row) {
+                "It did not run, so there is no output."
+            } else {
+                "The command wrote nothing (0 bytes)."
+            },
             stopping,
             retry_of: row.retry_of.map(|id| id.to_string()),
             retries: found.retries.iter().map(|row| Retry::new(row, &clock)).collect(),

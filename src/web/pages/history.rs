@@ -4,7 +4,7 @@ use actix_web::web::{Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{CommandId, CommandStatus, HostName, Invalid, Span};
+use crate::domain::{Actor, CommandId, CommandStatus, HostName, Invalid, Span};
 use crate::store::{CommandRow, Cursor, HistoryFilter, Topic};
 
 use super::super::clock::{Clock, When};
@@ -119,10 +119,10 @@ impl View {
         };
         let filter = HistoryFilter {
             op: fields.owned("op"),
-            status: fields.parse::<CommandStatus>("status")?.into_iter().collect(),
+            status: fields.text("status").map(CommandStatus::asked).transpose()?.into_iter().collect(),
             open_only: show == "running",
             attention_only: show == "attention",
-            actor: fields.owned("actor"),
+            actor: fields.text("actor").map(Actor::asked),
             since: time("since")?,
             until: time("until")?,
             ..HistoryFilter::default()
@@ -130,7 +130,7 @@ impl View {
         Ok(Self {
             host: fields.parse("host")?,
             op: text("op"),
-            status: text("status").to_ascii_uppercase(),
+            status: filter.status.first().map_or("", |status| status.as_str()).to_owned(),
             actor: text("actor"),
             since: text("since"),
             until: text("until"),
@@ -249,7 +249,7 @@ pub(in crate::web) async fn show(
             .iter()
             .map(|status| Pick {
                 value: status.as_str().to_owned(),
-                text: words::status_name(*status).to_owned(),
+                text: status.name().to_owned(),
                 chosen: view.status == status.as_str(),
             })
             .collect(),
