@@ -59,6 +59,9 @@ fn moment(text: &str, zone: &TimeZone) -> Result<Timestamp, Failure> {
         return Ok(Timestamp::now().minus(span));
     }
     Timestamp::read_in(zone, text).map_err(|wrong| {
-        Failure::Usage(format!("“{text}” is no time ({}); write it as \"2026-11-23 14:05\", or 2h", wrong.problem))
+        Failure::Usage(format!(
+            "“{text}” is no time ({}); write it as \"2026-11-23 14:05\", or 2h",
+            wrong.problem
+        ))
     })
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::domain::{IdPart, CommandStatus};
+use crate::domain::{CommandStatus, IdPart};
 
 use super::Context;
 use super::failure::Failure;

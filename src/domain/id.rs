@@ -133,7 +133,10 @@ pub fn part_means(part: &str, found: &[CommandId]) -> Result<CommandId, String> 
         )),
         several => {
             let ids: Vec<_> = several.iter().map(ToString::to_string).collect();
-            Err(format!("several commands' ids begin or end with {part}: {}; write more of it", ids.join(", ")))
+            Err(format!(
+                "several commands' ids begin or end with {part}: {}; write more of it",
+                ids.join(", ")
+            ))
         }
     }
 }
@@ -145,8 +148,15 @@ mod tests {
     #[test]
     fn a_part_of_an_id_is_its_beginning_or_its_end() {
         let part: IdPart = "0FFFFFFF-ffff".parse().expect("a part");
-        assert!(part.fits("0fffffff-ffff-7fff-8fff-fffffffffff0") && !part.fits("1fffffff-ffff-7fff-8fff-fffffffffff0"));
-        assert!("fffffff0".parse::<IdPart>().expect("short").fits("0fffffff-ffff-7fff-8fff-fffffffffff0"));
+        assert!(
+            part.fits("0fffffff-ffff-7fff-8fff-fffffffffff0") && !part.fits("1fffffff-ffff-7fff-8fff-fffffffffff0")
+        );
+        assert!(
+            "fffffff0"
+                .parse::<IdPart>()
+                .expect("short")
+                .fits("0fffffff-ffff-7fff-8fff-fffffffffff0")
+        );
         for wrong in ["42", "web-03", "", "0fffffff-ffff-7fff-8fff-fffffffffff00"] {
             assert!(wrong.parse::<IdPart>().is_err(), "{wrong}");
         }

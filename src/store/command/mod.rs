@@ -20,8 +20,8 @@ pub(super) use stop::stop;
 
 use super::schema::{commands, hosts};
 use super::{Journal, Keyed, ReadError};
-use crate::domain::{IdPart, 
-    Actor, CommandId, CommandStatus, Digest, Evidence, OpId, PipelineId, Refusal, StopReason, Timestamp,
+use crate::domain::{
+    Actor, CommandId, CommandStatus, Digest, Evidence, IdPart, OpId, PipelineId, Refusal, StopReason, Timestamp,
 };
 
 /// A command as it stands in the journal.

@@ -101,7 +101,11 @@ async fn read_id(api: &Api, id: &str) -> Result<CommandId, Problem> {
     let part: IdPart = id
         .parse()
         .map_err(|_| Problem::not_found("there is no command of this id"))?;
-    let found = api.engine.reader().read(move |journal| journal.commands_like(&part)).await?;
+    let found = api
+        .engine
+        .reader()
+        .read(move |journal| journal.commands_like(&part))
+        .await?;
     part_means(id, &found).map_err(Problem::not_found)
 }
 

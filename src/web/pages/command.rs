@@ -5,14 +5,14 @@ use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{CommandId, CommandStatus, Definition, Digest, Invalid, RunAs};
+use crate::domain::{CommandId, CommandStatus, Definition, Digest, Evidence, Invalid, RunAs};
 use crate::store::{CommandRow, EventRow, Topic};
 
 use super::super::ansi::Pen;
 use super::super::clock::{Clock, When};
 use super::super::error::Problem;
-use super::super::fields::Fields;
-use super::super::frame::{Frame, html};
+use super::super::fields::{Fields, Wrong};
+use super::super::frame::{Frame, html, html_with};
 use super::super::live::{self, PATIENCE, Waited, Waiter};
 use super::super::words::{self, Word};
 use super::super::{Visitor, Web};
@@ -51,8 +51,12 @@ struct CommandPage {
     pipeline: Option<String>,
     buttons: Buttons,
     timeline: Vec<Moment>,
+    restarts: Vec<String>,
     output: Part,
     all: bool,
+    /// What is wrong with a form of this page, and what was typed there.
+    wrong: Option<Wrong>,
+    typed: String,
 }
 
 struct Retry {
@@ -161,6 +165,22 @@ pub(in crate::web) async fn show(
     html(&CommandPage::new(&web, &visitor, &found, part, all))
 }
 
+/// The page once more, with a form as it was filled in and what is wrong beside its field.
+pub(super) async fn again(
+    web: &Web,
+    visitor: &Visitor,
+    id: CommandId,
+    wrong: Invalid,
+    typed: Option<String>,
+) -> Result<HttpResponse, Problem> {
+    let found = Found::read(web, id).await?;
+    let part = output::tail(web, id, found.row.finished_at.is_none()).await?;
+    let mut page = CommandPage::new(web, visitor, &found, part, false);
+    page.wrong = Some(Wrong::from(&wrong));
+    page.typed = typed.unwrap_or_default();
+    html_with(Problem::from(wrong).status(), &page)
+}
+
 /// Answers as soon as there is more output, or something else of the command has changed.
 pub(in crate::web) async fn tail(
     web: Data<Web>,
@@ -197,6 +217,10 @@ async fn wait(web: &Web, id: CommandId, from: u64, pen: Pen, stamp: &str) -> Res
     let waiter = Waiter::new(web);
     let mut topics = [web.engine.watch(Topic::Commands), web.engine.watch(Topic::Events)];
     let until = waiter.arrived + PATIENCE;
+    // Paced before anything is read: many pages on a busy journal wait, they do not work.
+    if waiter.pace(web).await == Waited::Nothing {
+        return Ok(None);
+    }
     let mut found = Found::read(web, id).await?;
     // Half a character, or a line's return, waits for what follows it: it is no news by itself.
     let mut held = from;
@@ -205,13 +229,19 @@ async fn wait(web: &Web, id: CommandId, from: u64, pen: Pen, stamp: &str) -> Res
         let longer = length > held && output::piece(web, id, from, pen, true).await?.end > from;
         held = held.max(length);
         if longer || found.row.finished_at.is_some() || found.stamp() != stamp {
-            return Ok((waiter.pace(web).await == Waited::Changed).then_some(found));
+            return Ok(Some(found));
         }
+        // Only what runs can write; every other change is told by the journal.
+        let writes = found.row.status == CommandStatus::Executing;
+        let pause = waiter.pause().max(output::GLANCE);
         tokio::select! {
             () = web.shutdown.cancelled() => return Ok(None),
             () = tokio::time::sleep_until(until) => return Ok(None),
-            () = tokio::time::sleep(output::GLANCE) => {}
-            () = live::changed(&mut topics) => found = Found::read(web, id).await?,
+            () = tokio::time::sleep(pause), if writes => {}
+            () = live::changed(&mut topics) => {
+                tokio::time::sleep(waiter.pause()).await;
+                found = Found::read(web, id).await?;
+            }
         }
     }
 }
@@ -230,10 +260,7 @@ impl CommandPage {
             )
         });
         let open = row.finished_at.is_none();
-        let last_good = found
-            .last_good
-            .as_ref()
-            .filter(|good| good.id != row.id);
+        let last_good = found.last_good.as_ref().filter(|good| good.id != row.id);
         Self {
             frame: Frame::new(web, visitor, "history", format!("{op} on {host}")),
             stamp: found.stamp(),
@@ -279,13 +306,42 @@ impl CommandPage {
             last_good: last_good.map(|good| (good.id.to_string(), clock.when(good.created_at))),
             pipeline: row.pipeline_id.map(|id| id.to_string()),
             buttons: Buttons::new(web, row, definition),
+            restarts: restarts(&found.events, row, &clock),
             timeline: found.events.iter().map(|event| Moment::new(event, &clock)).collect(),
             output,
             all,
+            wrong: None,
+            typed: String::new(),
             op,
             host,
         }
     }
+}
+
+/// What restarts of the dashboard meant for a command: each with what it led to.
+fn restarts(events: &[EventRow], row: &CommandRow, clock: &Clock) -> Vec<String> {
+    let is_restart = |event: &&EventRow| event.action == "recovery";
+    let after = |at: i64| events.iter().find(|event| event.id > at && event.action != "recovery");
+    let lines = events.iter().filter(is_restart).map(|event| {
+        let began = clock.when(event.timestamp).short;
+        match after(event.id) {
+            None => format!("Dashboard restarted {began} → still being found out"),
+            Some(next) => {
+                let at = clock.when(next.timestamp).short;
+                let lost = match row.evidence {
+                    Some(Evidence::Exit { output_cut: false, .. } | Evidence::Running { .. }) => ", no output lost",
+                    _ => "",
+                };
+                let came = if next.message.contains("is followed again") {
+                    "reattached"
+                } else {
+                    "settled"
+                };
+                format!("Dashboard restarted {began} → {came} {at}{lost}")
+            }
+        }
+    });
+    lines.collect()
 }
 
 impl Retry {

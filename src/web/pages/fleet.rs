@@ -1,5 +1,6 @@
 //! The fleet: is anything wrong, what runs, since when, by whom, and the bar to run an op from.
 
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
@@ -10,7 +11,7 @@ use crate::store::{CommandRow, Cursor, EventFilter, EventRow, FleetRow, Journal,
 
 use super::super::clock::{Clock, When};
 use super::super::error::Problem;
-use super::super::fields::{Fields, to_query};
+use super::super::fields::{Fields, Wrong, to_query};
 use super::super::frame::{Frame, html, html_with, see};
 use super::super::live::{self, Shown, Waited};
 use super::super::words::{self, Word, count};
@@ -31,6 +32,17 @@ struct FleetPage {
     first_try: bool,
     try_it: Option<u32>,
     ops: Vec<Choice>,
+    form: HostForm,
+    wrong: Option<Wrong>,
+}
+
+/// What somebody filled in to add a host; empty at first.
+#[derive(Default)]
+struct HostForm {
+    address: String,
+    name: String,
+    tags: String,
+    run_as: String,
 }
 
 /// One part of the top line.
@@ -163,7 +175,10 @@ impl Past {
             found.extend(journal.command(id)?);
         }
         let oldest = journal.events(&EventFilter::default(), Some(Cursor::After(0)), 1)?;
-        let young = oldest.rows.first().is_some_and(|event| now.since(event.timestamp) < YOUNG);
+        let young = oldest
+            .rows
+            .first()
+            .is_some_and(|event| now.since(event.timestamp) < YOUNG);
         Ok(Self {
             recovered,
             found,
@@ -204,12 +219,7 @@ pub(in crate::web) async fn show(
     {
         return Ok(live::nothing());
     }
-    let (version, fleet, past) = web
-        .engine
-        .reader()
-        .read(|journal| Ok((journal.version()?, journal.fleet()?, Past::read(journal)?)))
-        .await?;
-    let page = FleetPage::new(&web, &visitor, version, fleet, &past, chosen);
+    let page = FleetPage::read(&web, &visitor, chosen).await?;
     if shown.is_some() {
         html(&page.as_region())
     } else {
@@ -217,7 +227,36 @@ pub(in crate::web) async fn show(
     }
 }
 
+/// The page once more, with the form to add a host as it was filled in, and what is wrong beside its field.
+pub(super) async fn with_form(
+    web: &Web,
+    visitor: &Visitor,
+    fields: &Fields,
+    wrong: Wrong,
+    status: StatusCode,
+) -> Result<HttpResponse, Problem> {
+    let mut page = FleetPage::read(web, visitor, None).await?;
+    let text = |name: &str| fields.owned(name).unwrap_or_default();
+    page.form = HostForm {
+        address: text("address"),
+        name: text("name"),
+        tags: text("tags"),
+        run_as: text("run_as"),
+    };
+    page.wrong = Some(wrong);
+    html_with(status, &page)
+}
+
 impl FleetPage {
+    async fn read(web: &Web, visitor: &Visitor, chosen: Option<Part>) -> Result<Self, Problem> {
+        let (version, fleet, past) = web
+            .engine
+            .reader()
+            .read(|journal| Ok((journal.version()?, journal.fleet()?, Past::read(journal)?)))
+            .await?;
+        Ok(Self::new(web, visitor, version, fleet, &past, chosen))
+    }
+
     fn new(
         web: &Web,
         visitor: &Visitor,
@@ -234,8 +273,14 @@ impl FleetPage {
         };
         let first_try = fleet.iter().all(|row| row.open.is_none() && row.last.is_none());
         let begun = fleet.iter().any(|row| {
-            let good = row.last.as_ref().is_some_and(|last| last.status == CommandStatus::Success);
-            good || row.open.as_ref().is_some_and(|open| open.status == CommandStatus::Executing)
+            let good = row
+                .last
+                .as_ref()
+                .is_some_and(|last| last.status == CommandStatus::Success);
+            good || row
+                .open
+                .as_ref()
+                .is_some_and(|open| open.status == CommandStatus::Executing)
         });
         let try_it = (begun && past.young && restart.is_none()).then(std::process::id);
         let mut rows: Vec<Row> = fleet.into_iter().map(|row| Row::new(row, &clock)).collect();
@@ -274,6 +319,8 @@ impl FleetPage {
             first_try,
             try_it,
             ops: choices(&web.engine.catalog()),
+            form: HostForm::default(),
+            wrong: None,
         }
     }
 }

@@ -32,6 +32,7 @@ struct HistoryPage {
     older: Option<String>,
     newest: bool,
     filtered: bool,
+    beyond: Option<String>,
     clear: String,
     show: String,
     host: String,
@@ -119,7 +120,12 @@ impl View {
         };
         let filter = HistoryFilter {
             op: fields.owned("op"),
-            status: fields.text("status").map(CommandStatus::asked).transpose()?.into_iter().collect(),
+            status: fields
+                .text("status")
+                .map(CommandStatus::asked)
+                .transpose()?
+                .into_iter()
+                .collect(),
             open_only: show == "running",
             attention_only: show == "attention",
             actor: fields.text("actor").map(Actor::asked),
@@ -229,6 +235,7 @@ pub(in crate::web) async fn show(
         Some(cursor) => view.at(cursor),
         None => view.place(&view.show, "", ""),
     };
+    let beyond = beyond(&view.filter, web.engine.keeps_commands(), &clock);
     let page = HistoryPage {
         frame: Frame::new(&web, &visitor, "history", "History"),
         version: Shown::text(&web, version),
@@ -243,6 +250,7 @@ pub(in crate::web) async fn show(
         older: page.older.map(|cursor| view.at(cursor)),
         newest: view.cursor.is_none(),
         filtered: view.is_filtered(),
+        beyond,
         clear: format!("/history{}", to_query([("show", view.show.as_str())])),
         ops,
         statuses: CommandStatus::ALL
@@ -264,6 +272,19 @@ pub(in crate::web) async fn show(
     } else {
         html(&page)
     }
+}
+
+/// Said where a filter reaches back to what is deleted already.
+fn beyond(filter: &HistoryFilter, kept: Option<Span>, clock: &Clock) -> Option<String> {
+    let kept = kept?;
+    let oldest = clock.now.minus(kept);
+    let asked = [filter.since, filter.until].into_iter().flatten().min()?;
+    (asked < oldest).then(|| {
+        format!(
+            "Commands are kept for {kept} after their end: what ended before {} is deleted and cannot be listed.",
+            clock.when(oldest).full
+        )
+    })
 }
 
 #[cfg(test)]
