@@ -328,15 +328,14 @@ fn restarts(events: &[EventRow], row: &CommandRow, clock: &Clock) -> Vec<String>
             None => format!("Dashboard restarted {began} → still being found out"),
             Some(next) => {
                 let at = clock.when(next.timestamp).short;
-                let lost = match row.evidence {
-                    Some(Evidence::Exit { output_cut: false, .. } | Evidence::Running { .. }) => ", no output lost",
-                    _ => "",
+                // What runs on is read on from the byte where it was left; an exit comes with the whole output.
+                let again = next.message.contains("is followed again");
+                let whole = match row.evidence {
+                    Some(Evidence::Exit { output_cut, .. }) => !output_cut,
+                    _ => again,
                 };
-                let came = if next.message.contains("is followed again") {
-                    "reattached"
-                } else {
-                    "settled"
-                };
+                let came = if again { "reattached" } else { "settled" };
+                let lost = if whole { ", no output lost" } else { "" };
                 format!("Dashboard restarted {began} → {came} {at}{lost}")
             }
         }

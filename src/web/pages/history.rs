@@ -7,7 +7,7 @@ use askama::Template;
 use crate::domain::{Actor, CommandId, CommandStatus, HostName, Invalid, Span};
 use crate::store::{CommandRow, Cursor, HistoryFilter, Topic};
 
-use super::super::clock::{Clock, When};
+use super::super::clock::{Clock, When, rough};
 use super::super::error::Problem;
 use super::super::fields::{Fields, to_query};
 use super::super::frame::{Frame, html};
@@ -281,7 +281,8 @@ fn beyond(filter: &HistoryFilter, kept: Option<Span>, clock: &Clock) -> Option<S
     let asked = [filter.since, filter.until].into_iter().flatten().min()?;
     (asked < oldest).then(|| {
         format!(
-            "Commands are kept for {kept} after their end: what ended before {} is deleted and cannot be listed.",
+            "Commands are kept for {} after their end: what ended before {} is deleted and cannot be listed.",
+            rough(kept),
             clock.when(oldest).full
         )
     })
