@@ -51,13 +51,16 @@ impl Failed {
     /// From a test of just now.
     pub(super) fn of(tested: &Tested) -> Option<Self> {
         let problem = tested.problem.as_ref()?;
-        let stage = match problem.refusal() {
-            Refusal::Unreachable => Stage::Reached,
-            Refusal::HostKey => Stage::HostKey,
-            Refusal::Auth => Stage::LogIn,
-            Refusal::Sudo => Stage::RunAs,
-            _ => Stage::System,
-        };
+        let order = [
+            (Refusal::Unreachable, Stage::Reached),
+            (Refusal::HostKey, Stage::HostKey),
+            (Refusal::Auth, Stage::LogIn),
+            (Refusal::Sudo, Stage::RunAs),
+        ];
+        let code = problem.refusal();
+        let known = order.into_iter().find(|(refusal, _)| *refusal == code);
+        // What is left is about the spool, the disk or the service manager of a host that answered.
+        let stage = known.map_or(Stage::System, |(_, stage)| stage);
         Some(Self {
             stage,
             why: problem.to_string(),
