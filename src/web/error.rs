@@ -99,6 +99,11 @@ impl Problem {
         }
     }
 
+    /// Its status, for a page that comes again with its form.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// The answer itself.
     pub(super) fn answer(&self) -> HttpResponse {
         if self.status.is_server_error() {

@@ -120,11 +120,15 @@ impl Waiter {
 
     /// Holds an answer back until as many milliseconds after its arrival as there are waiters.
     pub(super) async fn pace(&self, web: &Web) -> Waited {
-        let pause = Duration::from_millis(self.count.load(Ordering::Relaxed)).min(PACE_LIMIT);
         tokio::select! {
             () = web.shutdown.cancelled() => Waited::Nothing,
-            () = sleep_until(self.arrived + pause) => Waited::Changed,
+            () = sleep_until(self.arrived + self.pause()) => Waited::Changed,
         }
+    }
+
+    /// A millisecond for each waiter there is.
+    pub(super) fn pause(&self) -> Duration {
+        Duration::from_millis(self.count.load(Ordering::Relaxed)).min(PACE_LIMIT)
     }
 }
 

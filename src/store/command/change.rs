@@ -335,7 +335,16 @@ impl Store {
             let Some(row) = change(tx, &row, &next)? else {
                 return Ok(None);
             };
-            let message = format!("{} on {} was not needed: {text}", row.op, row.host);
+            // A check that says nothing of its own says just "not needed".
+            let why = text
+                .strip_prefix("not needed")
+                .map_or(text.as_str(), |rest| rest.trim_start_matches([':', ' ']));
+            let why = if why.is_empty() {
+                String::new()
+            } else {
+                format!(": {why}")
+            };
+            let message = format!("{} on {} was not needed{why}", row.op, row.host);
             tx.event(command_event(&row, Level::Success, message))?;
             Ok(Some(row))
         })

@@ -4,10 +4,10 @@ use actix_web::web::{Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{CommandId, CommandStatus, HostName, Invalid, Span};
+use crate::domain::{Actor, CommandId, CommandStatus, HostName, Invalid, Span};
 use crate::store::{CommandRow, Cursor, HistoryFilter, Topic};
 
-use super::super::clock::{Clock, When};
+use super::super::clock::{Clock, When, rough};
 use super::super::error::Problem;
 use super::super::fields::{Fields, to_query};
 use super::super::frame::{Frame, html};
@@ -32,6 +32,7 @@ struct HistoryPage {
     older: Option<String>,
     newest: bool,
     filtered: bool,
+    beyond: Option<String>,
     clear: String,
     show: String,
     host: String,
@@ -119,10 +120,15 @@ impl View {
         };
         let filter = HistoryFilter {
             op: fields.owned("op"),
-            status: fields.parse::<CommandStatus>("status")?.into_iter().collect(),
+            status: fields
+                .text("status")
+                .map(CommandStatus::asked)
+                .transpose()?
+                .into_iter()
+                .collect(),
             open_only: show == "running",
             attention_only: show == "attention",
-            actor: fields.owned("actor"),
+            actor: fields.text("actor").map(Actor::asked),
             since: time("since")?,
             until: time("until")?,
             ..HistoryFilter::default()
@@ -130,7 +136,7 @@ impl View {
         Ok(Self {
             host: fields.parse("host")?,
             op: text("op"),
-            status: text("status").to_ascii_uppercase(),
+            status: filter.status.first().map_or("", |status| status.as_str()).to_owned(),
             actor: text("actor"),
             since: text("since"),
             until: text("until"),
@@ -229,6 +235,7 @@ pub(in crate::web) async fn show(
         Some(cursor) => view.at(cursor),
         None => view.place(&view.show, "", ""),
     };
+    let beyond = beyond(&view.filter, web.engine.keeps_commands(), &clock);
     let page = HistoryPage {
         frame: Frame::new(&web, &visitor, "history", "History"),
         version: Shown::text(&web, version),
@@ -243,13 +250,14 @@ pub(in crate::web) async fn show(
         older: page.older.map(|cursor| view.at(cursor)),
         newest: view.cursor.is_none(),
         filtered: view.is_filtered(),
+        beyond,
         clear: format!("/history{}", to_query([("show", view.show.as_str())])),
         ops,
         statuses: CommandStatus::ALL
             .iter()
             .map(|status| Pick {
                 value: status.as_str().to_owned(),
-                text: words::status_name(*status).to_owned(),
+                text: status.name().to_owned(),
                 chosen: view.status == status.as_str(),
             })
             .collect(),
@@ -264,6 +272,20 @@ pub(in crate::web) async fn show(
     } else {
         html(&page)
     }
+}
+
+/// Said where a filter reaches back to what is deleted already.
+fn beyond(filter: &HistoryFilter, kept: Option<Span>, clock: &Clock) -> Option<String> {
+    let kept = kept?;
+    let oldest = clock.now.minus(kept);
+    let asked = [filter.since, filter.until].into_iter().flatten().min()?;
+    (asked < oldest).then(|| {
+        format!(
+            "Commands are kept for {} after their end: what ended before {} is deleted and cannot be listed.",
+            rough(kept),
+            clock.when(oldest).full
+        )
+    })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use actix_web::web::{Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{Category, HostName, Invalid, Level};
+use crate::domain::{Actor, Category, HostName, Invalid, Level};
 use crate::store::{Cursor, EventFilter, EventRow, Topic};
 
 use super::super::clock::{Clock, When};
@@ -106,7 +106,7 @@ impl View {
             filter: EventFilter {
                 category,
                 level,
-                actor: fields.owned("actor"),
+                actor: fields.text("actor").map(Actor::asked),
                 action: fields.owned("action"),
                 since: time("since")?,
                 until: time("until")?,

@@ -9,4 +9,5 @@ pub(super) mod host;
 pub(super) mod log;
 mod output;
 mod run;
+mod ticks;
 pub(super) mod wish;

@@ -70,6 +70,11 @@ impl Part {
         (self.from > 0).then(|| self.from.saturating_sub(PAGE))
     }
 
+    /// Where the last part begins.
+    pub(super) fn last(&self) -> u64 {
+        self.size.saturating_sub(PAGE)
+    }
+
     /// Where the part after this one begins.
     pub(super) fn later(&self) -> Option<u64> {
         (self.end < self.size).then_some(self.end)
@@ -110,33 +115,54 @@ fn last_lines(text: &[u8], cut: bool) -> usize {
     }
 }
 
-/// A page full of output from an offset; without one, the last page full.
+/// A page full of output from an offset, else from its beginning; whole lines wherever it has lines.
 pub(super) async fn range(web: &Web, id: CommandId, from: Option<u64>) -> Result<Part, Problem> {
     let size = length(web, id).await?;
-    let from = from.unwrap_or_else(|| size.saturating_sub(PAGE)).min(size);
-    let read = read(web, id, from, (from + PAGE).min(size)).await?;
-    let drawn = ansi::draw(&read, Pen::default(), true);
+    let from = from.unwrap_or(0).min(size);
+    let to = (from + PAGE).min(size);
+    // The byte before tells whether the part begins at a line already.
+    let before = from.saturating_sub(1);
+    let read = read(web, id, before, to).await?;
+    let (text, at_line) = match read.split_first() {
+        Some((byte, rest)) if from > 0 => (rest, *byte == b'\n'),
+        _ => (read.as_slice(), true),
+    };
+    let (begin, end) = whole_lines(text, at_line, to == size);
+    let drawn = ansi::draw(text.get(begin..end).unwrap_or_default(), Pen::default(), true);
     Ok(Part {
-        end: from + read.len() as u64,
+        end: from + end as u64,
         html: drawn.html,
-        from,
+        from: from + begin as u64,
         pen: String::new(),
         size,
         note: String::new(),
     })
 }
 
+/// Which of these bytes are whole lines; all of them where there is no line's end to cut at.
+fn whole_lines(text: &[u8], at_line: bool, at_end: bool) -> (usize, usize) {
+    let first = text.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let begin = if at_line { 0 } else { first };
+    let last = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let end = if at_end || last <= begin { text.len() } else { last };
+    if begin < end { (begin, end) } else { (0, text.len()) }
+}
+
 /// What came after an offset. Too much of it, and only its end is shown.
 pub(super) async fn piece(web: &Web, id: CommandId, from: u64, pen: Pen, open: bool) -> Result<Part, Problem> {
     let size = length(web, id).await?;
     let from = from.min(size);
-    let (begin, pen) = if size - from > PAGE {
+    let skips = size - from > PAGE;
+    let (begin, pen) = if skips {
         (size - PIECE, Pen::default())
     } else {
         (from, pen)
     };
     let end = (begin + PIECE).min(size);
-    let read = read(web, id, begin, end).await?;
+    let mut read = read(web, id, begin, end).await?;
+    let cut = if skips { whole_lines(&read, false, true).0 } else { 0 };
+    let begin = begin + cut as u64;
+    read.drain(..cut);
     let drawn = ansi::draw(&read, pen, !open && end == size);
     let note = if begin > from {
         format!(
@@ -280,6 +306,18 @@ mod tests {
         assert_eq!(last_lines(b"half\nwhole\n", true), 5);
         assert_eq!(last_lines(b"", false), 0);
         assert_eq!(last_lines(&[b'x'; 100], true), 0);
+    }
+
+    #[test]
+    fn a_part_has_whole_lines() {
+        let whole = |text: &str, at_line, at_end| {
+            let (begin, end) = whole_lines(text.as_bytes(), at_line, at_end);
+            text[begin..end].to_owned()
+        };
+        assert_eq!(whole("a\nb\nhal", true, false), "a\nb\n");
+        assert_eq!(whole("lf\nb\nhal", false, false), "b\n");
+        assert_eq!(whole("lf\nb\nhal", false, true), "b\nhal");
+        assert_eq!(whole("no end", false, false), "no end");
     }
 
     #[test]
