@@ -84,11 +84,15 @@ pub(in crate::store) fn change(
     {
         return Err(WriteError::Conflict(format!("a command that is {} cannot become {next}", row.status)).into());
     }
+    let with_its_pipeline = change.status == Some(CommandStatus::Cancelled) && goes_with_its_pipeline(tx, row)?;
     let changed = diesel::update(commands::table)
         .filter(commands::id.eq(row.id))
         .filter(commands::status.eq(row.status))
         .filter(commands::finished_at.is_null())
-        .set(change)
+        .set((
+            change,
+            with_its_pipeline.then_some(commands::refusal.eq(Refusal::Cancelled)),
+        ))
         .execute(&mut tx.journal.conn)?;
     if changed == 0 {
         return Ok(None);
@@ -98,6 +102,15 @@ pub(in crate::store) fn change(
         tx.touch(Topic::Pipelines);
     }
     Ok(tx.journal.command(row.id)?)
+}
+
+/// Whether a command was stopped because its pipeline was cancelled, and not for itself: then its host did not fail.
+fn goes_with_its_pipeline(tx: &mut Tx<'_>, row: &CommandRow) -> Result<bool, Fault> {
+    let Some(id) = row.pipeline_id else {
+        return Ok(false);
+    };
+    let cancelled = tx.journal.pipeline(id)?.and_then(|pipeline| pipeline.cancel_at);
+    Ok(cancelled.is_some_and(|at| row.stop_at.is_some_and(|stop| stop >= at)))
 }
 
 /// An event about a command, by the dashboard; fill in the rest with struct update.
