@@ -273,7 +273,9 @@ impl Engine {
 fn why_again(plan: &Plan, stage: usize, row: Option<&CommandRow>, cell: Option<Cell>) -> String {
     let op = plan.stages.get(stage).map(Stage::text).unwrap_or_default();
     match (row, cell) {
-        (Some(row), Some(Cell::Rest)) if row.launched_at.is_none() => format!("{op} never began: {}", row.error.as_deref().unwrap_or("written off")),
+        (Some(row), Some(Cell::Rest)) if row.launched_at.is_none() => {
+            format!("{op} never began: {}", row.error.as_deref().unwrap_or("written off"))
+        }
         (Some(row), _) => {
             let error = row.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
             crate::domain::bounded(&format!("{op} was {}{error}", row.status), 500)

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub(crate) mod cli;
+pub(crate) mod page;
 pub(crate) mod sshd;
 
 /// The longest that any condition is waited for.

@@ -142,12 +142,7 @@ impl Journal {
     }
 
     /// The command of a pipeline on one host in one stage.
-    pub(super) fn command_at(
-        &mut self,
-        id: PipelineId,
-        host: i64,
-        stage: i64,
-    ) -> Result<Option<CommandId>, ReadError> {
+    pub(super) fn command_at(&mut self, id: PipelineId, host: i64, stage: i64) -> Result<Option<CommandId>, ReadError> {
         Ok(commands::table
             .filter(commands::pipeline_id.eq(id))
             .filter(commands::host_id.eq(host))

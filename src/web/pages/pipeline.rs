@@ -25,7 +25,7 @@ use super::pipeline_words as pipelines;
 /// Hosts on one page of the matrix.
 const HOSTS: usize = 100;
 /// Groups whose output is shown; the matrix has every host.
-pub(super) const GROUPS: usize = 30;
+const GROUPS: usize = 30;
 /// Changes are gathered for so long before the page is drawn anew.
 const GATHER: Duration = Duration::from_millis(250);
 
@@ -164,6 +164,7 @@ struct Found {
 
 impl Found {
     fn read(journal: &mut Journal, id: PipelineId, window: MatrixWindow) -> Result<Option<Self>, ReadError> {
+        use crate::domain::Cell::{Failed, Open, Rest, Unreachable};
         let version = journal.version()?;
         let Some(row) = journal.pipeline(id)? else {
             return Ok(None);
@@ -171,6 +172,9 @@ impl Found {
         let cells = journal.pipeline_cells(id)?;
         let (matrix, shown) = journal.matrix(id, window)?;
         let mut groups = journal.pipeline_results(id)?;
+        // What was written off says least.
+        let is_rest = |group: &Group| crate::domain::Cell::of(group.status, false, group.refusal) == Rest;
+        groups.sort_by_key(|group| (group.stage, is_rest(group)));
         let more_groups = groups.len().saturating_sub(GROUPS);
         groups.truncate(GROUPS);
         let groups = groups
@@ -186,7 +190,6 @@ impl Found {
                 .collect::<std::collections::BTreeSet<_>>()
                 .len()
         };
-        use crate::domain::Cell::{Failed, Open, Unreachable};
         Ok(Some(Self {
             version,
             hosts_failed: i64::try_from(has(&[Failed, Unreachable])).unwrap_or(i64::MAX),
@@ -250,6 +253,7 @@ impl PipelinePage {
         let row = &found.row;
         let hosts = count(row.hosts.len(), "host", "hosts");
         let counts = &found.counts;
+        let turn = pipelines::turn_of(row, &found.cells);
         let pages = found.shown.div_ceil(HOSTS);
         let from = ((view.page - 1) * HOSTS).min(found.shown);
         let place = |page: usize| View::place(row.id, view.part, page);
@@ -268,8 +272,8 @@ impl PipelinePage {
             address: place(view.page),
             id: row.id.to_string(),
             name: row.name.clone(),
-            status: pipelines::status(row),
-            sentence: pipelines::sentence(row, counts, &found.stages, pipelines::turn(&row.plan, &found.cells)),
+            status: pipelines::headline(row),
+            sentence: pipelines::sentence(row, counts, &found.stages, turn),
             held: (row.status == PipelineStatus::Held && row.cancel_mode.is_none()).then(|| waits_for(row, &clock)),
             cancelling: row
                 .cancel_mode
@@ -297,13 +301,21 @@ impl PipelinePage {
             asked: clock.when(row.created_at),
             ended: clock.maybe(row.finished_at),
             took: pipelines::took(row, clock.now),
-            stages: stages.map(|(index, (stage, counts))| StageHead::new(index, stage, counts)).collect(),
+            stages: stages
+                .map(|(index, (stage, counts))| StageHead::new(index, stage, counts))
+                .collect(),
             limits: pipelines::limits(&row.plan),
             retry_of: row.retry_of.map(|id| id.to_string()),
             retries: found
                 .retries
                 .iter()
-                .map(|retry| (retry.id.to_string(), pipelines::status(retry), clock.when(retry.created_at)))
+                .map(|retry| {
+                    (
+                        retry.id.to_string(),
+                        pipelines::status(retry),
+                        clock.when(retry.created_at),
+                    )
+                })
                 .collect(),
             buttons: Buttons::new(row),
             tabs: vec![
@@ -317,7 +329,11 @@ impl PipelinePage {
                 ),
             ],
             several_batches: row.plan.batches.len() > 1,
-            lines: found.matrix.iter().map(|host| Line::new(host, row, &clock)).collect(),
+            lines: found
+                .matrix
+                .iter()
+                .map(|host| Line::new(host, row, turn, &clock))
+                .collect(),
             from: from + 1,
             to: from + found.matrix.len(),
             all: found.shown,

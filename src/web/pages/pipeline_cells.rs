@@ -37,15 +37,32 @@ pub(super) struct Cell {
 }
 
 impl Line {
-    pub(super) fn new(host: &MatrixRow, row: &PipelineRow, clock: &Clock) -> Self {
-        let cells = row.plan.stages.iter().zip(&host.cells).zip(&host.applies);
+    pub(super) fn new(host: &MatrixRow, row: &PipelineRow, turn: Option<(usize, usize)>, clock: &Clock) -> Self {
+        let cells = row.plan.stages.iter().zip(&host.cells).zip(&host.applies).enumerate();
         Self {
             host: host.host.clone(),
             batch: host.batch + 1,
             cells: cells
-                .map(|((stage, command), applies)| Cell::new(stage, command.as_ref(), *applies, clock))
+                .map(|(index, ((stage, command), applies))| {
+                    let mut cell = Cell::new(stage, command.as_ref(), *applies, clock);
+                    if stage.op().is_none() && *applies {
+                        let later = host.cells.iter().skip(index + 1).flatten();
+                        let is_turn = turn == Some((host.batch, index)) && row.is_open();
+                        cell.status = wait(is_turn, later.clone().any(|row| row.launched_at.is_some()));
+                    }
+                    cell
+                })
                 .collect(),
         }
+    }
+}
+
+/// The word for a host at a wait for a person.
+fn wait(is_turn: bool, is_passed: bool) -> Option<Word> {
+    match (is_turn, is_passed) {
+        (_, true) => Some(Word::new("quiet", "ok", "Passed", "somebody let it go on")),
+        (true, false) => Some(Word::new("warn", "pause", "Waits for a person", "press Continue")),
+        (false, false) => None,
     }
 }
 
@@ -83,10 +100,8 @@ pub(super) struct GroupView {
     pub(super) example: String,
     /// Safe HTML: drawn by [`super::super::ansi::draw`], which escapes every character.
     pub(super) head: String,
-    /// Whether there is more output than that.
-    pub(super) more: bool,
-    /// A job ran, and wrote nothing.
-    pub(super) silent: bool,
+    /// What the link to one of the commands says.
+    pub(super) link: &'static str,
 }
 
 impl GroupsOfStage {
@@ -104,9 +119,19 @@ impl GroupsOfStage {
                 who: who(group),
                 status: pipelines::cell(example, clock),
                 example: example.id.to_string(),
-                silent: head.html.is_empty() && example.launched_at.is_some(),
+                link: match (
+                    group.hosts,
+                    head.more,
+                    head.html.is_empty() && example.launched_at.is_some(),
+                ) {
+                    (1, true, _) => "All of its output",
+                    (1, _, true) => "It wrote nothing: its command",
+                    (1, ..) => "Its command",
+                    (_, true, _) => "All of the output, from one of them",
+                    (_, _, true) => "They wrote nothing: one of them",
+                    _ => "One of them",
+                },
                 head: head.html.clone(),
-                more: head.more,
             };
             match stages.last_mut() {
                 Some((stage, of_stage)) if *stage == group.stage => of_stage.groups.push(view),

@@ -68,7 +68,11 @@ impl Wish {
             .split(',')
             .map(str::trim)
             .filter(|share| !share.is_empty())
-            .map(|share| share.parse().map_err(|wrong: Invalid| Invalid::new("batches", wrong.problem)))
+            .map(|share| {
+                share
+                    .parse()
+                    .map_err(|wrong: Invalid| Invalid::new("batches", wrong.problem))
+            })
             .collect::<Result<_, _>>()?;
         let max_parallel = match self.max_parallel.as_str() {
             "" => None,
@@ -79,13 +83,22 @@ impl Wish {
         };
         let stop_when = match self.stop_when.as_str() {
             "" => None,
-            text => Some(text.parse().map_err(|wrong: Invalid| Invalid::new("stop_when", wrong.problem))?),
+            text => Some(
+                text.parse()
+                    .map_err(|wrong: Invalid| Invalid::new("stop_when", wrong.problem))?,
+            ),
         };
         let if_busy = match self.if_busy.as_str() {
             "" => None,
             "wait" => {
-                let span = if self.busy_wait.is_empty() { "5m" } else { &self.busy_wait };
-                let span = span.parse().map_err(|wrong: Invalid| Invalid::new("busy_wait", wrong.problem))?;
+                let span = if self.busy_wait.is_empty() {
+                    "5m"
+                } else {
+                    &self.busy_wait
+                };
+                let span = span
+                    .parse()
+                    .map_err(|wrong: Invalid| Invalid::new("busy_wait", wrong.problem))?;
                 Some(IfBusy::Wait(span))
             }
             how => Some(how.parse()?),
@@ -117,7 +130,8 @@ impl Wish {
 
 /// Names and tags may stand behind each other in one field.
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty())
+    text.split(|c: char| c.is_whitespace() || c == ',')
+        .filter(|word| !word.is_empty())
 }
 
 #[derive(Template)]
@@ -189,7 +203,9 @@ impl Defaults {
                 true => "all at once".to_owned(),
                 false => shares.join(", "),
             },
-            stop_when: limits.stop_when.map_or_else(|| "never".to_owned(), |share| share.to_string()),
+            stop_when: limits
+                .stop_when
+                .map_or_else(|| "never".to_owned(), |share| share.to_string()),
             if_busy: pipelines::busy(limits.if_busy),
             count_unreachable: if limits.count_unreachable { "yes" } else { "no" },
         }
@@ -339,7 +355,9 @@ async fn page(web: &Web, visitor: &Visitor, wish: Wish, wrong: Option<Wrong>) ->
     let catalog = web.engine.catalog();
     let others = || hosts.iter().filter(|host| !host.automatic);
     let mut tags: Vec<(String, usize, bool)> = Vec::new();
-    let mut all: Vec<String> = others().flat_map(|host| host.tags.iter().map(ToString::to_string)).collect();
+    let mut all: Vec<String> = others()
+        .flat_map(|host| host.tags.iter().map(ToString::to_string))
+        .collect();
     all.sort();
     for tag in all {
         match tags.last_mut() {
@@ -461,8 +479,14 @@ mod tests {
             Some(vec![Share::Count(1), Share::Percent(25), Share::Percent(100)])
         );
         assert_eq!(start.limits.stop_when, Some(Share::Percent(10)));
-        assert_eq!(start.limits.if_busy, Some(IfBusy::Wait(crate::domain::Span::from_secs(120))));
-        assert_eq!((start.limits.max_parallel, start.limits.count_unreachable), (Some(6), Some(true)));
+        assert_eq!(
+            start.limits.if_busy,
+            Some(IfBusy::Wait(crate::domain::Span::from_secs(120)))
+        );
+        assert_eq!(
+            (start.limits.max_parallel, start.limits.count_unreachable),
+            (Some(6), Some(true))
+        );
         let plain = wish("name=update&all=yes").start().expect("good");
         assert_eq!(plain.limits, LimitsGiven::default());
         assert!(plain.selection.all);

@@ -66,7 +66,9 @@ impl Line {
             name: row.name.clone(),
             at: clock.when(row.created_at),
             status: pipelines::status(row),
-            result: pipelines::sentence(row, counts, &[], None).trim_end_matches('.').to_owned(),
+            result: pipelines::sentence(row, counts, &[], None)
+                .trim_end_matches('.')
+                .to_owned(),
             settled: counts.cells - counts.running - counts.waiting,
             cells: counts.cells,
             by: row.actor.name().to_owned(),
@@ -178,7 +180,9 @@ pub(in crate::web) async fn show(
     };
     let clock = web.clock();
     let lines = |rows: &[(PipelineRow, PipelineCounts)]| -> Vec<Line> {
-        rows.iter().map(|(row, counts)| Line::new(row, counts, &clock)).collect()
+        rows.iter()
+            .map(|(row, counts)| Line::new(row, counts, &clock))
+            .collect()
     };
     let page = ListPage {
         frame: Frame::new(&web, &visitor, "pipelines", "Pipelines"),

@@ -210,7 +210,7 @@ impl CancelPage {
                 format!("“{}” has ended: {}.", row.name, pipelines::status(&row).text)
             }));
         }
-        let turn = pipelines::turn(&row.plan, &cells);
+        let turn = pipelines::turn_of(&row, &cells);
         Ok(Self {
             frame: Frame::new(web, visitor, "pipelines", format!("Cancel {}?", row.name)),
             id: id.to_string(),

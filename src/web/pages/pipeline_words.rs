@@ -44,6 +44,15 @@ fn held(row: &PipelineRow) -> String {
     }
 }
 
+/// The same for a page that says beside it why it is held.
+pub(super) fn headline(row: &PipelineRow) -> Word {
+    let mut word = status(row);
+    if row.status == PipelineStatus::Held && row.cancel_mode.is_none() {
+        word.text = status_name(row.status).to_owned();
+    }
+    word
+}
+
 /// The batch and the stage whose turn it is, from 0: the first batch that is not through, and the first stage that one
 /// of its hosts has not left. None where every fate is known.
 pub(super) fn turn(plan: &Plan, cells: &Cells) -> Option<(usize, usize)> {
@@ -54,6 +63,17 @@ pub(super) fn turn(plan: &Plan, cells: &Cells) -> Option<(usize, usize)> {
         });
         not_left.min().map(|stage| (batch, stage))
     })
+}
+
+/// The same of a pipeline; where a person is waited for, that wait's stage.
+pub(super) fn turn_of(row: &PipelineRow, cells: &Cells) -> Option<(usize, usize)> {
+    let (batch, stage) = turn(&row.plan, cells)?;
+    let reason = row.hold_reason.as_deref().unwrap_or_default();
+    let waits = (0..stage).rev().find(|before| {
+        let wait = &row.plan.stages[*before];
+        wait.op().is_none() && reason.strip_prefix("waits for a person: ") == Some(wait.text())
+    });
+    Some((batch, waits.unwrap_or(stage)))
 }
 
 /// "Stage 2 of 3, 41 done, 2 failed, 5 not needed, 1 unreachable; batch 2 of 3; stops at 3 failures." Of an ended one:
@@ -91,6 +111,9 @@ pub(super) fn sentence(
     add(here.running, "running");
     let mut sentence = match row.plan.stages.len() {
         0 | 1 => format!("{} of {} done{text}", here.done, count(counts.hosts, "host", "hosts")),
+        all if row.plan.stages[stage].op().is_none() => {
+            format!("Stage {} of {all} waits for a person{text}", stage + 1)
+        }
         all => format!("Stage {} of {all}, {} done{text}", stage + 1, here.done),
     };
     if row.plan.batches.len() > 1 {
