@@ -372,12 +372,12 @@ async fn a_pipeline_on_a_selection_is_seen_to_get_done_live() {
     assert!(page.contains("waits on 2 hosts") && page.contains("one, two"), "{page}");
     browser.click(Locator::XPath("//button[.='Start on 2 hosts']")).await;
     let page = browser.until("Stage 1 of 2, 0 done, 2 running").await;
-    assert!(page.contains("both on 2 hosts: Running"), "{page}");
+    assert!(page.contains("both on 2 hosts:\nRunning"), "{page}");
     let mark = "window.sameDocument = true; return true";
     browser.client.execute(mark, Vec::new()).await.expect("marked");
 
     std::fs::write(qd.path("home/go"), "").expect("go");
-    let page = browser.until("both on 2 hosts: Complete").await;
+    let page = browser.until("both on 2 hosts:\nComplete").await;
     for part in ["2 of 2 hosts passed.", "gone on", "after all", "2 hosts"] {
         assert!(page.contains(part), "{part}: {page}");
     }

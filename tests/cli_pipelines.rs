@@ -102,7 +102,7 @@ async fn a_failed_host_is_named_and_tried_again() {
     let (code, out, err) = quarterdeck(&dashboard, &format!("pipeline retry {first}")).await;
     assert_eq!(code, 2, "{out}{err}");
     assert!(
-        out.contains("c from stage 2: picky was ERROR"),
+        out.contains("c from stage 2: picky failed: "),
         "the set is shown first: {out}"
     );
     assert!(err.contains("--yes"), "{err}");

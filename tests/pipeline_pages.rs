@@ -27,6 +27,7 @@ script = "while [ -e $HOME/switch.hold ]; do sleep 0.05; done; [ ! -e $HOME/swit
 [[op]]
 id = "test"
 label = "Test"
+pre_check = "[ ! -e $HOME/test.needless.$QD_HOST ] || exit 10"
 script = "echo fine"
 
 [[op]]
@@ -97,6 +98,7 @@ async fn a_pipeline_is_previewed_started_seen_and_tried_again() {
 
     set(&dashboard, "pull.fail.b");
     set(&dashboard, "switch.fail.c");
+    set(&dashboard, "test.needless.a");
     let form = "name=do-all&hosts=d+c&tag=web&batches=3,+100%25&stop_when=3&max_parallel=2&reason=weekly";
     let (status, preview) = browser.send("/pipelines/preview", form).await;
     assert_eq!(status, 200);
@@ -106,7 +108,7 @@ async fn a_pipeline_is_previewed_started_seen_and_tried_again() {
         "Batch 1, 3 hosts",
         "d, c, a",
         "Batch 2, 1 host",
-        "at most 2 hosts at once; 2 batches: 3, 1; stops at 3 failures",
+        "Limits: at most 2 hosts at once; 2 batches: 3, 1; stops at 3 failures",
         r#"value="weekly""#,
     ] {
         assert!(preview.contains(part), "{part}: {preview}");
@@ -127,12 +129,12 @@ async fn a_pipeline_is_previewed_started_seen_and_tried_again() {
             "c: Succeeded | Failed, exit 4 | Skipped: earlier stage failed",
             "b: Failed, exit 3 | Skipped: earlier stage failed | Skipped: earlier stage failed",
             "d: Succeeded | Succeeded | Succeeded",
-            "a: Succeeded | Succeeded | Succeeded",
+            "a: Succeeded | Succeeded | Skipped: not needed",
         ],
         "failures first"
     );
     for part in [
-        "2 of 4 hosts passed, 2 failed.",
+        "2 of 4 hosts passed, 2 failed, 1 × not needed.",
         "weekly",
         "<b>3 hosts</b>",
         "pulled",
@@ -168,7 +170,7 @@ async fn a_pipeline_is_previewed_started_seen_and_tried_again() {
         "again on 2 hosts?",
         "stage 1, pull",
         "stage 2, switch",
-        "switch was ERROR",
+        "switch failed: ",
     ] {
         assert!(preview.contains(part), "{part}: {preview}");
     }

@@ -4,8 +4,8 @@
 use serde::Serialize;
 
 use crate::domain::{
-    Action, CancelMode, Cell, HostName, LimitsGiven, Op, PipelineDef, PipelineId, PipelineStatus, Plan, Selection,
-    Stage,
+    Action, CancelMode, Cell, CommandStatus, HostName, LimitsGiven, Op, PipelineDef, PipelineId, PipelineStatus, Plan,
+    Selection, Stage,
 };
 use crate::store::{By, CommandRow, NewPipeline, PipelineRow};
 
@@ -269,7 +269,21 @@ impl Engine {
     }
 }
 
-/// "switch was ERROR: ...".
+/// How an end is called in a sentence.
+const fn how(status: CommandStatus) -> &'static str {
+    match status {
+        CommandStatus::Error => "failed",
+        CommandStatus::Timeout => "ran out of time",
+        CommandStatus::Cancelled => "was cancelled",
+        CommandStatus::Blocked => "was refused",
+        CommandStatus::Skipped => "was skipped",
+        CommandStatus::Orphaned => "has an unknown outcome",
+        CommandStatus::Success => "succeeded",
+        CommandStatus::Pending | CommandStatus::Validating | CommandStatus::Executing => "has not ended",
+    }
+}
+
+/// "switch failed: ...".
 fn why_again(plan: &Plan, stage: usize, row: Option<&CommandRow>, cell: Option<Cell>) -> String {
     let op = plan.stages.get(stage).map(Stage::text).unwrap_or_default();
     match (row, cell) {
@@ -278,7 +292,7 @@ fn why_again(plan: &Plan, stage: usize, row: Option<&CommandRow>, cell: Option<C
         }
         (Some(row), _) => {
             let error = row.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
-            crate::domain::bounded(&format!("{op} was {}{error}", row.status), 500)
+            crate::domain::bounded(&format!("{op} {}{error}", how(row.status)), 500)
         }
         (None, _) => format!("{op} never began"),
     }

@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn the_set_is_shown_host_by_host() {
         let many: Vec<_> = (0..60)
-            .map(|n| (format!("h{n}"), 1, "switch was ERROR".to_owned()))
+            .map(|n| (format!("h{n}"), 1, "switch failed".to_owned()))
             .collect();
         let preview = Preview {
             name: "update".to_owned(),
@@ -141,7 +141,7 @@ mod tests {
         let text = lines(&preview).join("\n");
         for part in [
             "update would be tried again on 60 hosts:",
-            "  h0 from stage 2: switch was ERROR",
+            "  h0 from stage 2: switch failed",
             "  and 10 more",
             "left out: gone (it was removed)",
             "another one today of switch",

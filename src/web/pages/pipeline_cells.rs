@@ -81,7 +81,9 @@ impl Cell {
             took: command
                 .and_then(|command| words::took(command, clock.now))
                 .unwrap_or_default(),
-            since: runs.and_then(|command| command.started_at).map(|at| at.to_rfc3339()),
+            since: runs
+                .and_then(|command| command.started_at)
+                .map(crate::domain::Timestamp::to_rfc3339),
         }
     }
 }

@@ -328,24 +328,23 @@ fn asks(preview: &Preview) -> bool {
 /// The form with what was typed and what is wrong with it.
 async fn refused(web: &Web, visitor: &Visitor, wish: Wish, why: EngineError) -> Result<HttpResponse, Problem> {
     let text = why.to_string();
-    let (status, field) = match &why {
-        EngineError::Invalid(wrong) => (StatusCode::BAD_REQUEST, wrong.field.to_string()),
-        EngineError::UnknownHost(_) => (StatusCode::NOT_FOUND, "hosts".to_owned()),
+    let (status, field, text) = match &why {
+        EngineError::Invalid(wrong) => (StatusCode::BAD_REQUEST, wrong.field.to_string(), &wrong.problem),
+        EngineError::UnknownHost(_) => (StatusCode::NOT_FOUND, "hosts".to_owned(), &text),
         EngineError::UnknownPipelineName { .. } | EngineError::UnknownOp { .. } => {
-            (StatusCode::NOT_FOUND, "name".to_owned())
+            (StatusCode::NOT_FOUND, "name".to_owned(), &text)
         }
-        EngineError::Conflict(_) => (StatusCode::CONFLICT, String::new()),
+        EngineError::Conflict(_) => (StatusCode::CONFLICT, String::new(), &text),
         EngineError::UnknownCommand(_)
         | EngineError::UnknownPipeline(_)
         | EngineError::Unavailable(_)
         | EngineError::Internal(_) => return Err(why.into()),
     };
-    let text = match why {
-        EngineError::Invalid(wrong) => format!("{}: {}", wrong.field, wrong.problem),
-        _ if field.is_empty() => text,
-        _ => format!("{field}: {text}"),
+    let end = if text.ends_with(['.', '?']) { "" } else { "." };
+    let text = match field.as_str() {
+        "" => format!("{text}{end}"),
+        field => format!("{field}: {text}{end}"),
     };
-    let text = format!("{}.", text.trim_end_matches(['.', '?']));
     let page = page(web, visitor, wish, Some(Wrong { field, text })).await?;
     html_with(status, &page)
 }
@@ -503,7 +502,7 @@ mod tests {
             ("name=x&if_busy=wait&busy_wait=soon", "busy_wait"),
             ("name=x&count_unreachable=perhaps", "count_unreachable"),
         ] {
-            assert_eq!(wish(query).start().err().expect(query).field, field);
+            assert_eq!(wish(query).start().expect_err(query).field, field);
         }
     }
 }
