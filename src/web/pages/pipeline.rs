@@ -6,7 +6,7 @@ use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{CancelMode, Cells, CommandId, Invalid, PipelineId, PipelineStatus, Stage};
+use crate::domain::{CancelMode, Cells, CommandId, Invalid, PipelineId, PipelineStatus, Refusal, Stage};
 use crate::store::{
     CommandRow, Group, Journal, MatrixPart, MatrixRow, MatrixWindow, PipelineCounts, PipelineRow, ReadError,
     StageCounts, Topic,
@@ -67,7 +67,7 @@ struct PipelinePage {
     earlier: Option<String>,
     later: Option<String>,
     groups: Vec<GroupsOfStage>,
-    more_groups: usize,
+    more_groups: bool,
 }
 
 /// One column of the matrix.
@@ -158,7 +158,9 @@ struct Found {
     hosts_failed: i64,
     hosts_running: usize,
     groups: Vec<(Group, Option<CommandRow>)>,
-    more_groups: usize,
+    more_groups: bool,
+    /// So many hosts failed that the rest was written off.
+    stopped: bool,
     retries: Vec<PipelineRow>,
 }
 
@@ -175,7 +177,8 @@ impl Found {
         // What was written off says least.
         let is_rest = |group: &Group| crate::domain::Cell::of(group.status, false, group.refusal) == Rest;
         groups.sort_by_key(|group| (group.stage, is_rest(group)));
-        let more_groups = groups.len().saturating_sub(GROUPS);
+        let more_groups = groups.len() > GROUPS;
+        let stopped = groups.iter().any(|group| group.refusal == Some(Refusal::Stopped));
         groups.truncate(GROUPS);
         let groups = groups
             .into_iter()
@@ -202,6 +205,7 @@ impl Found {
             shown,
             groups,
             more_groups,
+            stopped,
             row,
         }))
     }
@@ -279,10 +283,7 @@ impl PipelinePage {
                 .cancel_mode
                 .filter(|_| row.is_open())
                 .map(|mode| cancelling(mode, counts.running)),
-            stopped: found
-                .groups
-                .iter()
-                .any(|(group, _)| group.refusal == Some(crate::domain::Refusal::Stopped)),
+            stopped: found.stopped,
             settled: counts.cells - counts.running - counts.waiting,
             cells: counts.cells,
             counts: vec![
