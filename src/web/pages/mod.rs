@@ -10,6 +10,7 @@ pub(super) mod log;
 mod output;
 pub(super) mod pipeline;
 mod pipeline_cells;
+mod pipeline_fields;
 pub(super) mod pipeline_form;
 pub(super) mod pipeline_list;
 pub(super) mod pipeline_wish;
