@@ -168,6 +168,12 @@ async fn a_pipeline_is_previewed_started_seen_and_tried_again() {
         history.contains(&format!(r#"href="/pipelines/{id}""#)) && history.contains("of 4 hosts"),
         "{history}"
     );
+    let (_, log) = browser.get("/log").await;
+    let begun = format!(r#"<a class="soft-link" href="/pipelines/{id}">"#);
+    assert!(
+        log.contains(&begun) && log.contains("started the pipeline “do-all”"),
+        "{log}"
+    );
 
     unset(&dashboard, "pull.fail.b");
     unset(&dashboard, "switch.fail.c");
