@@ -269,7 +269,8 @@ async fn every_action_works_without_script() {
         browser
             .press("/run", &format!("{both}&count=2"))
             .await
-            .starts_with("/history?op=hurts&since=")
+            .starts_with("/pipelines/"),
+        "an op on several hosts is a pipeline of one stage"
     );
 
     let wrong = browser

@@ -6,6 +6,7 @@
 
 mod cancel;
 mod client;
+mod confirm;
 mod extend;
 mod failure;
 mod find_out;

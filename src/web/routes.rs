@@ -3,7 +3,9 @@
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::{self, FormConfig, ServiceConfig, get, post};
 
-use super::pages::{command, definition, enter, fleet, history, host, log, wish};
+use super::pages::{
+    command, definition, enter, fleet, history, host, log, pipeline, pipeline_form, pipeline_list, pipeline_wish, wish,
+};
 use super::{assets, guard, health};
 
 /// The most that a form may send: room for some thousand host names.
@@ -42,6 +44,19 @@ pub fn routes(cfg: &mut ServiceConfig) {
             .route("/commands/{id}/find-out", post().to(wish::find_out))
             .route("/commands/{id}/resolve", post().to(wish::resolve))
             .route("/definitions/{digest}", get().to(definition::show))
+            // Pipelines.
+            .route("/pipelines", get().to(pipeline_list::show))
+            .route("/pipelines", post().to(pipeline_form::start))
+            .route("/pipelines/new", get().to(pipeline_form::form))
+            .route("/pipelines/new", post().to(pipeline_form::form_again))
+            .route("/pipelines/preview", post().to(pipeline_form::preview))
+            .route("/pipelines/{id}", get().to(pipeline::show))
+            .route("/pipelines/{id}/hold", post().to(pipeline_wish::hold))
+            .route("/pipelines/{id}/continue", post().to(pipeline_wish::go_on))
+            .route("/pipelines/{id}/cancel", get().to(pipeline_wish::ask_cancel))
+            .route("/pipelines/{id}/cancel", post().to(pipeline_wish::cancel))
+            .route("/pipelines/{id}/retry", get().to(pipeline_wish::ask_retry))
+            .route("/pipelines/{id}/retry", post().to(pipeline_wish::retry))
             // System log.
             .route("/log", get().to(log::show))
             .default_service(web::to(super::error::not_found)),

@@ -20,6 +20,7 @@ mod dice;
 pub(crate) mod disk;
 pub(crate) mod fake_clock;
 mod machine;
+pub(crate) mod page;
 mod process;
 pub(crate) mod sshd;
 mod waiting;

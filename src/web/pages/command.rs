@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
 use crate::domain::{CommandId, CommandStatus, Definition, Digest, Evidence, Invalid, RunAs};
-use crate::store::{CommandRow, EventRow, Topic};
+use crate::store::{CommandRow, EventRow, PipelineRow, Topic};
 
 use super::super::ansi::Pen;
 use super::super::clock::{Clock, When};
@@ -48,7 +48,7 @@ struct CommandPage {
     retry_of: Option<String>,
     retries: Vec<Retry>,
     last_good: Option<(String, When)>,
-    pipeline: Option<String>,
+    pipeline: Option<(String, String)>,
     buttons: Buttons,
     timeline: Vec<Moment>,
     /// There are more events than the timeline shows.
@@ -106,6 +106,7 @@ pub(super) struct Found {
     last_good: Option<CommandRow>,
     /// The host's own user, which goes before the op's.
     host_runs_as: Option<RunAs>,
+    pipeline: Option<PipelineRow>,
 }
 
 impl Found {
@@ -131,6 +132,10 @@ impl Found {
                     retries: journal.retries_of(id)?,
                     last_good: journal.last_success(row.host_id, &row.op)?,
                     host_runs_as: journal.host_by_id(row.host_id)?.and_then(|host| host.run_as),
+                    pipeline: match row.pipeline_id {
+                        Some(id) => journal.pipeline(id)?,
+                        None => None,
+                    },
                     row,
                 }))
             })
@@ -313,7 +318,7 @@ impl CommandPage {
             retry_of: row.retry_of.map(|id| id.to_string()),
             retries: found.retries.iter().map(|row| Retry::new(row, &clock)).collect(),
             last_good: last_good.map(|good| (good.id.to_string(), clock.when(good.created_at))),
-            pipeline: row.pipeline_id.map(|id| id.to_string()),
+            pipeline: found.pipeline.as_ref().map(|pipeline| place_in(pipeline, row)),
             buttons: Buttons::new(web, row, definition),
             restarts: restarts(&found.events, row, &clock),
             timeline: found.events.iter().map(|event| Moment::new(event, &clock)).collect(),
@@ -351,6 +356,16 @@ fn restarts(events: &[EventRow], row: &CommandRow, clock: &Clock) -> Vec<String>
         }
     });
     lines.collect()
+}
+
+/// A pipeline's id, and which part of it the command is: `do-all on 12 hosts, stage 2 of 3`.
+fn place_in(pipeline: &PipelineRow, row: &CommandRow) -> (String, String) {
+    let hosts = words::count(pipeline.hosts.len(), "host", "hosts");
+    let stage = match pipeline.plan.stages.len() {
+        0 | 1 => String::new(),
+        all => format!(", stage {} of {all}", row.stage.unwrap_or(0) + 1),
+    };
+    (pipeline.id.to_string(), format!("{} on {hosts}{stage}", pipeline.name))
 }
 
 impl Retry {

@@ -418,8 +418,6 @@ pub(in crate::web) async fn run(
     if let Some((status, confirm)) = Confirm::needed(&web, &visitor, &fields, &op, &hosts).await? {
         return html_with(status, &confirm);
     }
-    let several = hosts.len() > 1;
-    let begun = Timestamp::now();
     let commands = web
         .engine
         .start(
@@ -431,17 +429,13 @@ pub(in crate::web) async fn run(
             visitor.by(),
         )
         .await?;
+    // On several hosts it is a pipeline of one stage: its page has all of them.
     let place = match commands.first() {
-        Some(first) if !several => format!("/commands/{}", first.id),
-        _ => {
-            let since = commands
-                .iter()
-                .map(|row| row.created_at)
-                .min()
-                .unwrap_or(begun)
-                .to_rfc3339();
-            format!("/history{}", to_query([("op", op.as_str()), ("since", since.as_str())]))
-        }
+        Some(first) => match first.pipeline_id {
+            Some(pipeline) => format!("/pipelines/{pipeline}"),
+            None => format!("/commands/{}", first.id),
+        },
+        None => "/pipelines".to_owned(),
     };
     Ok(see(&place))
 }

@@ -1,11 +1,13 @@
 //! Every command there was, newest first. The URL is the view: filters, tab and place in the list.
 
+use std::collections::BTreeSet;
+
 use actix_web::web::{Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
 use crate::domain::{Actor, CommandId, CommandStatus, HostName, Invalid, Span};
-use crate::store::{CommandRow, Cursor, HistoryFilter, Topic};
+use crate::store::{CommandRow, Cursor, HistoryFilter, PipelineRow, Topic};
 
 use super::super::clock::{Clock, When, rough};
 use super::super::error::Problem;
@@ -69,6 +71,8 @@ pub(super) struct Line {
     pub(super) took: String,
     pub(super) late: bool,
     pub(super) open: bool,
+    /// The pipeline that it is part of, and its size: `12 hosts`.
+    pub(super) pipeline: Option<(String, String)>,
 }
 
 impl Line {
@@ -88,6 +92,15 @@ impl Line {
             took: words::took(row, clock.now).unwrap_or_default(),
             late,
             open: row.finished_at.is_none(),
+            pipeline: None,
+        }
+    }
+
+    fn in_pipeline(row: &CommandRow, pipelines: &[PipelineRow], clock: &Clock) -> Self {
+        let pipeline = row.pipeline_id.and_then(|id| pipelines.iter().find(|row| row.id == id));
+        Self {
+            pipeline: pipeline.map(|row| (row.id.to_string(), words::count(row.hosts.len(), "host", "hosts"))),
+            ..Self::new(row, clock)
         }
     }
 }
@@ -203,10 +216,15 @@ pub(in crate::web) async fn show(
                 }
             }
             let page = journal.history(&filter, cursor, ROWS)?;
-            Ok(Some((journal.version()?, journal.counts()?, page)))
+            let ids: BTreeSet<_> = page.rows.iter().filter_map(|row| row.pipeline_id).collect();
+            let mut pipelines = Vec::new();
+            for id in ids {
+                pipelines.extend(journal.pipeline(id)?);
+            }
+            Ok(Some((journal.version()?, journal.counts()?, page, pipelines)))
         })
         .await?;
-    let Some((version, (attention, running), page)) = found else {
+    let Some((version, (attention, running), page, pipelines)) = found else {
         return Err(Invalid::new("host", "no host of that name was ever in the fleet").into());
     };
     let tab = |text, name: &str, count| Tab {
@@ -245,7 +263,9 @@ pub(in crate::web) async fn show(
             tab("Running", "running", Some(running)),
             tab("All", "", None),
         ],
-        lines: page.rows.iter().map(|row| Line::new(row, &clock)).collect(),
+        lines: (page.rows.iter())
+            .map(|row| Line::in_pipeline(row, &pipelines, &clock))
+            .collect(),
         newer: page.newer.map(|cursor| view.at(cursor)),
         older: page.older.map(|cursor| view.at(cursor)),
         newest: view.cursor.is_none(),

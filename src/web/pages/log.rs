@@ -65,6 +65,7 @@ struct Line {
     host: String,
     message: String,
     command: Option<String>,
+    pipeline: Option<String>,
 }
 
 struct View {
@@ -274,6 +275,7 @@ fn days(rows: &[EventRow], clock: &Clock) -> Vec<Day> {
             host: row.host.as_ref().map(ToString::to_string).unwrap_or_default(),
             message: clock.spoken(&row.message, row.timestamp),
             command: row.command_id.map(|id| id.to_string()),
+            pipeline: row.pipeline_id.map(|id| id.to_string()),
         };
         if let Some(day) = days.last_mut() {
             day.events.push(line);

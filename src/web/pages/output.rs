@@ -81,6 +81,47 @@ impl Part {
     }
 }
 
+/// The first lines of an output, among others on a page.
+pub(super) struct Head {
+    /// Safe HTML: drawn by [`ansi::draw`], which escapes every character.
+    pub(super) html: String,
+    /// Whether there is more than that.
+    pub(super) more: bool,
+}
+
+/// The first lines of several outputs; empty where nothing was written.
+pub(super) async fn heads(web: &Web, ids: Vec<CommandId>) -> Result<Vec<Head>, Problem> {
+    const LINES: usize = 6;
+    const BYTES: u64 = 1_200;
+    let folder = web.engine.data_dir().to_owned();
+    let read = move |id: &CommandId| -> io::Result<Head> {
+        let size = output::length(&folder, *id)?;
+        if size == 0 {
+            return Ok(Head {
+                html: String::new(),
+                more: false,
+            });
+        }
+        let bytes = output::read_range(&folder, *id, 0, BYTES)?;
+        let end = bytes
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte == b'\n')
+            .nth(LINES - 1)
+            .map_or(bytes.len(), |(at, _)| at + 1);
+        let shown = bytes.get(..end).unwrap_or_default();
+        Ok(Head {
+            html: ansi::draw(shown, Pen::default(), true).html,
+            more: (end as u64) < size,
+        })
+    };
+    spawn_blocking(move || ids.iter().map(read).collect())
+        .await
+        .map_err(io::Error::other)
+        .and_then(std::convert::identity)
+        .map_err(|why| unreadable(&why))
+}
+
 /// The last lines.
 pub(super) async fn tail(web: &Web, id: CommandId, open: bool) -> Result<Part, Problem> {
     let size = length(web, id).await?;

@@ -30,10 +30,10 @@ struct RetryPage {
 }
 
 /// A part of the definition that is another one today.
-struct Change {
-    what: &'static str,
-    then: String,
-    today: String,
+pub(super) struct Change {
+    pub(super) what: &'static str,
+    pub(super) then: String,
+    pub(super) today: String,
 }
 
 pub(in crate::web) async fn stop(
@@ -135,7 +135,7 @@ fn read(form: FormPairs) -> Result<Fields, Problem> {
         .map_err(|why| bad_form(&why))
 }
 
-fn changes(then: &Definition, today: &Definition) -> Vec<Change> {
+pub(super) fn changes(then: &Definition, today: &Definition) -> Vec<Change> {
     let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "(none)".to_owned());
     let span = |span: Option<Span>| span.map_or_else(|| "(none)".to_owned(), |span| span.to_string());
     let user = |d: &Definition| {
