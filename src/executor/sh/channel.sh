@@ -89,7 +89,7 @@ make() {
 # trusted FOLDER N: no link and nothing that everybody may write is on the way to it, and the last N parts of its
 # path are ours alone; else WRONG says what is to be done. One `ls` for all of it.
 trusted() {
-  [ -n "${ME-}" ] || ME=$(id -u)
+  [ -n "${UID_OF_US-}" ] || UID_OF_US=$(id -u)
   WRONG=$(
     ALONE=$2 AT=
     set -f
@@ -110,7 +110,7 @@ trusted() {
       *) break ;;
       esac
       if [ $# -le "$ALONE" ]; then
-        [ "$OWNER" = "$ME" ] || { echo "$1 belongs to user id $OWNER, not to $(id -un); chown it or give another --spool"; exit; }
+        [ "$OWNER" = "$UID_OF_US" ] || { echo "$1 belongs to user id $OWNER, not to $(id -un); chown it or give another --spool"; exit; }
         case $MODE in drwx------*) ;; *) echo "$1 is open to others ($MODE); chmod 700 it"; exit ;; esac
       fi
       shift
