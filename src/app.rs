@@ -19,19 +19,19 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::domain::{Actor, Span};
 use crate::engine::{self, Engine};
 use crate::executor::{self, Executor};
 use crate::store::{OpenSettings, Store};
-use crate::web::{self, Connections, Links, Web};
+use crate::web::tls::Certificate;
+use crate::web::{self, Connections, Links, SetUp, Web};
 
 /// A dashboard that is up. Tests and `main` start the same one.
 pub struct Application {
     engine: Engine,
     terminate: tokio::signal::unix::Signal,
     store: Store,
-    links: Arc<Links>,
-    address: std::net::SocketAddr,
+    url: String,
+    welcome: Welcome,
     servers: [ServerHandle; 2],
     connections: Connections,
     serving: tokio::task::JoinSet<std::io::Result<()>>,
@@ -63,6 +63,11 @@ impl Application {
             )
         })?;
         let address = tcp.local_addr()?;
+        let certificate = match &config.tls {
+            Some(files) => Some(Certificate::load(files.clone())?),
+            None => None,
+        };
+        let scheme = if certificate.is_some() { "https" } else { "http" };
         let executor = Executor::new(executor::Settings {
             data_dir: data_dir.clone(),
             dashboard_id: store.dashboard_id().to_owned(),
@@ -90,21 +95,34 @@ impl Application {
 
         let links = Arc::new(Links::default());
         let shutdown = CancellationToken::new();
-        let pages = web::Web::new(
+        let set_up = SetUp::default();
+        let welcome = if engine.has_users().await? {
+            Welcome::LogIn
+        } else {
+            Welcome::SetUp(set_up.issue().context("no randomness for a link")?)
+        };
+        let pages = Data::new(Web::new(
             engine.clone(),
             Arc::clone(&links),
+            set_up,
             page_settings(&config, address),
             shutdown.clone(),
-        );
-        let api = web::api::Api::new(
+        ));
+        let url = format!("{scheme}://{}", shown(address, &config.names));
+        let api = Data::new(web::api::Api::new(
             engine.clone(),
             Arc::clone(&links),
-            format!("http://{address}"),
+            url.clone(),
             shutdown.clone(),
-        );
+        ));
         let connections = Connections::new(shutdown.clone());
-        let browser = serve_pages(pages, tcp, connections.clone())?;
-        let programs = serve_api(api, private_socket(&socket)?, connections.clone())?;
+        let doors = Doors {
+            pages,
+            api,
+            connections: connections.clone(),
+        };
+        let browser = doors.clone().serve_pages(tcp, certificate)?;
+        let programs = doors.serve_api(private_socket(&socket)?)?;
         let servers = [browser.handle(), programs.handle()];
         let mut serving = tokio::task::JoinSet::new();
         serving.spawn(browser);
@@ -114,8 +132,8 @@ impl Application {
             engine,
             terminate,
             store,
-            links,
-            address,
+            url,
+            welcome,
             servers,
             connections,
             serving,
@@ -126,20 +144,19 @@ impl Application {
 
     /// Where pages are served.
     #[must_use]
-    pub fn address(&self) -> std::net::SocketAddr {
-        self.address
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
-    /// A link that lets one browser in, once, as whoever owns this process.
-    ///
-    /// # Errors
-    /// When the system has no randomness to give.
-    pub fn link(&self) -> anyhow::Result<String> {
-        let token = self
-            .links
-            .issue(Actor::Local(owner()))
-            .context("no randomness for a link")?;
-        Ok(format!("http://{}/enter?key={token}", self.address))
+    /// The line that says how to get in: with nobody there yet, by the set-up link.
+    #[must_use]
+    pub fn welcome(&self) -> String {
+        match &self.welcome {
+            Welcome::SetUp(key) => {
+                format!("Set it up in a browser (once, within an hour): {}/setup?key={key}", self.url)
+            }
+            Welcome::LogIn => format!("Log in: {}/enter", self.url),
+        }
     }
 
     /// Serves until the process is told to stop (SIGTERM, SIGINT), then stops cleanly.
@@ -195,16 +212,12 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "Quarterdeck is up on http://{}, its data in {}",
-        application.address(),
+        "Quarterdeck is up on {}, its data in {}",
+        application.url(),
         data_dir.display()
     )?;
-    writeln!(
-        out,
-        "Open it in a browser (once, within 15 minutes): {}",
-        application.link()?
-    )?;
-    writeln!(out, "For another link: quarterdeck open")?;
+    writeln!(out, "{}", application.welcome())?;
+    writeln!(out, "Without an account, as the user that it runs as: quarterdeck open")?;
     out.flush()?;
     drop(out);
     application.run_until_stopped().await
@@ -221,75 +234,99 @@ fn settings(config: &Config) -> engine::Settings {
         probe_interval: config.probe_interval,
         keep_events: config.retention.events.span(),
         keep_commands: config.retention.commands.span(),
+        access: engine::AccessSettings {
+            session: config.access.session,
+            idle: config.access.idle,
+            require_totp: config.access.require_totp.clone(),
+        },
     }
 }
 
-/// How long a browser stays in.
-const SESSION: Span = Span::from_days(7);
+/// How somebody gets in at first.
+enum Welcome {
+    /// By the set-up link with this key.
+    SetUp(String),
+    /// By an account.
+    LogIn,
+}
+
+/// The name under which to ask for it: its address, unless it listens on all of them.
+fn shown(address: std::net::SocketAddr, names: &[String]) -> String {
+    match names.first() {
+        Some(name) if address.ip().is_unspecified() => format!("{name}:{}", address.port()),
+        _ => address.to_string(),
+    }
+}
 
 fn page_settings(config: &Config, address: std::net::SocketAddr) -> web::Settings {
     let mut names = web::Settings::loopback_names(address.port());
     names.push(address.to_string());
-    names.extend(config.names.iter().cloned());
+    for name in &config.names {
+        names.push(name.clone());
+        names.push(format!("{name}:{}", address.port()));
+    }
     web::Settings {
         zone: config.zone.clone(),
         names,
-        session: SESSION,
-        secure: false,
+        session: config.access.session,
+        tls: config.tls.is_some(),
+        proxies: config.proxies.clone(),
     }
 }
 
-/// The door for people. Two workers: a page costs a few milliseconds, and a waiting one costs nothing.
-fn serve_pages(pages: Web, listener: TcpListener, connections: Connections) -> std::io::Result<Server> {
-    let pages = Data::new(pages);
-    let counted = connections.clone();
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(pages.clone())
-            .wrap(from_fn(connections.closing()))
-            .wrap(tracing_actix_web::TracingLogger::<web::Spans>::new())
-            .configure(web::routes)
-    })
-    .on_connect(move |_, extensions| counted.count(extensions));
-    Ok(server
-        .workers(2)
-        .worker_max_blocking_threads(4)
-        .shutdown_timeout(2)
-        .disable_signals()
-        .listen(listener)?
-        .run())
+/// What both doors are made of.
+#[derive(Clone)]
+struct Doors {
+    pages: Data<Web>,
+    api: Data<web::api::Api>,
+    connections: Connections,
 }
 
-/// The door for programs of this machine.
-fn serve_api(api: web::api::Api, listener: UnixListener, connections: Connections) -> std::io::Result<Server> {
-    let api = Data::new(api);
-    let counted = connections.clone();
-    let server = HttpServer::new(move || {
+/// The application behind a door.
+macro_rules! app {
+    ($doors:expr, $routes:expr) => {
         App::new()
-            .app_data(api.clone())
-            .wrap(from_fn(connections.closing()))
+            .app_data($doors.pages.clone())
+            .app_data($doors.api.clone())
+            .wrap(from_fn($doors.connections.closing()))
             .wrap(tracing_actix_web::TracingLogger::<web::Spans>::new())
-            .configure(web::api::routes)
-    })
-    .on_connect(move |connection, extensions| {
-        web::api::on_connect(connection, extensions);
-        counted.count(extensions);
-    });
-    Ok(server
-        .workers(1)
-        .worker_max_blocking_threads(4)
-        .shutdown_timeout(2)
-        .disable_signals()
-        .listen_uds(listener)?
-        .run())
+            .configure($routes)
+    };
 }
 
-/// Whose process this is.
-fn owner() -> String {
-    let uid = nix::unistd::Uid::effective();
-    match nix::unistd::User::from_uid(uid) {
-        Ok(Some(user)) => user.name,
-        Ok(None) | Err(_) => uid.to_string(),
+impl Doors {
+    /// The door for people, and for programs with a token. Two workers: a page costs a few milliseconds, and a waiting
+    /// one costs nothing.
+    fn serve_pages(self, listener: TcpListener, certificate: Option<Arc<Certificate>>) -> std::io::Result<Server> {
+        let connections = self.connections.clone();
+        let app = move || app!(self, web::routes);
+        if let Some(certificate) = certificate {
+            return web::tls::serve(app, listener, certificate, connections);
+        }
+        Ok(HttpServer::new(app)
+            .on_connect(move |_, extensions| connections.count(extensions))
+            .workers(2)
+            .worker_max_blocking_threads(4)
+            .shutdown_timeout(2)
+            .disable_signals()
+            .listen(listener)?
+            .run())
+    }
+
+    /// The door for programs of this machine.
+    fn serve_api(self, listener: UnixListener) -> std::io::Result<Server> {
+        let connections = self.connections.clone();
+        Ok(HttpServer::new(move || app!(self, web::api::routes))
+            .on_connect(move |connection, extensions| {
+                web::api::on_connect(connection, extensions);
+                connections.count(extensions);
+            })
+            .workers(1)
+            .worker_max_blocking_threads(4)
+            .shutdown_timeout(2)
+            .disable_signals()
+            .listen_uds(listener)?
+            .run())
     }
 }
 

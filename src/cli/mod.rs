@@ -168,9 +168,11 @@ fn execute(cli: Cli) -> Result<(), Failure> {
         config: cli.global.config,
         data_dir: cli.global.data_dir,
         listen: None,
+        insecure_http: false,
     };
     if let Command::Serve(args) = command {
         flags.listen = args.listen;
+        flags.insecure_http = args.insecure_http;
         return serve::execute(Config::load(&flags)?);
     }
     let mut context = Context {
