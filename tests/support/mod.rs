@@ -31,7 +31,9 @@ pub(crate) struct Dashboard {
     client: reqwest::Client,
     /// Where pages are served, as `http://127.0.0.1:PORT`.
     pub(crate) url: String,
-    /// The one-time link of the last start.
+    /// What the last start printed of how to get in: the set-up link while there is no user.
+    pub(crate) welcome: String,
+    /// A one-time link of this machine's own account, as `quarterdeck open` prints it.
     pub(crate) link: String,
     /// `TZ` of the next start.
     pub(crate) zone: Option<String>,
@@ -60,6 +62,7 @@ impl Dashboard {
             child: None,
             client,
             url: String::new(),
+            welcome: String::new(),
             link: String::new(),
             zone: None,
         };
@@ -129,8 +132,16 @@ impl Dashboard {
                 )
             });
         self.url = format!("http://{address}");
-        self.link = open.split_whitespace().last().unwrap_or_default().to_owned();
+        self.welcome = open.split_whitespace().last().unwrap_or_default().to_owned();
         self.child = Some(child);
+        self.link = self.open().await;
+    }
+
+    /// Another one-time link.
+    pub(crate) async fn open(&self) -> String {
+        let (status, made) = self.post("/links", &json!({})).await;
+        assert_eq!(status, 201, "{made}");
+        made["url"].as_str().expect("a link").to_owned()
     }
 
     /// `kill -9`, and nothing is tidied up.

@@ -1,12 +1,13 @@
 //! Users, tokens, log-in: for the command line on this machine, and for admins' programs.
 
-use actix_web::HttpResponse;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{HttpRequest, HttpResponse};
 use actix_web::web::{Data, Path, Payload};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::domain::{Grants, Span, Timestamp};
-use crate::engine::{Credentials, LoginError};
+use crate::engine::{Credentials, LoginError, hash_of};
 use crate::store::Journal;
 
 use super::Api;
@@ -178,6 +179,17 @@ pub(super) async fn log_in(api: Data<Api>, Caller(by): Caller, payload: Payload)
         Err(why @ LoginError::Wrong) => Err(Problem::forbidden(why.to_string())),
         Err(why @ LoginError::Wait(_)) => Err(Problem::too_many(why.to_string())),
     }
+}
+
+/// Ends the session of who asks.
+pub(super) async fn log_out(api: Data<Api>, Caller(by): Caller, request: HttpRequest) -> Answer {
+    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let secret = header.and_then(|value| value.split_once(' ')).map(|(_, secret)| secret.trim());
+    let ended = match secret {
+        Some(secret) => api.engine.log_out(hash_of(secret), by).await?,
+        None => false,
+    };
+    Ok(HttpResponse::Ok().json(json!({"ended": ended})))
 }
 
 /// Who the caller is here, and what they may do.

@@ -26,6 +26,7 @@
 //! | `POST /sweep` | sweep now |
 //! | `POST /links` | a one-time link to the pages: `{url}`; on the Unix socket only |
 //! | `POST /login` | `{name, password, code?}`: a session for a terminal, `{session}` |
+//! | `POST /logout` | ends that session |
 //! | `GET /me` | who asks, and what they may do |
 //! | `GET /users`, `POST` | users; make one: `{name, password, role}` |
 //! | `POST /users/{name}/role`, `password`, `disable`, `enable`; `DELETE /users/{name}/totp` | change one: `{role}`, `{password}` |
@@ -154,6 +155,7 @@ pub(super) const LIST: &[Entry] = &[
     at(POST, "/api/v1/links", May(Ask::Link), || to(system::link)),
     // People and programs.
     at(POST, "/api/v1/login", Open, || to(access::log_in)),
+    at(POST, "/api/v1/logout", May(Ask::Account), || to(access::log_out)),
     at(GET, "/api/v1/me", May(Ask::Account), || to(access::me)),
     at(GET, "/api/v1/users", May(Ask::Users), || to(access::users)),
     at(POST, "/api/v1/users", May(Ask::Users), || to(access::add_user)),
