@@ -153,7 +153,10 @@ impl Application {
     pub fn welcome(&self) -> String {
         match &self.welcome {
             Welcome::SetUp(key) => {
-                format!("Set it up in a browser (once, within an hour): {}/setup?key={key}", self.url)
+                format!(
+                    "Set it up in a browser (once, within an hour): {}/setup?key={key}",
+                    self.url
+                )
             }
             Welcome::LogIn => format!("Log in: {}/enter", self.url),
         }

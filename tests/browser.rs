@@ -281,10 +281,14 @@ async fn a_used_link_and_a_foreign_page_get_in_nowhere() {
         "a link works once"
     );
 
+    let page = client.get(format!("{}/account", qd.url)).header("cookie", &cookie);
+    let page = page.send().await.expect("an answer").text().await.expect("text");
+    let token = page.split("name=\"form_token\" value=\"").nth(1).expect("a form");
+    let token = token.split('"').next().expect("its token").to_owned();
     let post = || {
         let post = client.post(format!("{}/run", qd.url)).header("cookie", &cookie);
         post.header("content-type", "application/x-www-form-urlencoded")
-            .body("host=localhost&op=uptime")
+            .body(format!("host=localhost&op=uptime&form_token={token}"))
     };
     let foreign = post()
         .header("origin", "http://evil.example")

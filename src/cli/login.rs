@@ -28,7 +28,9 @@ pub(super) async fn log_in(args: Args, context: &mut Context) -> Result<(), Fail
     let mut kept = read();
     kept.insert(context.place(), session);
     write(&kept)?;
-    context.out.line(&format!("you act as {} now; quarterdeck logout ends it", args.name))
+    context
+        .out
+        .line(&format!("you act as {} now; quarterdeck logout ends it", args.name))
 }
 
 pub(super) async fn log_out(context: &mut Context) -> Result<(), Failure> {
@@ -71,7 +73,11 @@ fn write(kept: &BTreeMap<String, String>) -> Result<(), Failure> {
     }
     let new = file.with_extension("new");
     let _ = fs::remove_file(&new);
-    let mut open = fs::File::options().write(true).create_new(true).mode(0o600).open(&new)?;
+    let mut open = fs::File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&new)?;
     open.write_all(&serde_json::to_vec(kept)?)?;
     Ok(fs::rename(new, file)?)
 }

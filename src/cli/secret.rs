@@ -12,7 +12,9 @@ pub(super) fn password(prompt: &str, new: bool) -> Result<String, Failure> {
     }
     let typed = rpassword::prompt_password(format!("{prompt}: "))?;
     if new && rpassword::prompt_password("once more: ")? != typed {
-        return Err(Failure::Usage("the two are not the same; nothing was changed".to_owned()));
+        return Err(Failure::Usage(
+            "the two are not the same; nothing was changed".to_owned(),
+        ));
     }
     Ok(typed)
 }

@@ -45,7 +45,9 @@ pub(super) async fn execute(command: Command, context: &mut Context) -> Result<(
             if context.out.is_json() {
                 return context.out.json(&made);
             }
-            say(&format!("the token {name} may: {roles}; keep its secret, it is shown only now:"));
+            say(&format!(
+                "the token {name} may: {roles}; keep its secret, it is shown only now:"
+            ));
             context.out.line(&text(&made["token"]))
         }
         Command::List => list(&client.get("/tokens", &[]).await?, context),
@@ -77,7 +79,13 @@ fn list(answer: &Value, context: &mut Context) -> Result<(), Failure> {
                 (None, None) => String::new(),
             };
             let used = token["last_used_at"].as_str().unwrap_or("never").to_owned();
-            vec![text(&token["name"]), may(&token["grants"]), text(&token["created_by"]), used, end]
+            vec![
+                text(&token["name"]),
+                may(&token["grants"]),
+                text(&token["created_by"]),
+                used,
+                end,
+            ]
         })
         .collect();
     context.out.table(&["NAME", "MAY", "MADE BY", "LAST USED", ""], &lines)

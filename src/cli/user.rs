@@ -91,7 +91,13 @@ pub(super) async fn execute(command: Command, context: &mut Context) -> Result<(
 pub(super) fn of(name: &str, what: &str) -> String {
     let plain: String = name
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
         .collect();
     format!("/users/{plain}/{what}")
 }
@@ -110,7 +116,12 @@ fn list(answer: &Value, context: &mut Context) -> Result<(), Failure> {
         .map(|user| {
             let factor = if user["second_factor"] == true { "yes" } else { "no" };
             let state = if user["disabled_at"].is_null() { "" } else { "disabled" };
-            vec![text(&user["name"]), may(&user["grants"]), factor.to_owned(), state.to_owned()]
+            vec![
+                text(&user["name"]),
+                may(&user["grants"]),
+                factor.to_owned(),
+                state.to_owned(),
+            ]
         })
         .collect();
     context.out.table(&["NAME", "MAY", "SECOND FACTOR", ""], &lines)

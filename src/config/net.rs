@@ -71,7 +71,11 @@ mod tests {
             ("::1", "::1", true),
         ] {
             let parsed: Net = net.parse().expect(net);
-            assert_eq!(parsed.contains(address.parse().expect(address)), expected, "{net} {address}");
+            assert_eq!(
+                parsed.contains(address.parse().expect(address)),
+                expected,
+                "{net} {address}"
+            );
         }
         for net in ["", "10.0.0.0/33", "10.0.0/8", "proxy", "::/129", "10.0.0.0/"] {
             assert!(net.parse::<Net>().is_err(), "{net}");

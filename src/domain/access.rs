@@ -233,7 +233,12 @@ impl Access {
             Self::Everything => return Decision::Allowed,
             Self::Granted(grants) => grants,
         };
-        let operator = || grants.fits(on, |right| matches!(right, Right::Role(role) if *role >= Role::Operator));
+        let operator = || {
+            grants.fits(
+                on,
+                |right| matches!(right, Right::Role(role) if *role >= Role::Operator),
+            )
+        };
         let (allowed, missing) = match action {
             Ask::See => (grants.any_role(), "the role viewer"),
             Ask::Account => (true, ""),
@@ -243,9 +248,7 @@ impl Access {
                 grants.fits(on, |right| *right == Right::Dangerous),
                 "the right to run dangerous ops",
             ),
-            Ask::Hosts | Ask::Users | Ask::Tokens | Ask::Settings => {
-                (grants.has(Role::Admin), "the role admin")
-            }
+            Ask::Hosts | Ask::Users | Ask::Tokens | Ask::Settings => (grants.has(Role::Admin), "the role admin"),
             Ask::Link => (false, "to be the account that owns the data folder"),
         };
         match (allowed, on) {

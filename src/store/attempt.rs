@@ -59,7 +59,10 @@ impl Store {
                     ))
                     .on_conflict(login_attempts::what)
                     .do_update()
-                    .set((login_attempts::failures.eq(failures), login_attempts::last_at.eq(tx.now)))
+                    .set((
+                        login_attempts::failures.eq(failures),
+                        login_attempts::last_at.eq(tx.now),
+                    ))
                     .execute(&mut tx.journal.conn)?;
                 if failures == one.free {
                     let message = "too many failed log-ins: the next ones have to wait";

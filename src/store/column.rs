@@ -8,8 +8,8 @@ use diesel::sql_types::{Text, Timestamp as TimestampColumn};
 use diesel::sqlite::{Sqlite, SqliteValue};
 
 use crate::domain::{
-    Actor, CancelMode, Category, CommandId, CommandStatus, Digest, Evidence, Factor, Grants, HostName, Level, OpId, PipelineId,
-    PipelineStatus, Plan, Reach, Refusal, RunAs, SpoolDir, StopReason, Tag, Timestamp,
+    Actor, CancelMode, Category, CommandId, CommandStatus, Digest, Evidence, Factor, Grants, HostName, Level, OpId,
+    PipelineId, PipelineStatus, Plan, Reach, Refusal, RunAs, SpoolDir, StopReason, Tag, Timestamp,
 };
 
 fn text(value: SqliteValue<'_, '_, '_>) -> diesel::deserialize::Result<String> {

@@ -128,9 +128,8 @@ impl Store {
     /// [`WriteError`].
     pub async fn session_close(&self, hash: String, by: By) -> Result<bool, WriteError> {
         self.write(move |tx| {
-            let ended = diesel::delete(sessions::table.filter(sessions::hash.eq(&hash)))
-                .execute(&mut tx.journal.conn)?
-                > 0;
+            let ended =
+                diesel::delete(sessions::table.filter(sessions::hash.eq(&hash))).execute(&mut tx.journal.conn)? > 0;
             if ended {
                 let message = format!("{} logged out", by.actor.name());
                 tx.event(NewEvent::audit(&by, Level::Info, "session:close", message))?;

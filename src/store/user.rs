@@ -130,7 +130,13 @@ impl Store {
                 .returning(UserRow::as_returning())
                 .get_result(&mut tx.journal.conn)?;
             let message = format!("{} made the user {}: {}", by.actor.name(), row.name, shown(&row.grants));
-            changed(tx, &by, "user:add", message, serde_json::json!({ "user": row.name, "after": row.grants }))?;
+            changed(
+                tx,
+                &by,
+                "user:add",
+                message,
+                serde_json::json!({ "user": row.name, "after": row.grants }),
+            )?;
             Ok(row)
         })
         .await
@@ -252,7 +258,9 @@ impl Store {
     /// [`WriteError`].
     pub async fn use_totp_step(&self, user_id: i64, step: i64) -> Result<bool, WriteError> {
         self.write(move |tx| {
-            let fresh = users::table.filter(users::id.eq(user_id)).filter(users::totp_step.lt(step));
+            let fresh = users::table
+                .filter(users::id.eq(user_id))
+                .filter(users::totp_step.lt(step));
             let used = diesel::update(fresh)
                 .set(users::totp_step.eq(step))
                 .execute(&mut tx.journal.conn)?;
@@ -311,13 +319,7 @@ fn end_sessions(tx: &mut Tx<'_>, user_id: i64, keep: Option<i64>) -> Result<(), 
     Ok(())
 }
 
-fn changed(
-    tx: &mut Tx<'_>,
-    by: &By,
-    action: &str,
-    message: String,
-    details: serde_json::Value,
-) -> Result<(), Fault> {
+fn changed(tx: &mut Tx<'_>, by: &By, action: &str, message: String, details: serde_json::Value) -> Result<(), Fault> {
     tx.event(NewEvent {
         details: Some(details),
         ..NewEvent::audit(by, Level::Info, action, message)

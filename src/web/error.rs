@@ -82,7 +82,7 @@ impl Problem {
             StatusCode::FORBIDDEN,
             "This dashboard is not set up yet",
             "Nobody has an account here so far.",
-            "Follow the set-up link that the dashboard printed when it started. For a new one start it again, or run “quarterdeck user add NAME” on its machine.",
+            "Follow the set-up link that the dashboard printed when it started. Without it, “quarterdeck open” on its machine prints another way in.",
         )
     }
 

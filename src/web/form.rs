@@ -38,7 +38,10 @@ pub(super) struct Sent {
 pub(super) async fn read(request: &mut ServiceRequest, token: &str) -> Result<Sent, Problem> {
     let header = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
     let in_header = header.is_some_and(|given| same(given, token));
-    if !request.content_type().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+    if !request
+        .content_type()
+        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    {
         return if in_header {
             Ok(Sent::default())
         } else {
@@ -47,7 +50,12 @@ pub(super) async fn read(request: &mut ServiceRequest, token: &str) -> Result<Se
     }
     let bytes = request.extract::<Bytes>().await.map_err(|why| bad_form(&why))?;
     let pairs: Vec<(String, String)> = pairs_of(&bytes)?;
-    let ours = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let ours = |name: &str| {
+        pairs
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.clone())
+    };
     let in_form = ours(TOKEN).is_some_and(|given| same(&given, token));
     if !in_form && !in_header {
         return Err(Problem::foreign_form());
@@ -133,10 +141,14 @@ mod tests {
 
     #[test]
     fn every_form_that_posts_gets_the_token() {
-        let page = br#"<form method="post" action="/a"><b></form><form method="get"></form><form method="post" id="x">"#;
+        let page =
+            br#"<form method="post" action="/a"><b></form><form method="get"></form><form method="post" id="x">"#;
         let filled = String::from_utf8(fill(page, "abc")).expect("text");
         assert_eq!(filled.matches(r#"name="form_token" value="abc""#).count(), 2);
-        assert!(filled.starts_with(r#"<form method="post" action="/a"><input type="hidden""#), "{filled}");
+        assert!(
+            filled.starts_with(r#"<form method="post" action="/a"><input type="hidden""#),
+            "{filled}"
+        );
         assert_eq!(fill(b"nothing", "abc"), b"nothing");
     }
 

@@ -92,10 +92,7 @@ fn same_origin(headers: &HeaderMap, host: &str) -> bool {
 
 fn secure(headers: &mut HeaderMap, tls: bool) {
     if tls {
-        headers.insert(
-            STRICT_TRANSPORT_SECURITY,
-            HeaderValue::from_static("max-age=31536000"),
-        );
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
@@ -135,7 +132,10 @@ pub(super) fn is_secure(web: &Web, request: &HttpRequest) -> bool {
         return false;
     };
     let by_proxy = web.settings.proxies.iter().any(|net| net.contains(peer.ip()))
-        && request.headers().get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
+        && request
+            .headers()
+            .get("x-forwarded-proto")
+            .is_some_and(|scheme| scheme == "https");
     web.settings.tls || by_proxy
 }
 

@@ -60,8 +60,12 @@ pub(super) const LIST: &[Entry] = &[
     at(POST, "/account/password", May(Ask::Account), || to(account::password)),
     at(GET, "/account/totp", May(Ask::Account), || to(account::totp)),
     at(POST, "/account/totp", May(Ask::Account), || to(account::set_totp)),
-    at(POST, "/account/totp/remove", May(Ask::Account), || to(account::remove_totp)),
-    at(POST, "/sessions/{id}/end", May(Ask::Account), || to(account::end_session)),
+    at(POST, "/account/totp/remove", May(Ask::Account), || {
+        to(account::remove_totp)
+    }),
+    at(POST, "/sessions/{id}/end", May(Ask::Account), || {
+        to(account::end_session)
+    }),
     // Users and tokens.
     at(GET, "/users", May(Ask::Users), || to(users::show)),
     at(POST, "/users", May(Ask::Users), || to(users::add)),
@@ -69,7 +73,9 @@ pub(super) const LIST: &[Entry] = &[
     at(POST, "/users/{name}/password", May(Ask::Users), || to(users::password)),
     at(POST, "/users/{name}/disable", May(Ask::Users), || to(users::disable)),
     at(POST, "/users/{name}/enable", May(Ask::Users), || to(users::enable)),
-    at(POST, "/users/{name}/totp/remove", May(Ask::Users), || to(users::remove_totp)),
+    at(POST, "/users/{name}/totp/remove", May(Ask::Users), || {
+        to(users::remove_totp)
+    }),
     at(GET, "/tokens", May(Ask::Tokens), || to(tokens::show)),
     at(POST, "/tokens", May(Ask::Tokens), || to(tokens::add)),
     at(POST, "/tokens/{name}/revoke", May(Ask::Tokens), || to(tokens::revoke)),

@@ -150,9 +150,11 @@ where
             let app = app.map_err(|why: Error| Response::from(HttpResponse::from_error(why)));
             HttpService::build()
                 .client_request_timeout(HANDSHAKE)
-                .on_connect_ext(move |_: &TlsStream<actix_web::rt::net::TcpStream>, extensions: &mut Extensions| {
-                    connections.count(extensions);
-                })
+                .on_connect_ext(
+                    move |_: &TlsStream<actix_web::rt::net::TcpStream>, extensions: &mut Extensions| {
+                        connections.count(extensions);
+                    },
+                )
                 .h1(app)
                 .rustls_0_23(config.clone())
         })?

@@ -23,7 +23,10 @@ fn each_role_may_what_it_says_and_nothing_else() {
         ("operator", vec![Account, See, Run, Steer, Test]),
         ("operator dangerous", vec![Account, See, Run, RunDangerous, Steer, Test]),
         ("operator@lab", vec![Account, See, Run, Steer, Test]),
-        ("operator@lab dangerous@lab", vec![Account, See, Run, RunDangerous, Steer, Test]),
+        (
+            "operator@lab dangerous@lab",
+            vec![Account, See, Run, RunDangerous, Steer, Test],
+        ),
         ("operator dangerous@prod", vec![Account, See, Run, Steer, Test]),
         ("operator@prod dangerous", vec![Account, See]),
         (
@@ -49,7 +52,10 @@ fn each_role_may_what_it_says_and_nothing_else() {
 fn a_denial_says_what_is_missing() {
     let (name, tags) = host(&["prod"]);
     let answer = granted("operator@lab").may(Ask::Run, On::Host(&name, &tags));
-    assert_eq!(answer, Decision::Denied("that takes the role operator on web-03".to_owned()));
+    assert_eq!(
+        answer,
+        Decision::Denied("that takes the role operator on web-03".to_owned())
+    );
 }
 
 #[test]
@@ -68,7 +74,15 @@ fn grants_are_read_strictly() {
 
 fn any_grants() -> impl Strategy<Value = String> {
     let words = prop::sample::subsequence(
-        vec!["viewer", "operator", "operator@a", "operator@b", "admin", "dangerous", "dangerous@a"],
+        vec![
+            "viewer",
+            "operator",
+            "operator@a",
+            "operator@b",
+            "admin",
+            "dangerous",
+            "dangerous@a",
+        ],
         0..=7,
     );
     words.prop_map(|words| words.join(" "))

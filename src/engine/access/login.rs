@@ -145,7 +145,11 @@ impl Engine {
         };
         let [account, address] = counted;
         self.0.store.attempt_went_well(account.what, address.what).await?;
-        let at = self.0.store.session_proved(known.session.id, factor, by.clone()).await?;
+        let at = self
+            .0
+            .store
+            .session_proved(known.session.id, factor, by.clone())
+            .await?;
         let mut by = by.clone();
         by.proof = Some(crate::domain::Proof::Given(factor, at));
         Ok(by)

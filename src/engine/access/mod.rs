@@ -71,7 +71,10 @@ impl Engine {
             tracing::warn!(%why, "the use of a session could not be noted");
         }
         let must_enrol = user.as_ref().is_some_and(|user| {
-            let required = settings.require_totp.iter().any(|role| user.grants.has_somewhere(*role));
+            let required = settings
+                .require_totp
+                .iter()
+                .any(|role| user.grants.has_somewhere(*role));
             required && user.totp_secret.is_none()
         });
         let access = match (&user, &session.actor) {

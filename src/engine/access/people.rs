@@ -99,10 +99,17 @@ impl Engine {
         self.may_change(name, &by).await?;
         let totp = secrets::totp(name, &secret)?;
         let now = Timestamp::now().as_micros() / 1_000_000;
-        let step = secrets::step_of_code(&totp, code, now)
-            .ok_or_else(|| Invalid::new("code", "is not the one that the app shows now; is the phone's clock right?"))?;
+        let step = secrets::step_of_code(&totp, code, now).ok_or_else(|| {
+            Invalid::new(
+                "code",
+                "is not the one that the app shows now; is the phone's clock right?",
+            )
+        })?;
         let codes = secrets::new_recovery_codes()?;
-        let hashes = codes.iter().filter_map(|code| secrets::hash_of_recovery_code(code)).collect();
+        let hashes = codes
+            .iter()
+            .filter_map(|code| secrets::hash_of_recovery_code(code))
+            .collect();
         self.0
             .store
             .set_totp(name.to_owned(), Some((secret, step)), hashes, by)

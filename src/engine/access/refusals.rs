@@ -100,7 +100,12 @@ impl Engine {
         for (message, more, by) in self.0.refusals.over(Instant::now(), all) {
             let event = NewEvent {
                 details: Some(serde_json::json!({ "times": more })),
-                ..NewEvent::audit(&by, Level::Warn, "refused", format!("{message} ({more} more times within a minute)"))
+                ..NewEvent::audit(
+                    &by,
+                    Level::Warn,
+                    "refused",
+                    format!("{message} ({more} more times within a minute)"),
+                )
             };
             if let Err(why) = self.0.store.append_event(event).await {
                 tracing::warn!(%why, "refusals could not be journaled");

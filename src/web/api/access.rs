@@ -1,8 +1,8 @@
 //! Users, tokens, log-in: for the command line on this machine, and for admins' programs.
 
 use actix_web::http::header::AUTHORIZATION;
-use actix_web::{HttpRequest, HttpResponse};
 use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -92,7 +92,10 @@ pub(super) async fn add_user(api: Data<Api>, Caller(by): Caller, payload: Payloa
     let answer = async {
         let body: UserBody = body::required(payload).await?;
         let grants: Grants = body.role.parse()?;
-        Ok(api.engine.add_user(body.name, body.password, grants, by.clone()).await?)
+        Ok(api
+            .engine
+            .add_user(body.name, body.password, grants, by.clone())
+            .await?)
     };
     let row = api.noted(&by, "to add a user", answer.await).await?;
     Ok(HttpResponse::Created().json(row))
@@ -128,13 +131,17 @@ pub(super) async fn enable(api: Data<Api>, caller: Caller, name: Path<String>) -
 
 async fn set_disabled(api: &Api, Caller(by): Caller, name: &str, disabled: bool) -> Answer {
     let answer = api.engine.set_disabled(name.to_owned(), disabled, by.clone()).await;
-    let row = api.noted(&by, "to change a user", answer.map_err(Problem::from)).await?;
+    let row = api
+        .noted(&by, "to change a user", answer.map_err(Problem::from))
+        .await?;
     Ok(HttpResponse::Ok().json(row))
 }
 
 pub(super) async fn remove_totp(api: Data<Api>, Caller(by): Caller, name: Path<String>) -> Answer {
     let answer = api.engine.remove_totp(&name, by.clone()).await;
-    let row = api.noted(&by, "to change a user", answer.map_err(Problem::from)).await?;
+    let row = api
+        .noted(&by, "to change a user", answer.map_err(Problem::from))
+        .await?;
     Ok(HttpResponse::Ok().json(row))
 }
 
@@ -159,7 +166,9 @@ pub(super) async fn add_token(api: Data<Api>, Caller(by): Caller, payload: Paylo
 
 pub(super) async fn revoke_token(api: Data<Api>, Caller(by): Caller, name: Path<String>) -> Answer {
     let answer = api.engine.revoke_token(name.clone(), by.clone()).await;
-    let row = api.noted(&by, "to revoke a token", answer.map_err(Problem::from)).await?;
+    let row = api
+        .noted(&by, "to revoke a token", answer.map_err(Problem::from))
+        .await?;
     Ok(HttpResponse::Ok().json(row))
 }
 
@@ -183,8 +192,13 @@ pub(super) async fn log_in(api: Data<Api>, Caller(by): Caller, payload: Payload)
 
 /// Ends the session of who asks.
 pub(super) async fn log_out(api: Data<Api>, Caller(by): Caller, request: HttpRequest) -> Answer {
-    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let secret = header.and_then(|value| value.split_once(' ')).map(|(_, secret)| secret.trim());
+    let header = request
+        .headers()
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let secret = header
+        .and_then(|value| value.split_once(' '))
+        .map(|(_, secret)| secret.trim());
     let ended = match secret {
         Some(secret) => api.engine.log_out(hash_of(secret), by).await?,
         None => false,

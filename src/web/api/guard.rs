@@ -106,14 +106,15 @@ async fn known(web: &Web, request: &ServiceRequest) -> Result<By, Problem> {
         by.proof = claim.map(|claim| Proof::Claims(bounded(claim, 100)));
         return Ok(by);
     }
-    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let header = request
+        .headers()
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
     let secret = header
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, secret)| secret.trim())
-        .ok_or_else(|| {
-            Problem::unauthorized("the API takes a token: send the header “Authorization: Bearer TOKEN”")
-        })?;
+        .ok_or_else(|| Problem::unauthorized("the API takes a token: send the header “Authorization: Bearer TOKEN”"))?;
     let hash = hash_of(secret);
     let by = if secret.starts_with("qd_") {
         web.engine.recognise_token(hash).await?

@@ -123,23 +123,49 @@ pub(super) const LIST: &[Entry] = &[
     at(POST, "/api/v1/commands", May(Ask::Run), || to(commands::start)),
     at(GET, "/api/v1/commands/{id}", May(Ask::See), || to(commands::show)),
     at(GET, "/api/v1/commands/{id}/output", May(Ask::See), || to(output::read)),
-    at(POST, "/api/v1/commands/{id}/cancel", May(Ask::Steer), || to(commands::cancel)),
-    at(POST, "/api/v1/commands/{id}/retry", May(Ask::Run), || to(commands::retry)),
-    at(POST, "/api/v1/commands/{id}/resolve", May(Ask::Steer), || to(commands::resolve)),
-    at(POST, "/api/v1/commands/{id}/extend", May(Ask::Steer), || to(commands::extend)),
-    at(POST, "/api/v1/commands/{id}/find-out", May(Ask::Steer), || to(commands::find_out)),
+    at(POST, "/api/v1/commands/{id}/cancel", May(Ask::Steer), || {
+        to(commands::cancel)
+    }),
+    at(POST, "/api/v1/commands/{id}/retry", May(Ask::Run), || {
+        to(commands::retry)
+    }),
+    at(POST, "/api/v1/commands/{id}/resolve", May(Ask::Steer), || {
+        to(commands::resolve)
+    }),
+    at(POST, "/api/v1/commands/{id}/extend", May(Ask::Steer), || {
+        to(commands::extend)
+    }),
+    at(POST, "/api/v1/commands/{id}/find-out", May(Ask::Steer), || {
+        to(commands::find_out)
+    }),
     // Pipelines.
     at(GET, "/api/v1/pipelines", May(Ask::See), || to(pipelines::list)),
     at(POST, "/api/v1/pipelines", May(Ask::Run), || to(pipelines::start)),
-    at(POST, "/api/v1/pipelines/preview", May(Ask::See), || to(pipelines::preview)),
+    at(POST, "/api/v1/pipelines/preview", May(Ask::See), || {
+        to(pipelines::preview)
+    }),
     at(GET, "/api/v1/pipelines/{id}", May(Ask::See), || to(pipelines::show)),
-    at(GET, "/api/v1/pipelines/{id}/commands", May(Ask::See), || to(pipelines::commands)),
-    at(POST, "/api/v1/pipelines/{id}/cancel", May(Ask::Steer), || to(pipelines::cancel)),
-    at(POST, "/api/v1/pipelines/{id}/hold", May(Ask::Steer), || to(pipelines::hold)),
-    at(POST, "/api/v1/pipelines/{id}/continue", May(Ask::Run), || to(pipelines::go_on)),
-    at(GET, "/api/v1/pipelines/{id}/retry", May(Ask::See), || to(pipelines::preview_retry)),
-    at(POST, "/api/v1/pipelines/{id}/retry", May(Ask::Run), || to(pipelines::retry)),
-    at(GET, "/api/v1/pipeline-definitions", May(Ask::See), || to(pipelines::definitions)),
+    at(GET, "/api/v1/pipelines/{id}/commands", May(Ask::See), || {
+        to(pipelines::commands)
+    }),
+    at(POST, "/api/v1/pipelines/{id}/cancel", May(Ask::Steer), || {
+        to(pipelines::cancel)
+    }),
+    at(POST, "/api/v1/pipelines/{id}/hold", May(Ask::Steer), || {
+        to(pipelines::hold)
+    }),
+    at(POST, "/api/v1/pipelines/{id}/continue", May(Ask::Run), || {
+        to(pipelines::go_on)
+    }),
+    at(GET, "/api/v1/pipelines/{id}/retry", May(Ask::See), || {
+        to(pipelines::preview_retry)
+    }),
+    at(POST, "/api/v1/pipelines/{id}/retry", May(Ask::Run), || {
+        to(pipelines::retry)
+    }),
+    at(GET, "/api/v1/pipeline-definitions", May(Ask::See), || {
+        to(pipelines::definitions)
+    }),
     // Hosts.
     at(GET, "/api/v1/hosts", May(Ask::See), || to(hosts::list)),
     at(POST, "/api/v1/hosts", May(Ask::Hosts), || to(hosts::add)),
@@ -160,13 +186,23 @@ pub(super) const LIST: &[Entry] = &[
     at(GET, "/api/v1/users", May(Ask::Users), || to(access::users)),
     at(POST, "/api/v1/users", May(Ask::Users), || to(access::add_user)),
     at(POST, "/api/v1/users/{name}/role", May(Ask::Users), || to(access::role)),
-    at(POST, "/api/v1/users/{name}/password", May(Ask::Users), || to(access::password)),
-    at(POST, "/api/v1/users/{name}/disable", May(Ask::Users), || to(access::disable)),
-    at(POST, "/api/v1/users/{name}/enable", May(Ask::Users), || to(access::enable)),
-    at(DELETE, "/api/v1/users/{name}/totp", May(Ask::Users), || to(access::remove_totp)),
+    at(POST, "/api/v1/users/{name}/password", May(Ask::Users), || {
+        to(access::password)
+    }),
+    at(POST, "/api/v1/users/{name}/disable", May(Ask::Users), || {
+        to(access::disable)
+    }),
+    at(POST, "/api/v1/users/{name}/enable", May(Ask::Users), || {
+        to(access::enable)
+    }),
+    at(DELETE, "/api/v1/users/{name}/totp", May(Ask::Users), || {
+        to(access::remove_totp)
+    }),
     at(GET, "/api/v1/tokens", May(Ask::Tokens), || to(access::tokens)),
     at(POST, "/api/v1/tokens", May(Ask::Tokens), || to(access::add_token)),
-    at(DELETE, "/api/v1/tokens/{name}", May(Ask::Tokens), || to(access::revoke_token)),
+    at(DELETE, "/api/v1/tokens/{name}", May(Ask::Tokens), || {
+        to(access::revoke_token)
+    }),
 ];
 
 /// The API on the Unix socket.
@@ -176,7 +212,11 @@ pub fn routes(config: &mut ServiceConfig) {
 
 /// The API beside the pages: the same behind the door that the pages have.
 pub(super) fn routes_beside_pages(config: &mut ServiceConfig) {
-    config.service(listed().wrap(from_fn(guard::programs)).wrap(from_fn(super::guard::door)));
+    config.service(
+        listed()
+            .wrap(from_fn(guard::programs))
+            .wrap(from_fn(super::guard::door)),
+    );
 }
 
 fn listed() -> Scope {

@@ -118,7 +118,9 @@ pub(in crate::web) async fn password(
         return Err(Invalid::new("again", "is not the same as the new password").into());
     }
     let keep = Some(visitor.known().session.id);
-    web.engine.set_password(user.name.clone(), new, keep, visitor.by()).await?;
+    web.engine
+        .set_password(user.name.clone(), new, keep, visitor.by())
+        .await?;
     Ok(see("/account"))
 }
 
@@ -141,7 +143,9 @@ fn totp_page(
         secret: new.secret,
         url: new.url,
         // Inside a page it is an element, not a document.
-        picture: picture.split_once("?>").map_or(picture.clone(), |(_, svg)| svg.to_owned()),
+        picture: picture
+            .split_once("?>")
+            .map_or(picture.clone(), |(_, svg)| svg.to_owned()),
         wrong,
     })
 }

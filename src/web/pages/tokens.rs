@@ -66,9 +66,7 @@ pub(in crate::web) async fn add(
 ) -> Result<HttpResponse, Problem> {
     let form = form.map_err(|why| bad_form(&why))?;
     let fields = Fields::form(form.into_inner());
-    let name = fields
-        .owned("name")
-        .ok_or_else(|| Invalid::new("name", "is missing"))?;
+    let name = fields.owned("name").ok_or_else(|| Invalid::new("name", "is missing"))?;
     let grants = fields.parse::<Grants>("role")?.unwrap_or_default();
     let expires = fields.parse::<Span>("lasts")?.map(|span| Timestamp::now().plus(span));
     let (row, secret) = web.engine.add_token(name, grants, expires, visitor.by()).await?;

@@ -64,11 +64,11 @@ pub(in crate::web) async fn add(
     form: FormPairs,
 ) -> Result<HttpResponse, Problem> {
     let fields = read(form)?;
-    let name = fields
-        .owned("name")
-        .ok_or_else(|| Invalid::new("name", "is missing"))?;
+    let name = fields.owned("name").ok_or_else(|| Invalid::new("name", "is missing"))?;
     let password = fields.raw("new_password").unwrap_or_default();
-    web.engine.add_user(name, password, grants(&fields)?, visitor.by()).await?;
+    web.engine
+        .add_user(name, password, grants(&fields)?, visitor.by())
+        .await?;
     Ok(see("/users"))
 }
 
