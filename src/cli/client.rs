@@ -51,8 +51,10 @@ impl Client {
             }
             Err(why) => return Err(Failure::Unreachable(format!("{}: {why}", socket.display()))),
         }
+        encryption();
         let http = reqwest::Client::builder()
             .unix_socket(socket)
+            .tls_certs_only([]) // Nothing to trust, so nothing is read for it.
             .timeout(PATIENCE)
             .build()
             .map_err(|why| Failure::Other(why.into()))?;
@@ -74,8 +76,7 @@ impl Client {
             "http" => return Err(wrong("a token must not be sent unencrypted; use https")),
             _ => return Err(wrong("must begin with https://")),
         }
-        // The one that the server uses too; a second one would be refused, and is not needed.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        encryption();
         let mut http = reqwest::Client::builder()
             .timeout(PATIENCE)
             .redirect(reqwest::redirect::Policy::none());
@@ -136,6 +137,11 @@ impl Client {
     }
 }
 
+/// The cipher suites that the server uses too. A second one would be refused, and is not needed.
+fn encryption() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 async fn json(request: RequestBuilder) -> Result<Value, Failure> {
     let response = send(request).await?;
     // A refused start answers 409 with the journaled rows: that is data. A problem says so in its type.
@@ -163,10 +169,14 @@ fn lost(why: reqwest::Error) -> Failure {
 async fn problem(response: Response) -> Failure {
     let status = response.status();
     let text = response.text().await.unwrap_or_default();
-    let detail = serde_json::from_str::<Value>(&text)
-        .ok()
-        .and_then(|problem| problem["detail"].as_str().map(str::to_owned))
-        .unwrap_or_else(|| format!("the dashboard answered {status}"));
+    let problem: Value = serde_json::from_str(&text).unwrap_or_default();
+    let mut detail = match problem["detail"].as_str() {
+        Some(detail) => detail.to_owned(),
+        None => format!("the dashboard answered {status}"),
+    };
+    if problem["type"] == "urn:quarterdeck:step-up" {
+        detail.push_str("; log in once more: quarterdeck login NAME");
+    }
     match status.as_u16() {
         401 | 403 | 409 | 429 | 503 => Failure::Refused(detail),
         400..500 => Failure::Usage(detail),

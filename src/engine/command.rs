@@ -121,6 +121,7 @@ impl Engine {
     /// When the command is open or succeeded, or its op is not retryable or gone from the catalog.
     pub async fn retry(&self, id: CommandId, reason: Option<String>, by: By) -> Result<CommandRow, EngineError> {
         let first = self.row(id).await?;
+        self.allow_on_hosts(&by, Ask::Run, vec![first.host_id]).await?;
         if first.finished_at.is_none() {
             return Err(EngineError::Conflict(format!(
                 "{} on {} is still open; wait for its end or stop it",

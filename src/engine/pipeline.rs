@@ -172,6 +172,8 @@ impl Engine {
         reason: Option<String>,
         by: By,
     ) -> Result<PipelineRow, EngineError> {
+        let first = self.pipeline_row(id).await?;
+        self.allow_on_hosts(&by, Ask::Run, first.hosts).await?;
         let retry = self.plan_retry(id).await?;
         let new = NewPipeline {
             name: retry.preview.name,

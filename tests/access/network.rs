@@ -259,7 +259,10 @@ async fn the_command_line_manages_people_and_acts_for_them() {
 }
 
 /// A certificate for 127.0.0.1, by its number.
-fn certificate(dashboard: &std::path::Path, number: u32) {
+fn certificate(folder: &std::path::Path, number: u32) {
+    let config = "[req]\ndistinguished_name = dn\nx509_extensions = v3\nprompt = no\n[dn]\nCN = 127.0.0.1\n\
+                  [v3]\nbasicConstraints = critical,CA:FALSE\nsubjectAltName = IP:127.0.0.1\n";
+    std::fs::write(folder.join("req.cnf"), config).expect("written");
     let made = Command::new("openssl")
         .args([
             "req",
@@ -269,26 +272,18 @@ fn certificate(dashboard: &std::path::Path, number: u32) {
             "-pkeyopt",
             "ec_paramgen_curve:prime256v1",
             "-nodes",
-            "-days",
-            "2",
         ])
-        .args([
-            "-subj",
-            "/CN=127.0.0.1",
-            "-addext",
-            "subjectAltName=IP:127.0.0.1",
-            "-set_serial",
-            &number.to_string(),
-        ])
+        .args(["-days", "2", "-set_serial", &number.to_string(), "-config"])
+        .arg(folder.join("req.cnf"))
         .arg("-keyout")
-        .arg(dashboard.join("new.key"))
+        .arg(folder.join("new.key"))
         .arg("-out")
-        .arg(dashboard.join("new.crt"))
+        .arg(folder.join("new.crt"))
         .output()
         .expect("openssl");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    std::fs::rename(dashboard.join("new.key"), dashboard.join("key.pem")).expect("renamed");
-    std::fs::rename(dashboard.join("new.crt"), dashboard.join("crt.pem")).expect("renamed");
+    std::fs::rename(folder.join("new.key"), folder.join("key.pem")).expect("renamed");
+    std::fs::rename(folder.join("new.crt"), folder.join("crt.pem")).expect("renamed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -343,7 +343,7 @@ async fn an_unknown_name_and_a_wrong_password_look_the_same() {
     }
     assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "the same answer");
     let (least, most) = (times.iter().min().expect("times"), times.iter().max().expect("times"));
-    assert!(most < &(least * 2), "the same work: {times:?} µs");
+    assert!(most < &(least * 3), "the same work: {times:?} µs");
 }
 
 #[tokio::test]

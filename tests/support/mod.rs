@@ -52,6 +52,8 @@ impl Dashboard {
             dir.path().join("data").display()
         );
         fs::write(dir.path().join("quarterdeck.toml"), text).expect("config");
+        // Once in a process, before the first client: no cipher suites are built in by default.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .unix_socket(dir.path().join("data/quarterdeck.sock"))
             .timeout(PATIENCE)
@@ -102,8 +104,9 @@ impl Dashboard {
             // The first start takes any free port, the later ones keep it: an open page finds it again.
             .args(
                 self.url
-                    .strip_prefix("http://")
+                    .split_once("://")
                     .into_iter()
+                    .map(|(_, address)| address)
                     .flat_map(|address| ["--listen", address]),
             )
             .stdin(Stdio::null())
@@ -122,16 +125,15 @@ impl Dashboard {
         });
         let (up, open) = lines.await.expect("its first lines");
         let address = up
-            .split("http://")
-            .nth(1)
-            .and_then(|rest| rest.split(',').next())
+            .split_once("up on ")
+            .and_then(|(_, rest)| rest.split(',').next())
             .unwrap_or_else(|| {
                 panic!(
                     "it did not come up: {up:?}; its log:\n{}",
                     fs::read_to_string(self.dir.path().join("stderr")).unwrap_or_default()
                 )
             });
-        self.url = format!("http://{address}");
+        self.url = address.to_owned();
         self.welcome = open.split_whitespace().last().unwrap_or_default().to_owned();
         self.child = Some(child);
         self.link = self.open().await;

@@ -12,7 +12,7 @@ use super::super::{Engine, EngineError};
 
 const A_MINUTE: Duration = Duration::from_secs(60);
 /// Different refusals that are kept apart at once; what comes on top is counted together.
-const MOST: usize = 200;
+const MOST: usize = 1_000;
 
 /// See the module.
 #[derive(Default)]
@@ -158,6 +158,6 @@ mod tests {
         let new = (0..10_000).filter(|n| refusals.is_new(&n.to_string(), &from("10.0.0.1"), now));
         assert_eq!(new.count(), MOST);
         let over = refusals.over(now, true);
-        assert_eq!((over.len(), over[0].1), (1, 9_800));
+        assert_eq!((over.len(), over[0].1), (1, 9_000));
     }
 }
