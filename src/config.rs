@@ -215,12 +215,16 @@ impl Config {
     /// As [`Config::load`].
     pub fn build(file: Option<(&Path, &str)>, env: &Environment, flags: &Flags) -> Result<Self, ConfigError> {
         let mut config = Self::unset();
+        let mut listen_at = "listen".to_owned();
         if let Some((path, text)) = file {
             let document = document::read(path, text)?;
             for entry in document.entries {
                 let known = KEYS.iter().find(|key| key.0 == entry.key);
                 let key = known.ok_or_else(|| ConfigError::new(&entry.place, keys::unknown(&entry.key)))?;
                 key.set(&mut config, &entry.value, &entry.place)?;
+                if key.0 == "listen" {
+                    listen_at.clone_from(&entry.place);
+                }
             }
             config.catalog = document.catalog;
             config.file = Some(path.to_owned());
@@ -232,9 +236,13 @@ impl Config {
             let known = KEYS.iter().find(|key| key.variable() == *name);
             let key = known.ok_or_else(|| ConfigError::new("environment", keys::unknown_variable(name)))?;
             key.set(&mut config, &Value::from_env(text), name)?;
+            if key.0 == "listen" {
+                listen_at.clone_from(name);
+            }
         }
         if let Some(text) = &flags.listen {
             config.listen = keys::listen(text).map_err(|problem| ConfigError::new("--listen", problem))?;
+            "--listen".clone_into(&mut listen_at);
         }
         if let Some(tls) = &config.tls
             && (tls.certificate.as_os_str().is_empty() || tls.key.as_os_str().is_empty())
@@ -245,7 +253,7 @@ impl Config {
             ));
         }
         if config.tls.is_none() && !flags.insecure_http {
-            keys::loopback_only(config.listen).map_err(|problem| ConfigError::new("listen", problem))?;
+            keys::loopback_only(config.listen).map_err(|problem| ConfigError::new(&listen_at, problem))?;
         }
         if let Some(path) = &flags.data_dir {
             config.data_dir.clone_from(path);

@@ -44,7 +44,11 @@ pub(super) async fn log_out(context: &mut Context) -> Result<(), Failure> {
     };
     kept.remove(&context.place());
     write(&kept)?;
-    ended
+    match ended {
+        // It had ended already.
+        Err(Failure::Refused(_)) => Ok(()),
+        ended => ended,
+    }
 }
 
 /// The session for a dashboard, where somebody logged in to it.

@@ -196,6 +196,27 @@ async fn what_is_dangerous_asks_again_once() {
     }
 }
 
+#[tokio::test]
+async fn a_password_is_not_sent_back_to_be_confirmed() {
+    let dashboard = Dashboard::start(OPS).await;
+    user(&dashboard, "alice", "viewer").await;
+    let mut alice = Browser::of(&dashboard, "alice").await;
+    later(&dashboard);
+    let new = "amber-kettle-radio-7";
+    let form = [("new_password", new), ("again", new)];
+    let asked = alice.post("/account/password", &form).await;
+    assert!(asked.text.contains("Is it you?"), "{}", asked.text);
+    assert!(!asked.text.contains(new), "it is typed again");
+    assert!(
+        asked.text.contains("name=\"new_password\" type=\"password\""),
+        "{}",
+        asked.text
+    );
+    let form = [("new_password", new), ("again", new), ("confirm_it_is_me", PASSWORD)];
+    assert_eq!(alice.post("/account/password", &form).await.status, 303);
+    assert_eq!(Browser::new(&dashboard).log_in("alice", new, "").await.status, 303);
+}
+
 fn later_proof_only(dashboard: &Dashboard) {
     use diesel::prelude::*;
     let file = dashboard.path("data/quarterdeck.db");

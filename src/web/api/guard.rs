@@ -123,9 +123,11 @@ async fn known(web: &Web, request: &ServiceRequest) -> Result<By, Problem> {
     };
     let Some(mut by) = by else {
         note(web, request.request(), "a token that is not known, or has ended").await;
-        return Err(Problem::unauthorized(
-            "this token is not known here, was revoked, or has ended; an admin can make another one",
-        ));
+        return Err(Problem::unauthorized(if secret.starts_with("qd_") {
+            "this token is not known here, was revoked, or has ended; an admin can make another one"
+        } else {
+            "this session has ended: quarterdeck login NAME begins another one, quarterdeck logout forgets it"
+        }));
     };
     by.address = address(web, request.request());
     Ok(by)

@@ -18,12 +18,14 @@ struct ConfirmPage {
     frame: Frame,
     action: String,
     pairs: Vec<(String, String)>,
+    /// Fields with passwords: those are typed again, and never sent back.
+    secrets: Vec<(String, String)>,
     field: &'static str,
     by_code: bool,
     wrong: Option<String>,
 }
 
-/// The page, with what was sent in hidden fields.
+/// The page, with what was sent in hidden fields, but for passwords.
 pub(in crate::web) fn page(
     web: &Web,
     visitor: &Visitor,
@@ -32,10 +34,17 @@ pub(in crate::web) fn page(
     wrong: Option<&LoginError>,
 ) -> HttpResponse {
     let user = visitor.known().user.as_ref();
+    let is_secret = |name: &str| name.contains("password") || name == "again";
+    let (secrets, pairs): (Vec<_>, Vec<_>) = pairs.iter().cloned().partition(|(name, _)| is_secret(name));
+    let secrets = secrets
+        .into_iter()
+        .map(|(name, _)| (name.replace('_', " "), name))
+        .collect();
     let page = ConfirmPage {
         frame: Frame::new(web, visitor, "", "Is it you?"),
         action: action.to_owned(),
-        pairs: pairs.to_vec(),
+        pairs,
+        secrets,
         field: CONFIRM,
         by_code: user.is_some_and(|user| user.totp_secret.is_some()),
         wrong: wrong.map(enter::sentence),
