@@ -16,7 +16,9 @@ pub(super) struct Frame {
     pub(super) here: &'static str,
     /// None where nobody is signed in.
     pub(super) actor: Option<String>,
-    /// Whether users and tokens are theirs to manage.
+    /// Whether ops are theirs to run, anywhere.
+    pub(super) runs: bool,
+    /// Whether hosts, users and tokens are theirs to manage.
     pub(super) admin: bool,
     pub(super) zone: String,
     /// The dashboard's clock when the page was drawn, so that a browser's wrong clock shows no wrong age.
@@ -29,6 +31,7 @@ impl Frame {
             title: title.into(),
             here,
             actor: Some(visitor.actor.name().to_owned()),
+            runs: visitor.may(Ask::Run),
             admin: visitor.may(Ask::Users),
             zone: web.clock().zone(),
             now: Timestamp::now().to_rfc3339(),
@@ -41,6 +44,7 @@ impl Frame {
             title: title.into(),
             here: "",
             actor: None,
+            runs: false,
             admin: false,
             zone: String::new(),
             now: Timestamp::now().to_rfc3339(),

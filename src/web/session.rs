@@ -262,16 +262,16 @@ fn of_kind(request: &ServiceRequest, problem: Problem) -> Problem {
 }
 
 async fn without_session(web: &Web, request: &ServiceRequest) -> HttpResponse {
+    let is_poll = is_poll(request);
+    if is_poll || request.method() != Method::GET {
+        return Problem::no_session(is_poll).answer();
+    }
     match web.engine.has_users().await {
         Ok(true) => {}
         Ok(false) => return Problem::not_set_up().answer(),
         Err(why) => return Problem::from(why).answer(),
     }
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let is_poll = is_poll(request);
-    if is_poll || request.method() != Method::GET {
-        return Problem::no_session(is_poll).answer();
-    }
     let place = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let place = own_place(place);
     // A strict cookie stays at home when a link on another site leads here: one step on our own site brings it.

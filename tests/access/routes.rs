@@ -111,14 +111,14 @@ async fn s49_without_a_session_nothing_is_served() {
             if path.starts_with("/api/") {
                 let kind = answer.headers()["content-type"].to_str().expect("text").to_owned();
                 assert_eq!((status, kind.as_str()), (401, "application/problem+json"), "{path}");
+            } else if method.as_str() != "GET" || path.ends_with("/tail") {
+                assert_eq!(status, 401, "{method} {path}");
             } else if !there_are_users {
                 assert_eq!(status, 403, "{method} {path}: not set up yet");
-            } else if method.as_str() == "GET" && !path.ends_with("/tail") {
+            } else {
                 assert_eq!(status, 303, "{path}");
                 let place = answer.headers()["location"].to_str().expect("text");
                 assert!(place.starts_with("/enter"), "{path} -> {place}");
-            } else {
-                assert_eq!(status, 401, "{method} {path}");
             }
         }
     }
@@ -239,6 +239,23 @@ async fn s52_rights_end_at_the_tag() {
     assert_eq!(olga.post("/hosts/prod1/test", &[]).await.status, 403);
     assert_eq!(olga.post("/hosts/lab1/test", &[]).await.status, 303);
     assert_eq!(olga.post("/hosts/lab1/remove", &[("name", "lab1")]).await.status, 403);
+
+    // A page offers what may be done somewhere; a viewer's offers nothing of it.
+    user(&dashboard, "vera", "viewer").await;
+    let mut vera = Browser::of(&dashboard, "vera").await;
+    for path in ["/".to_owned(), "/hosts/lab1".to_owned(), format!("/commands/{id}")] {
+        let (hers, olgas) = (vera.get(&path).await, olga.get(&path).await);
+        assert_eq!((hers.status, olgas.status), (200, 200), "{path}");
+        assert!(!hers.text.contains("method=\"post\""), "{path}: {}", hers.text);
+        assert!(
+            path.starts_with("/commands") || olgas.text.contains("action=\"/run\""),
+            "{path}"
+        );
+        assert!(
+            !olgas.text.contains("action=\"/hosts\"") && !olgas.text.contains("/remove"),
+            "{path}"
+        );
+    }
 
     // The same over the API, and for pipelines.
     let secret = token(&dashboard, "lab-ci", "operator@lab").await;
