@@ -158,6 +158,12 @@ async fn s15_an_unreachable_host_stays_locked_until_it_answers() {
     assert!(row["finished_at"].is_null(), "open: {row}");
     let refused = qd.run("uptime", "web-03").await;
     assert_eq!(refused["refusal"], "busy", "the host is locked: {refused}");
+    let (_, preview) = qd.get("/recovery").await;
+    assert_eq!(
+        preview["asked_again"][0]["id"],
+        id.as_str(),
+        "the next start asks again: {preview}"
+    );
     sshd.again();
     fs::write(marks.path().join("go"), "").expect("go");
     let (status, answer) = qd.post(&format!("/commands/{id}/find-out"), &json!({})).await;
@@ -168,6 +174,11 @@ async fn s15_an_unreachable_host_stays_locked_until_it_answers() {
         (Some("ERROR"), Some(5)),
         "{row}"
     );
+    let asked = qd.events_of(&id).await.into_iter().find(|event| {
+        let message = event["message"].as_str().unwrap_or_default();
+        event["category"] == "audit" && message.contains("asked web-03 again about ends")
+    });
+    assert!(asked.is_some(), "who asked is in the log");
 }
 
 #[tokio::test]

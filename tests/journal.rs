@@ -301,6 +301,7 @@ async fn scripts_get_their_names_and_output_is_the_hosts_bytes() {
 async fn every_system_event_is_in_the_log() {
     let mut qd = Dashboard::start(OPS).await;
     qd.post("/hosts", &json!({ "name": "web-1", "local": true })).await;
+    qd.post("/hosts/web-1/test", &json!({})).await;
     qd.delete("/hosts/web-1").await;
     qd.stop().await;
     qd.start_again().await;
@@ -312,7 +313,7 @@ async fn every_system_event_is_in_the_log() {
         .iter()
         .map(|event| event["action"].as_str().unwrap_or_default().to_owned())
         .collect();
-    for action in ["start", "stop", "crash", "host:add", "host:remove"] {
+    for action in ["start", "stop", "crash", "host:add", "host:test", "host:remove"] {
         assert!(actions.iter().any(|a| a == action), "{action} in {actions:?}");
     }
     assert_eq!(

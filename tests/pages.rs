@@ -364,3 +364,35 @@ async fn a_live_page_is_answered_when_there_is_something_newer() {
     browser.press(&format!("{place}/stop"), "").await;
     dashboard.until_status(&id, "CANCELLED").await;
 }
+
+#[tokio::test]
+async fn a_long_timeline_shows_its_newest_events_and_says_so() {
+    use diesel::Connection as _;
+    use diesel::connection::SimpleConnection as _;
+
+    let dashboard = Dashboard::start("[probe]\ninterval = \"0s\"\n").await;
+    let browser = Browser::signed_in(&dashboard).await;
+    let id = dashboard.accepted("uptime", "localhost").await;
+    dashboard.until_final(&id).await;
+    let page = browser.get(&format!("/commands/{id}")).await.1;
+    assert!(
+        page.contains("contacting the host") && !page.contains("Earlier events"),
+        "{page}"
+    );
+    let file = dashboard.path("data/quarterdeck.db");
+    let mut journal = diesel::SqliteConnection::establish(&file.to_string_lossy()).expect("database");
+    let many = format!(
+        "PRAGMA busy_timeout = 5000; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200) \
+         INSERT INTO event_log (category, level, actor, action, message, command_id) \
+         SELECT 'system', 'info', 'system', 'op:uptime', 'note ' || i || '.', '{id}' FROM n"
+    );
+    journal.batch_execute(&many).expect("written");
+    let page = browser.get(&format!("/commands/{id}")).await.1;
+    assert!(
+        page.contains("Earlier events are not shown here: only the newest 200 are."),
+        "{page}"
+    );
+    let (first, last) = (page.find("note 1.<"), page.find("note 200.<"));
+    assert!(first.is_some() && first < last, "oldest first, and the newest is there");
+    assert!(!page.contains("contacting the host"));
+}

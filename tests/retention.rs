@@ -175,4 +175,91 @@ async fn s42_a_clock_that_jumps_is_announced_before_anything_is_deleted() {
         200,
         "nothing was deleted by the jump"
     );
+    let sweep = async || qd.post("/sweep", &serde_json::json!({})).await.1;
+    let asked = sweep().await;
+    assert!(
+        asked["postponed_until"].is_string(),
+        "asking for it is no way around: {asked}"
+    );
+    assert_eq!(qd.get(&format!("/commands/{id}")).await.0, 200);
+    alter(
+        &qd,
+        "UPDATE sweeps SET swept_at = strftime('%Y-%m-%d %H:%M:%f000', swept_at, '-2 hours'); \
+         UPDATE event_log SET timestamp = strftime('%Y-%m-%d %H:%M:%f000', timestamp, '-61 minutes') WHERE action = 'sweep' AND level = 'warn'",
+    );
+    let asked = sweep().await;
+    assert!(asked["postponed_until"].is_null(), "an hour later it is done: {asked}");
+    assert_eq!(qd.get(&format!("/commands/{id}")).await.0, 404);
+}
+
+#[tokio::test]
+async fn output_that_a_cut_off_sweep_left_goes_with_the_next_but_not_after_a_restore() {
+    let mut qd = Dashboard::start(QUIET).await;
+    let id = ended(&qd, "uptime").await;
+    qd.stop().await;
+    // An id of 2024: one that no row has any more, and one whose row stays.
+    let (gone, kept) = (
+        "01900000-0000-7000-8000-000000000000",
+        "01900000-0000-7000-8000-000000000001",
+    );
+    let file = |name: &str| qd.path(&format!("data/output/{name}"));
+    std::fs::rename(file(&id), file(kept)).expect("renamed");
+    for name in [gone, "notes.txt"] {
+        std::fs::write(file(name), "x").expect("written");
+    }
+    alter(
+        &qd,
+        &format!(
+            "UPDATE event_log SET command_id = NULL; UPDATE commands SET id = '{kept}', output_file = 'output/{kept}'; \
+             UPDATE instance SET restored_at = strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+        ),
+    );
+    let (gone, kept, notes) = (file(gone), file(kept), file("notes.txt"));
+    qd.start_again().await;
+    let (status, _) = qd.post("/sweep", &serde_json::json!({})).await;
+    assert!((200..300).contains(&status));
+    assert!(gone.exists(), "the lost rows of a restored database may have had it");
+    alter(&qd, "UPDATE instance SET restored_at = NULL");
+    let (status, _) = qd.post("/sweep", &serde_json::json!({})).await;
+    assert!((200..300).contains(&status));
+    assert!(!gone.exists());
+    assert!(
+        kept.exists() && notes.exists(),
+        "only what has no row and the name of an output"
+    );
+    let said = qd.events().await;
+    assert!(
+        said.iter()
+            .any(|e| e["message"].as_str().unwrap_or_default().contains("1 output file"))
+    );
+}
+
+#[tokio::test]
+async fn a_sweep_that_fails_is_an_event_and_not_each_time_anew() {
+    let mut qd = Dashboard::start(QUIET).await;
+    let id = ended(&qd, "uptime").await;
+    qd.stop().await;
+    age_everything(&qd, 31);
+    forget_the_last_sweep(&qd);
+    alter(
+        &qd,
+        "CREATE TRIGGER stuck BEFORE DELETE ON commands BEGIN SELECT RAISE(ABORT, 'stuck on purpose'); END",
+    );
+    qd.start_again().await;
+    let failures = async || {
+        let events = qd.events().await;
+        let failed =
+            |e: &&serde_json::Value| e["action"] == "sweep" && e["category"] == "error" && e["level"] == "error";
+        events.iter().filter(failed).count()
+    };
+    wait_for("the failure", async || (failures().await > 0).then_some(())).await;
+    for _ in 0..2 {
+        let (status, answer) = qd.post("/sweep", &serde_json::json!({})).await;
+        assert!(status >= 400, "{answer}");
+    }
+    assert_eq!(failures().await, 1);
+    alter(&qd, "DROP TRIGGER stuck");
+    let (status, answer) = qd.post("/sweep", &serde_json::json!({})).await;
+    assert!((200..300).contains(&status), "{answer}");
+    assert_eq!(qd.get(&format!("/commands/{id}")).await.0, 404);
 }

@@ -7,12 +7,16 @@ use super::failure::Failure;
 use super::rows::{self, CommandRow, when};
 
 /// The parts of the preview, in the order of their weight, and what would happen.
-const PARTS: [(&str, &str); 3] = [
+const PARTS: [(&str, &str); 4] = [
     ("orphaned", "would be ORPHANED, and its host asked what became of it"),
+    (
+        "asked_again",
+        "is ORPHANED; its host would be asked again what became of it",
+    ),
     ("resumed", "would still be started: it was asked for recently"),
     (
         "cancelled",
-        "would be CANCELLED: it was asked for too long ago, or is dangerous",
+        "would be CANCELLED: it was asked for too long ago or before a restore, is dangerous, or somebody wished to stop it",
     ),
 ];
 

@@ -143,9 +143,10 @@ impl Source {
                 let resume_within = journal.resume_within;
                 let found = journal
                     .reader
-                    .read_blocking(|journal| journal.recovery_preview(resume_within))?;
+                    .read_blocking(|inside| inside.recovery_preview(&journal.data_dir, resume_within))?;
                 Ok(json!({
                     "orphaned": found.orphaned,
+                    "asked_again": found.asked_again,
                     "resumed": found.resumed,
                     "cancelled": found.cancelled,
                 }))

@@ -112,15 +112,6 @@ impl CommandStatus {
         }
     }
 
-    /// True where a pipeline counts the host as having failed.
-    #[must_use]
-    pub const fn counts_as_failure(self) -> bool {
-        match self {
-            Self::Error | Self::Timeout | Self::Blocked | Self::Cancelled | Self::Orphaned => true,
-            Self::Pending | Self::Validating | Self::Executing | Self::Success | Self::Skipped => false,
-        }
-    }
-
     /// True where an administrator should look at it.
     #[must_use]
     pub const fn needs_attention(self) -> bool {

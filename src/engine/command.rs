@@ -189,7 +189,7 @@ impl Engine {
         }
         let host = self.host_of(&row).await?;
         self.0.executor.forgive(&host);
-        tracing::info!(command = %id, actor = %by.actor, "asked to find out now");
+        self.0.store.asked_to_find_out(id, by).await?;
         self.drive(id);
         self.nudge(id);
         Ok(row)

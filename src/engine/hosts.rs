@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use crate::domain::{Ask, HostName, RunAs, Span};
+use crate::domain::{Ask, HostName, Level, RunAs, Span};
 use crate::executor::{self, Facts, HostError};
-use crate::store::{By, HostFacts, HostRow, NewHost};
+use crate::store::{By, HostFacts, HostRow, NewEvent, NewHost};
 
 use super::{Engine, EngineError};
 
@@ -43,7 +43,7 @@ impl Engine {
     /// Contacts a host now, because a person asks.
     ///
     /// # Errors
-    /// When there is no such host; what the host answers, or does not, is no error here.
+    /// When there is no such host, or the journal cannot be written; what the host answers, or does not, is no error here.
     pub async fn test_host(&self, name: &HostName, by: By) -> Result<Tested, EngineError> {
         let wanted = name.clone();
         let row = self.reader().read(move |journal| journal.host(&wanted)).await?;
@@ -51,10 +51,10 @@ impl Engine {
             return Err(EngineError::UnknownHost(name.to_string()));
         };
         self.allow(&by, Ask::Test, [(&row.hostname, row.tags.as_slice())])?;
-        tracing::info!(host = %name, actor = %by.actor, "tested by hand");
         let begun = Instant::now();
         let answer = self.0.executor.contact(&reachable_as(&row, None), true).await;
         let took = Span::from_millis(i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX));
+        self.note_test(&row, answer.as_ref().err(), took, &by).await?;
         Ok(match answer {
             Ok(facts) => {
                 self.met(row.id, &facts).await;
@@ -73,6 +73,22 @@ impl Engine {
                 }
             }
         })
+    }
+
+    /// Journals that somebody tested a host, and what came of it.
+    async fn note_test(&self, row: &HostRow, why: Option<&HostError>, took: Span, by: &By) -> Result<(), EngineError> {
+        let (level, found) = match why {
+            None => (Level::Info, "it answers".to_owned()),
+            Some(why) => (Level::Warn, why.to_string()),
+        };
+        let message = format!("{} tested {}: {found}", by.actor.name(), row.hostname);
+        let event = NewEvent {
+            host_id: Some(row.id),
+            details: Some(serde_json::json!({ "reached": why.is_none(), "took_ms": took.as_millis() })),
+            ..NewEvent::audit(by, level, "host:test", message)
+        };
+        self.0.store.append_event(event).await?;
+        Ok(())
     }
 
     pub(super) async fn host_of(&self, row: &crate::store::CommandRow) -> Result<executor::Host, EngineError> {

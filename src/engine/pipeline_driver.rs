@@ -67,7 +67,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Drivers for the open pipelines, and for the open commands but those that wait in a held pipeline.
+    /// Drivers for the open pipelines, and for the open commands but the orphaned ones and those that wait in a held
+    /// pipeline.
     pub(super) async fn take_up(&self) -> Result<(), EngineError> {
         let (commands, held, pipelines) = self
             .reader()
@@ -81,7 +82,8 @@ impl Engine {
             .await?;
         for row in commands {
             let unstarted = matches!(row.status, CommandStatus::Pending | CommandStatus::Validating);
-            if !(unstarted && row.pipeline_id.is_some_and(|id| held.contains(&id))) {
+            let waits = unstarted && row.pipeline_id.is_some_and(|id| held.contains(&id));
+            if row.status != CommandStatus::Orphaned && !waits {
                 self.drive(row.id);
             }
         }

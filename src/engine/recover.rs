@@ -14,6 +14,8 @@ const LATEST_ORPHANS: i64 = 200;
 pub struct RecoveryPreview {
     /// Would be orphaned, and their hosts asked.
     pub orphaned: Vec<CommandRow>,
+    /// Are orphaned already; their hosts would be asked again.
+    pub asked_again: Vec<CommandRow>,
     /// Were asked for recently and would still be started.
     pub resumed: Vec<CommandRow>,
     /// Were asked for too long ago, or are dangerous, and would be cancelled.
@@ -27,16 +29,15 @@ impl Engine {
     /// When the journal cannot be written: nothing may be served then.
     pub async fn recover(&self) -> Result<(Started, Recovered), EngineError> {
         let started = self.0.store.begin_start(self.0.settings.resume_within).await?;
-        let restored = started.restored;
         let instance = self.reader().read(Journal::instance_row).await?;
         if let Some(at) = instance.restored_at {
             let _ = self.0.restored_at.set(at);
         }
-        let recovered = self
-            .0
-            .store
-            .orphan_executing(self.0.settings.resume_within, restored)
-            .await?;
+        let recovered = self.0.store.orphan_executing(self.0.settings.resume_within).await?;
+        // Those of this start, and those whose hosts an earlier one could not reach.
+        for row in self.reader().read(Journal::orphaned_commands).await? {
+            self.drive(row.id);
+        }
         self.take_up().await?;
         for row in self.resolved_without_an_answer().await? {
             self.drive(row.id);
@@ -105,12 +106,14 @@ impl Engine {
     /// When the journal cannot be read.
     pub async fn recovery_preview(&self) -> Result<RecoveryPreview, EngineError> {
         let resume_within = self.0.settings.resume_within;
+        let data_dir = self.0.settings.data_dir.clone();
         let found = self
             .reader()
-            .read(move |journal| journal.recovery_preview(resume_within))
+            .read(move |journal| journal.recovery_preview(&data_dir, resume_within))
             .await?;
         Ok(RecoveryPreview {
             orphaned: found.orphaned,
+            asked_again: found.asked_again,
             resumed: found.resumed,
             cancelled: found.cancelled,
         })

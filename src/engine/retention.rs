@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::domain::{Level, Span, Timestamp};
+use crate::domain::{Category, CommandId, Level, Span, Timestamp};
 use crate::store::output;
 use crate::store::{By, Cutoffs, EventFilter, Journal, NewEvent, Swept};
 
@@ -15,15 +15,29 @@ const INTERVAL: Span = Span::from_secs(3_600);
 /// How long an announced jump is waited for; a little less than the interval, so that the next sweep does it.
 const ANNOUNCED_FOR: Span = Span::from_secs(3_540);
 
-const ANNOUNCEMENT: &str = "The next sweep would delete two days more than the last one did: the clock may have jumped, \
-                            or the dashboard was away. It is done an hour from now; raise the retention to keep the rows";
+const ANNOUNCEMENT: &str = "The next sweep would delete two days more than the last one did: the clock may have jumped, the \
+                            retention was shortened, or the dashboard was away. It is done an hour from now; raise the \
+                            retention to keep the rows";
+
+/// Output files whose rows are looked up in one read.
+const LOOKED_UP: usize = 500;
 
 /// A cut-off that is further past the last one than this looks like a clock that jumped.
 const JUMP: Span = Span::from_days(2);
 
-/// When sweeps ended, for readiness.
+/// What a sweep did.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SweepDone {
+    /// What it removed.
+    pub swept: Swept,
+    /// It removed nothing, because the clock may have jumped: a sweep at this time or later does it.
+    pub postponed_until: Option<Timestamp>,
+}
+
+/// When sweeps ended, for readiness, and why the last one did not.
 #[derive(Default)]
 pub(super) struct SweepState {
+    failure: Mutex<Option<String>>,
     last: Mutex<Option<Timestamp>>,
     begun: std::sync::OnceLock<std::time::Instant>,
     last_tick: Mutex<Option<std::time::Instant>>,
@@ -36,6 +50,13 @@ impl SweepState {
         let since = tick.or_else(|| self.begun.get().copied());
         let overdue = since.is_some_and(|at| at.elapsed() > INTERVAL.to_std() * 2);
         (last, overdue)
+    }
+
+    /// Remembers how a sweep went; the reason of a failure that was not said yet.
+    fn news(&self, went: Result<(), String>) -> Option<String> {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *failure, went.err());
+        failure.clone().filter(|why| before.as_ref() != Some(why))
     }
 
     fn ended(&self) {
@@ -60,16 +81,33 @@ pub(super) async fn sweep_loop(engine: Engine) {
 
 impl Engine {
     /// Deletes what is past its time, unless the clock seems to have jumped: that is announced, and
-    /// done by the next sweep that is an hour or more later.
+    /// done by the next sweep that is an hour or more later. A failure is an event, once while it stays the same.
     ///
     /// # Errors
-    /// When the journal cannot be written.
-    pub(super) async fn sweep_once(&self) -> Result<Swept, EngineError> {
+    /// When the journal cannot be read or written.
+    pub(super) async fn sweep_once(&self) -> Result<SweepDone, EngineError> {
+        let done = self.sweep_guarded().await;
+        let went = done.as_ref().map(|_| ()).map_err(ToString::to_string);
+        if let Some(why) = self.0.sweep.news(went) {
+            let event = NewEvent {
+                category: Category::Error,
+                ..NewEvent::system(Level::Error, "sweep", format!("The sweep failed: {why}"))
+            };
+            if let Err(why) = self.0.store.append_event(event).await {
+                tracing::error!(%why, "cannot write the journal");
+                self.0.sweep.news(Ok(())); // It is said by the next one.
+            }
+        }
+        done
+    }
+
+    async fn sweep_guarded(&self) -> Result<SweepDone, EngineError> {
         let cutoffs = self.cutoffs();
         let last = self.reader().read(Journal::last_cutoffs).await?;
         if let Some(last) = last.filter(|last| jumped(&last.cutoffs, &cutoffs)) {
             let announced = self.announced_since(last.swept_at).await?;
-            let waited = announced.is_some_and(|at| Timestamp::now().since(at) >= ANNOUNCED_FOR);
+            let now = Timestamp::now();
+            let waited = announced.is_some_and(|at| now.since(at) >= ANNOUNCED_FOR);
             if !waited {
                 if announced.is_none() {
                     self.0
@@ -78,10 +116,17 @@ impl Engine {
                         .await?;
                 }
                 self.0.sweep.ended();
-                return Ok(Swept::default());
+                return Ok(SweepDone {
+                    postponed_until: Some(announced.unwrap_or(now).plus(ANNOUNCED_FOR)),
+                    ..SweepDone::default()
+                });
             }
         }
-        self.delete(cutoffs).await
+        let swept = self.delete(cutoffs).await?;
+        Ok(SweepDone {
+            swept,
+            postponed_until: None,
+        })
     }
 
     /// When a jump was announced, if it was since the last sweep.
@@ -98,18 +143,18 @@ impl Engine {
         Ok(found.await?.rows.first().map(|event| event.timestamp))
     }
 
-    /// The same, because a person asks: without the guard's hour.
+    /// The same, because a person asks.
     ///
     /// # Errors
-    /// When the journal cannot be written.
-    pub async fn sweep(&self, by: By) -> Result<Swept, EngineError> {
+    /// When the journal cannot be read or written.
+    pub async fn sweep(&self, by: By) -> Result<SweepDone, EngineError> {
         self.allow_at_all(&by, crate::domain::Ask::Settings)?;
         let message = format!("{} asked for a sweep", by.actor.name());
         self.0
             .store
             .append_event(NewEvent::audit(&by, Level::Info, "sweep", message))
             .await?;
-        self.delete(self.cutoffs()).await
+        self.sweep_once().await
     }
 
     fn cutoffs(&self) -> Cutoffs {
@@ -135,6 +180,9 @@ impl Engine {
                 "some output files could not be removed"
             );
         }
+        if let Some(before) = cutoffs.commands {
+            self.remove_forgotten(before).await?;
+        }
         self.0.sweep.ended();
         if swept.events + swept.commands + swept.pipelines > 0 {
             tracing::info!(
@@ -146,12 +194,71 @@ impl Engine {
         }
         Ok(swept)
     }
+
+    /// Removes output files whose rows an earlier sweep removed before it was cut off. Only such as are past the
+    /// retention by their id, and none from before a restore: those may belong to rows that the backup does not have.
+    async fn remove_forgotten(&self, before: Timestamp) -> Result<(), EngineError> {
+        let instance = self.reader().read(Journal::instance_row).await?;
+        let from = instance.restored_at.unwrap_or(Timestamp::from_micros(0));
+        let ids = CommandId::first_at(from)..CommandId::first_at(before);
+        let data_dir = self.0.settings.data_dir.clone();
+        // The files first, then the rows: a file is never older than its row.
+        let ids = blocking(move || output::ids(&data_dir, &ids)).await.unwrap_or_default();
+        let mut removed = 0;
+        for some in ids.chunks(LOOKED_UP) {
+            let some = some.to_vec();
+            let gone = self.reader().read(move |journal| journal.without_row(&some)).await?;
+            let files: Vec<String> = gone.iter().map(|id| format!("output/{id}")).collect();
+            let (data_dir, count) = (self.0.settings.data_dir.clone(), files.len());
+            let left = blocking(move || Ok(output::remove(&data_dir, &files)))
+                .await
+                .unwrap_or(count);
+            removed += count.saturating_sub(left);
+        }
+        if removed > 0 {
+            let message =
+                format!("Removed {removed} output files that an interrupted sweep had left without their commands");
+            let event = NewEvent::system(Level::Info, "sweep", message);
+            self.0.store.append_event(event).await?;
+        }
+        Ok(())
+    }
 }
 
-/// Whether a cut-off lies further past the last one than time can have passed between two sweeps.
+/// Whether a cut-off lies further past the last one than time can have passed between two sweeps. From keeping all
+/// to keeping some is such a jump, too.
 fn jumped(last: &Cutoffs, now: &Cutoffs) -> bool {
     let pairs = [(now.events, last.events), (now.commands, last.commands)];
     pairs
         .into_iter()
-        .any(|(now, last)| now.zip(last).is_some_and(|(now, last)| now.since(last) > JUMP))
+        .any(|(now, last)| now.is_some_and(|now| last.is_none_or(|last| now.since(last) > JUMP)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_time_can_have_passed_is_a_jump() {
+        let time = |text: &str| Some(text.parse::<Timestamp>().expect("time"));
+        let cut = |events, commands| Cutoffs { events, commands };
+        let last = cut(time("2026-01-10"), time("2026-01-10"));
+        assert!(!jumped(&last, &cut(time("2026-01-12"), time("2026-01-10"))));
+        assert!(jumped(&last, &cut(time("2026-01-10"), time("2026-01-13"))));
+        assert!(
+            !jumped(&last, &cut(time("2026-01-01"), None)),
+            "keeping more deletes nothing"
+        );
+        assert!(jumped(&cut(None, time("2026-01-10")), &last), "all was kept until now");
+    }
+
+    #[test]
+    fn the_same_failure_is_news_once() {
+        let state = SweepState::default();
+        assert_eq!(state.news(Err("full".to_owned())).as_deref(), Some("full"));
+        assert_eq!(state.news(Err("full".to_owned())), None);
+        assert_eq!(state.news(Err("broken".to_owned())).as_deref(), Some("broken"));
+        assert_eq!(state.news(Ok(())), None);
+        assert_eq!(state.news(Err("broken".to_owned())).as_deref(), Some("broken"));
+    }
 }

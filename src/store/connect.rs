@@ -15,7 +15,8 @@ const BUSY_MS: u32 = 10_000;
 /// The largest WAL that is kept after a checkpoint, in bytes.
 const WAL_LIMIT: u32 = 64 * 1024 * 1024;
 
-/// The only connection that writes. `auto_vacuum` comes first: it takes effect on an empty file only.
+/// The only connection that writes. `auto_vacuum` comes first: it takes effect on an empty file only. With
+/// `temp_store` in memory, what a savepoint needs for going back never becomes a file.
 pub(super) fn writer(path: &Path) -> Result<SqliteConnection, ConnectionError> {
     let mut conn = SqliteConnection::establish(&uri(path, "rwc"))?;
     conn.batch_execute(&format!(
@@ -24,6 +25,7 @@ pub(super) fn writer(path: &Path) -> Result<SqliteConnection, ConnectionError> {
          PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
+         PRAGMA temp_store = MEMORY;
          PRAGMA journal_size_limit = {WAL_LIMIT};"
     ))
     .map_err(ConnectionError::CouldntSetupConfiguration)?;

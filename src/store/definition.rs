@@ -18,7 +18,7 @@ impl Journal {
         Ok(definitions::table
             .find(digest)
             .select(definitions::text)
-            .first(&mut self.conn)
+            .get_result(&mut self.conn)
             .optional()?)
     }
 }

@@ -152,7 +152,7 @@ impl NewEvent {
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = event_log)]
+#[diesel(table_name = event_log, treat_none_as_default_value = false)]
 struct Insert {
     timestamp: Timestamp,
     category: Category,

@@ -19,7 +19,7 @@ pub struct FleetRow {
     pub facts: Option<FactsRow>,
     /// What is open on it.
     pub open: Option<CommandRow>,
-    /// Its newest end; attempts that were refused do not count.
+    /// Its newest end; attempts that were refused do not count: nothing of them ran.
     pub last: Option<CommandRow>,
     /// Whether that end needs a look: ERROR, TIMEOUT or ORPHANED.
     pub attention: bool,
@@ -36,12 +36,24 @@ struct Ids {
 }
 
 /// One step in `commands_one_open_per_host` and one in `commands_last` for each host. The latter by name: left to
-/// itself SQLite walks `commands_host`, and over every refusal of a host that has nothing else.
-const IDS: &str = "SELECT h.id AS host_id, \
-     (SELECT o.id FROM commands o WHERE o.host_id = h.id AND o.finished_at IS NULL) AS open, \
-     (SELECT l.id FROM commands l INDEXED BY commands_last WHERE l.host_id = h.id AND l.finished_at IS NOT NULL AND l.status <> 'BLOCKED' \
-      ORDER BY l.id DESC LIMIT 1) AS last \
-     FROM hosts h WHERE h.removed_at IS NULL";
+/// itself SQLite walks `commands_host`, and over every refusal of a host that has nothing else. Refusals do not count
+/// as a host's last command on purpose: who looks at the fleet wants to know how what last ran there ended.
+macro_rules! ids {
+    ($hosts:literal) => {
+        concat!(
+            "SELECT h.id AS host_id, ",
+            "(SELECT o.id FROM commands o WHERE o.host_id = h.id AND o.finished_at IS NULL) AS open, ",
+            "(SELECT l.id FROM commands l INDEXED BY commands_last WHERE l.host_id = h.id AND l.finished_at IS NOT NULL ",
+            "AND l.status <> 'BLOCKED' ORDER BY l.id DESC LIMIT 1) AS last FROM hosts h WHERE ",
+            $hosts
+        )
+    };
+}
+
+const FLEET: &str = ids!("h.removed_at IS NULL");
+
+/// The same of one host.
+const ONE: &str = ids!("h.id = ?");
 
 impl Journal {
     /// The fleet, by name; removed hosts are not part of it.
@@ -49,13 +61,8 @@ impl Journal {
     /// # Errors
     /// [`ReadError`].
     pub fn fleet(&mut self) -> Result<Vec<FleetRow>, ReadError> {
-        let ids: Vec<Ids> = diesel::sql_query(IDS).load(&mut self.conn)?;
-        let wanted: Vec<CommandId> = ids.iter().flat_map(|ids| [ids.open, ids.last]).flatten().collect();
-        let mut commands: HashMap<CommandId, CommandRow> = self
-            .commands_by_id(&wanted)?
-            .into_iter()
-            .map(|command| (command.id, command))
-            .collect();
+        let ids: Vec<Ids> = diesel::sql_query(FLEET).load(&mut self.conn)?;
+        let mut commands = self.commands_of(&ids)?;
         let mut by_host: HashMap<i64, Ids> = ids.into_iter().map(|ids| (ids.host_id, ids)).collect();
         let mut facts: HashMap<i64, FactsRow> = self
             .all_facts()?
@@ -66,19 +73,46 @@ impl Journal {
         Ok(hosts
             .into_iter()
             .map(|host| {
-                let (open, last) = by_host
-                    .remove(&host.id)
-                    .map_or((None, None), |ids| (ids.open, ids.last));
-                let last = last.and_then(|id| commands.remove(&id));
-                FleetRow {
-                    facts: facts.remove(&host.id),
-                    open: open.and_then(|id| commands.remove(&id)),
-                    attention: last.as_ref().is_some_and(|last| last.status.needs_attention()),
-                    last,
-                    host,
-                }
+                let (ids, facts) = (by_host.remove(&host.id), facts.remove(&host.id));
+                FleetRow::new(host, facts, ids, &mut commands)
             })
             .collect())
+    }
+
+    /// One host as the fleet shows it, also one that was removed.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn fleet_row(&mut self, host: HostRow) -> Result<FleetRow, ReadError> {
+        let ids: Vec<Ids> = diesel::sql_query(ONE).bind::<BigInt, _>(host.id).load(&mut self.conn)?;
+        let mut commands = self.commands_of(&ids)?;
+        let facts = self.host_facts(host.id)?;
+        Ok(FleetRow::new(host, facts, ids.into_iter().next(), &mut commands))
+    }
+
+    fn commands_of(&mut self, ids: &[Ids]) -> Result<HashMap<CommandId, CommandRow>, ReadError> {
+        let wanted: Vec<CommandId> = ids.iter().flat_map(|ids| [ids.open, ids.last]).flatten().collect();
+        let commands = self.commands_by_id(&wanted)?;
+        Ok(commands.into_iter().map(|command| (command.id, command)).collect())
+    }
+}
+
+impl FleetRow {
+    fn new(
+        host: HostRow,
+        facts: Option<FactsRow>,
+        ids: Option<Ids>,
+        commands: &mut HashMap<CommandId, CommandRow>,
+    ) -> Self {
+        let (open, last) = ids.map_or((None, None), |ids| (ids.open, ids.last));
+        let last = last.and_then(|id| commands.remove(&id));
+        Self {
+            host,
+            facts,
+            open: open.and_then(|id| commands.remove(&id)),
+            attention: last.as_ref().is_some_and(|last| last.status.needs_attention()),
+            last,
+        }
     }
 }
 
@@ -88,9 +122,13 @@ mod tests {
 
     #[test]
     fn each_host_costs_two_steps_in_an_index() {
-        let plan = plan_of(super::IDS);
-        for index in ["commands_one_open_per_host (host_id=?)", "commands_last (host_id=?)"] {
-            assert!(plan.contains(index), "{plan}");
+        for query in [super::FLEET, super::ONE] {
+            let plan = plan_of(query);
+            for index in ["commands_one_open_per_host (host_id=?)", "commands_last (host_id=?)"] {
+                assert!(plan.contains(index), "{plan}");
+            }
         }
+        let plan = plan_of(super::ONE);
+        assert!(plan.contains("SEARCH h USING INTEGER PRIMARY KEY"), "{plan}");
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::column::Tags;
 use super::error::Fault;
 use super::pipeline::release_if_done;
-use super::schema::{commands, hosts, pipeline_hosts, pipelines};
+use super::schema::{commands, host_facts, hosts, pipeline_hosts, pipelines};
 use super::tx::Tx;
 use super::{By, Journal, NewEvent, ReadError, Store, Topic, WriteError};
 use crate::domain::{HostName, Level, PipelineId, Reach, RunAs, SpoolDir, Tag, Timestamp};
@@ -111,7 +111,7 @@ impl Journal {
         Ok(hosts::table
             .filter(hosts::hostname.eq(name))
             .select(HostRow::as_select())
-            .first(&mut self.conn)
+            .get_result(&mut self.conn)
             .optional()?)
     }
 
@@ -123,7 +123,7 @@ impl Journal {
         Ok(hosts::table
             .find(id)
             .select(HostRow::as_select())
-            .first(&mut self.conn)
+            .get_result(&mut self.conn)
             .optional()?)
     }
 
@@ -133,7 +133,7 @@ impl Journal {
             .filter(commands::host_id.eq(host_id))
             .filter(commands::finished_at.is_null())
             .select((commands::op, commands::created_at))
-            .first(&mut self.conn)
+            .get_result(&mut self.conn)
             .optional()?;
         Ok(open.map(|(op, since)| InTheWay::Command { op, since }))
     }
@@ -161,7 +161,7 @@ impl Journal {
             .filter(pipeline_hosts::host_id.eq(host_id))
             .filter(pipeline_hosts::released_at.is_null())
             .select((pipelines::id, pipelines::name, pipeline_hosts::reserved_at))
-            .first(&mut self.conn)
+            .get_result(&mut self.conn)
             .optional()?;
         Ok(reserved
             .filter(|(id, ..)| Some(*id) != mine)
@@ -170,7 +170,8 @@ impl Journal {
 }
 
 impl Store {
-    /// Adds a host, or brings a removed one back with the new way to reach it; its history goes on.
+    /// Adds a host, or brings a removed one back with the new way to reach it: its history goes on, its facts and
+    /// whether it can be reached are forgotten.
     ///
     /// # Errors
     /// [`WriteError::Conflict`] where the fleet has a host of that name.
@@ -230,13 +231,17 @@ fn add(tx: &mut Tx<'_>, host: &NewHost, by: &By) -> Result<HostRow, Fault> {
         Some(before) if before.removed_at.is_none() => {
             return Err(WriteError::Conflict(format!("there is a host “{}” already", host.name)).into());
         }
-        Some(before) => (
-            diesel::update(hosts::table.find(before.id))
-                .set((values, hosts::removed_at.eq(None::<Timestamp>)))
-                .returning(HostRow::as_returning())
-                .get_result(&mut tx.journal.conn)?,
-            "added again",
-        ),
+        Some(before) => {
+            // It may be another machine by now: nothing that the old one said of itself counts.
+            diesel::delete(host_facts::table.find(before.id)).execute(&mut tx.journal.conn)?;
+            (
+                diesel::update(hosts::table.find(before.id))
+                    .set((values, hosts::removed_at.eq(None::<Timestamp>)))
+                    .returning(HostRow::as_returning())
+                    .get_result(&mut tx.journal.conn)?,
+                "added again",
+            )
+        }
         None => (
             diesel::insert_into(hosts::table)
                 .values((values, hosts::created_at.eq(tx.now)))
@@ -266,8 +271,7 @@ fn remove(tx: &mut Tx<'_>, name: &HostName, by: &By) -> Result<HostRow, Fault> {
         .filter(|host| host.removed_at.is_none())
         .ok_or_else(|| WriteError::NotFound(format!("host “{name}”")))?;
     let mut way = tx.journal.open_command_of(host.id)?;
-    if way.is_none() {
-        release_if_done(tx, host.id, None)?;
+    if way.is_none() && release_if_done(tx, host.id, None)? {
         way = tx.journal.reservation_of(host.id, None)?;
     }
     if let Some(way) = way {

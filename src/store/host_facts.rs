@@ -77,7 +77,7 @@ impl Journal {
         Ok(host_facts::table
             .find(host_id)
             .select(FactsRow::as_select())
-            .first(&mut self.conn)
+            .get_result(&mut self.conn)
             .optional()?)
     }
 

@@ -1,6 +1,8 @@
 //! `instance`: which dashboard this journal belongs to, its latest start, and whether the database was restored
 //! from a backup meanwhile. The file beside the database (`mark`) has to agree.
 
+use std::path::Path;
+
 use diesel::prelude::*;
 use uuid::Uuid;
 
@@ -60,7 +62,7 @@ pub(super) fn dashboard_id(conn: &mut SqliteConnection) -> QueryResult<String> {
         .values((instance::id.eq(1), instance::dashboard_id.eq(new_id())))
         .on_conflict_do_nothing()
         .execute(conn)?;
-    instance::table.select(instance::dashboard_id).first(conn)
+    instance::table.select(instance::dashboard_id).get_result(conn)
 }
 
 impl Journal {
@@ -69,14 +71,24 @@ impl Journal {
     /// # Errors
     /// [`ReadError`].
     pub fn instance_row(&mut self) -> Result<InstanceRow, ReadError> {
-        Ok(instance::table.select(InstanceRow::as_select()).first(&mut self.conn)?)
+        Ok(instance::table
+            .select(InstanceRow::as_select())
+            .get_result(&mut self.conn)?)
+    }
+
+    /// Whether a start on this data folder would find that the database was restored from a backup, or moved.
+    /// Reads the file `instance`, so it blocks.
+    pub(super) fn is_restored(&mut self, data_dir: &Path) -> Result<bool, ReadError> {
+        let found = Mark::read(data_dir).map_err(|error| ReadError::Database(format!("the instance file: {error}")))?;
+        let (row, version) = (self.instance_row()?, self.version()?);
+        Ok(disagree(found.as_ref(), row.instance.as_deref(), version))
     }
 
     fn last_event_at(&mut self) -> Result<Option<Timestamp>, ReadError> {
         Ok(event_log::table
             .select(event_log::timestamp)
             .order(event_log::id.desc())
-            .first(&mut self.conn)
+            .get_result(&mut self.conn)
             .optional()?)
     }
 }
@@ -94,10 +106,7 @@ impl Store {
             .read(|journal| Ok((journal.instance_row()?, journal.version()?)))
             .await
             .map_err(|error| WriteError::Database(error.to_string()))?;
-        let restored = match &found {
-            Some(mark) => !mark.agrees(row.instance.as_deref(), version),
-            None => row.instance.is_some(),
-        };
+        let restored = disagree(found.as_ref(), row.instance.as_deref(), version);
         // The file first names both starts: whichever is journaled when the power goes, they agree.
         let before = Mark {
             instance: row.instance.clone(),
@@ -155,13 +164,21 @@ impl Store {
 
     async fn on_disk<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&std::path::Path) -> std::io::Result<T> + Send + 'static,
+        work: impl FnOnce(&Path) -> std::io::Result<T> + Send + 'static,
     ) -> Result<T, WriteError> {
         let data_dir = self.data_dir().to_owned();
         tokio::task::spawn_blocking(move || work(&data_dir))
             .await
             .map_err(|error| WriteError::Database(error.to_string()))?
             .map_err(|error| WriteError::Database(format!("the instance file: {error}")))
+    }
+}
+
+/// Whether the file beside the database and the database tell of two different pasts.
+fn disagree(found: Option<&Mark>, instance: Option<&str>, version: i64) -> bool {
+    match found {
+        Some(mark) => !mark.agrees(instance, version),
+        None => instance.is_some(),
     }
 }
 

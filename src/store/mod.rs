@@ -5,6 +5,9 @@
 //! The rules are DESIGN, "Journal": one writer thread that commits in groups (`writer`), statuses change by
 //! compare-and-set (`command::change`), pages are cut by id (`page`).
 //!
+//! A look-up of one row ends in `get_result`, not in `first`: that binds a LIMIT, and SQLite prepares a statement anew
+//! for each LIMIT that it is given, which costs more than the look-up.
+//!
 //! This module knows the words of the domain and nothing else: no host is reached from here, no page is made.
 
 mod attempt;

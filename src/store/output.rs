@@ -3,6 +3,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,9 @@ use super::OutputFacts;
 use crate::domain::{CommandId, Digest};
 
 const FOLDER: &str = "output";
+
+/// See [`ids`].
+const IDS: usize = 100_000;
 
 /// A command's output, open for its one follower.
 #[derive(Debug)]
@@ -124,6 +128,36 @@ pub fn length(data_dir: &Path, id: CommandId) -> io::Result<u64> {
 #[must_use]
 pub fn path(data_dir: &Path, id: CommandId) -> PathBuf {
     data_dir.join(FOLDER).join(id.to_string())
+}
+
+/// The commands of a range of ids that have a file, in no order; at most 100,000 of them.
+///
+/// # Errors
+/// Those of the file system.
+pub fn ids(data_dir: &Path, range: &Range<CommandId>) -> io::Result<Vec<CommandId>> {
+    let folder = match std::fs::read_dir(data_dir.join(FOLDER)) {
+        Ok(folder) => folder,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut ids = Vec::new();
+    for file in folder {
+        let name = file?.file_name();
+        // Only what has exactly the name of a command's output.
+        let id = name
+            .to_str()
+            .and_then(|name| Some((name, name.parse::<CommandId>().ok()?)));
+        if let Some((name, id)) = id
+            && range.contains(&id)
+            && id.to_string() == name
+        {
+            ids.push(id);
+        }
+        if ids.len() == IDS {
+            break;
+        }
+    }
+    Ok(ids)
 }
 
 /// Removes files that a sweep returned; one that is not there counts as removed. Returns how many are left.

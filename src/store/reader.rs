@@ -123,6 +123,6 @@ impl Journal {
     pub fn version(&mut self) -> Result<i64, ReadError> {
         Ok(state_version::table
             .select(state_version::version)
-            .first(&mut self.conn)?)
+            .get_result(&mut self.conn)?)
     }
 }

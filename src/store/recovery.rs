@@ -1,6 +1,8 @@
 //! The pass at start, in one transaction, before any work is taken: what was executing is now unknown, what had
 //! not begun is resumed or cancelled. Twice in a row changes nothing more.
 
+use std::path::Path;
+
 use super::command::{Change, change, command_event};
 use super::error::Fault;
 use super::pipeline::hold_before_danger;
@@ -16,6 +18,8 @@ const RESTARTED: &str = "Dashboard restarted";
 pub struct Recovered {
     /// Were EXECUTING, are ORPHANED and open: their hosts have to be asked.
     pub orphaned: Vec<CommandRow>,
+    /// Were ORPHANED and open before already: their hosts have to be asked again.
+    pub asked_again: Vec<CommandRow>,
     /// PENDING or VALIDATING, young and harmless, or of a pipeline: they go on from there, the latter when their
     /// pipeline does.
     pub resumed: Vec<CommandRow>,
@@ -33,19 +37,24 @@ enum Fate {
 }
 
 impl Journal {
-    /// What a recovery would do now, with the rows as they are.
+    /// What a start on this data folder would do now, with the rows as they are.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn recovery_preview(&mut self, resume_within: Span) -> Result<Recovered, ReadError> {
+    pub fn recovery_preview(&mut self, data_dir: &Path, resume_within: Span) -> Result<Recovered, ReadError> {
         let now = Timestamp::now();
+        let restored_at = if self.is_restored(data_dir)? {
+            Some(now)
+        } else {
+            self.instance_row()?.restored_at
+        };
         let mut would = Recovered::default();
         for row in self.open_commands()? {
-            match self.fate(&row, resume_within, false, now)? {
+            match self.fate(&row, resume_within, restored_at, now)? {
                 Fate::Orphan => would.orphaned.push(row),
                 Fate::Resume => would.resumed.push(row),
                 Fate::Cancel(_) => would.cancelled.push(row),
-                Fate::Stay => {}
+                Fate::Stay => would.asked_again.push(row),
             }
         }
         Ok(would)
@@ -55,7 +64,7 @@ impl Journal {
         &mut self,
         row: &CommandRow,
         resume_within: Span,
-        restored: bool,
+        restored_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Fate, ReadError> {
         match row.status {
@@ -85,7 +94,8 @@ impl Journal {
             // here would count as a failure of its host.
             return Ok(Fate::Resume);
         }
-        if restored {
+        // At later starts too: the row stands for what another database had become of.
+        if restored_at.is_some_and(|restored| restored > row.created_at) {
             return Ok(Fate::Cancel(
                 "not started: the database was restored from a backup meanwhile".to_owned(),
             ));
@@ -117,16 +127,17 @@ impl Store {
     ///
     /// # Errors
     /// [`super::WriteError`]; then nothing was changed.
-    pub async fn orphan_executing(&self, resume_within: Span, restored: bool) -> Result<Recovered, super::WriteError> {
-        self.write(move |tx| recover(tx, resume_within, restored)).await
+    pub async fn orphan_executing(&self, resume_within: Span) -> Result<Recovered, super::WriteError> {
+        self.write(move |tx| recover(tx, resume_within)).await
     }
 }
 
-fn recover(tx: &mut Tx<'_>, resume_within: Span, restored: bool) -> Result<Recovered, Fault> {
+fn recover(tx: &mut Tx<'_>, resume_within: Span) -> Result<Recovered, Fault> {
     let mut did = Recovered::default();
     let now = tx.now;
+    let restored_at = tx.journal.instance_row()?.restored_at;
     for row in tx.journal.open_commands()? {
-        match tx.journal.fate(&row, resume_within, restored, now)? {
+        match tx.journal.fate(&row, resume_within, restored_at, now)? {
             Fate::Orphan => {
                 let next = Change {
                     status: Some(CommandStatus::Orphaned),
@@ -145,7 +156,7 @@ fn recover(tx: &mut Tx<'_>, resume_within: Span, restored: bool) -> Result<Recov
                 did.cancelled.extend(step(tx, &row, &next, message)?);
             }
             Fate::Resume => did.resumed.push(row),
-            Fate::Stay => {}
+            Fate::Stay => did.asked_again.push(row),
         }
     }
     hold_before_danger(tx)?;
@@ -161,7 +172,8 @@ fn recover(tx: &mut Tx<'_>, resume_within: Span, restored: bool) -> Result<Recov
                 "orphaned": did.orphaned.len(),
                 "resumed": did.resumed.len(),
                 "cancelled": did.cancelled.len(),
-                "restored": restored,
+                "asked_again": did.asked_again.len(),
+                "restored_at": restored_at,
             })),
             ..NewEvent::system(Level::Warn, "recovery", message)
         })?;

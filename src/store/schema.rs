@@ -43,6 +43,7 @@ diesel::table! {
         retry_of -> Nullable<Text>,
         passed -> Text,
         at_wait -> Nullable<Text>,
+        evidence -> Nullable<Text>,
     }
 }
 

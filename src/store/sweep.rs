@@ -95,7 +95,7 @@ impl Journal {
     pub fn last_cutoffs(&mut self) -> Result<Option<LastSweep>, ReadError> {
         let row: Option<(Timestamp, Option<Timestamp>, Option<Timestamp>)> = sweeps::table
             .select((sweeps::swept_at, sweeps::events_before, sweeps::commands_before))
-            .first(&mut self.conn)
+            .get_result(&mut self.conn)
             .optional()?;
         Ok(row.map(|(swept_at, events, commands)| LastSweep {
             swept_at,
@@ -320,6 +320,7 @@ fn give_back(tx: &mut Tx<'_>) -> Result<bool, Fault> {
     tx.journal
         .conn
         .batch_execute(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+    tx.touch_pages();
     let after = free_pages(tx)?;
     Ok(after > 0 && after < before)
 }

@@ -2,6 +2,7 @@
 
 mod opening;
 mod pipelines;
+mod reading;
 mod recovery;
 mod retention;
 mod schema;
@@ -10,23 +11,38 @@ mod writing;
 use super::*;
 use crate::domain::{Actor, CommandStatus, Evidence, HostName, Identity, Reach, Span, built_in};
 
-/// SQLite's plan for a query as `debug_query` shows it, on an empty journal; without statistics a plan
-/// depends on the schema alone.
-pub(super) fn plan_of(sql: &str) -> String {
-    use diesel::RunQueryDsl as _;
+/// SQLite's plans for queries, on an empty journal; without statistics a plan depends on the schema alone.
+pub(super) struct Plans {
+    conn: diesel::SqliteConnection,
+    _dir: tempfile::TempDir,
+}
 
-    #[derive(diesel::QueryableByName)]
-    struct Line {
-        #[diesel(sql_type = diesel::sql_types::Text)]
-        detail: String,
+impl Plans {
+    pub(super) fn new() -> Self {
+        let dir = tempfile::tempdir().expect("folder");
+        let conn = open::open(dir.path()).expect("opens").conn;
+        Self { conn, _dir: dir }
     }
-    let dir = tempfile::tempdir().expect("folder");
-    let mut opened = open::open(dir.path()).expect("opens");
-    let sql = sql.split(" -- binds").next().expect("text");
-    let lines: Vec<Line> = diesel::sql_query(format!("EXPLAIN QUERY PLAN {sql}"))
-        .load(&mut opened.conn)
-        .expect("plan");
-    lines.into_iter().map(|line| line.detail).collect::<Vec<_>>().join("; ")
+
+    /// Of a query as `debug_query` shows it.
+    pub(super) fn of(&mut self, sql: &str) -> String {
+        use diesel::RunQueryDsl as _;
+
+        #[derive(diesel::QueryableByName)]
+        struct Line {
+            #[diesel(sql_type = diesel::sql_types::Text)]
+            detail: String,
+        }
+        let sql = sql.split(" -- binds").next().expect("text");
+        let lines: Vec<Line> = diesel::sql_query(format!("EXPLAIN QUERY PLAN {sql}"))
+            .load(&mut self.conn)
+            .expect("plan");
+        lines.into_iter().map(|line| line.detail).collect::<Vec<_>>().join("; ")
+    }
+}
+
+pub(super) fn plan_of(sql: &str) -> String {
+    Plans::new().of(sql)
 }
 
 pub(super) fn settings(dir: &Path) -> OpenSettings {
@@ -103,6 +119,19 @@ pub(super) fn exit(code: i64) -> Finish {
         },
         duration: Some(Span::from_millis(1_500)),
         output: None,
+    }
+}
+
+/// The whole event log, oldest first.
+pub(super) fn all_events(journal: &mut Journal) -> Result<Vec<EventRow>, ReadError> {
+    let mut all: Vec<EventRow> = Vec::new();
+    loop {
+        let after = Cursor::After(all.last().map_or(0, |event| event.id));
+        let page = journal.events(&EventFilter::default(), Some(after), PAGE_LIMIT)?;
+        if page.rows.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page.rows.into_iter().rev());
     }
 }
 

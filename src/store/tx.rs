@@ -10,7 +10,27 @@ pub(super) struct Tx<'c> {
     pub(super) journal: &'c mut Journal,
     /// When the piece began.
     pub(super) now: Timestamp,
-    touched: Topics,
+    touched: Touched,
+}
+
+/// What a piece changed.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Touched {
+    /// The topics that the version rises for.
+    pub(super) topics: Topics,
+    /// Pages of the file that hold no row: SQLite counts no change for them.
+    pages: bool,
+}
+
+impl Touched {
+    pub(super) fn join(&mut self, other: Self) {
+        self.topics.join(other.topics);
+        self.pages |= other.pages;
+    }
+
+    pub(super) fn any(self) -> bool {
+        self.pages || self.topics.any()
+    }
 }
 
 impl<'c> Tx<'c> {
@@ -18,16 +38,21 @@ impl<'c> Tx<'c> {
         Self {
             journal,
             now: Timestamp::now(),
-            touched: Topics::default(),
+            touched: Touched::default(),
         }
     }
 
     /// Says that rows of this topic changed: the group raises the version once.
     pub(super) fn touch(&mut self, topic: Topic) {
-        self.touched.add(topic);
+        self.touched.topics.add(topic);
     }
 
-    pub(super) fn touched(&self) -> Topics {
+    /// Says that the file changed though no row did.
+    pub(super) fn touch_pages(&mut self) {
+        self.touched.pages = true;
+    }
+
+    pub(super) fn touched(&self) -> Touched {
         self.touched
     }
 }

@@ -18,7 +18,7 @@ use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
 use super::error::{Fault, is_locked};
 use super::schema::state_version;
 use super::shared::Shared;
-use super::tx::{Topics, Tx};
+use super::tx::{Touched, Tx};
 use super::{Journal, WriteError, connect};
 
 /// The most pieces that share a commit.
@@ -216,16 +216,16 @@ impl Writer {
             }
             return whole(error.to_string());
         }
-        let before = match groups(journal) {
+        let before = match counters(journal) {
             Ok(before) => before,
             Err(error) => return whole(error.to_string()),
         };
-        let mut topics = Topics::default();
+        let mut touched = Touched::default();
         let mut verdicts = Vec::with_capacity(group.len());
         for (index, piece) in group.iter_mut().enumerate() {
             match in_savepoint(journal, piece.as_mut()) {
-                Ok(touched) => {
-                    topics.join(touched);
+                Ok(these) => {
+                    touched.join(these);
                     verdicts.push(Ok(()));
                 }
                 Err(Fault::Alone(error)) => verdicts.push(Err(error)),
@@ -237,22 +237,27 @@ impl Writer {
                 }
             }
         }
-        if verdicts.iter().all(Result::is_err) {
+        let changed = match counters(journal) {
+            Ok(after) => touched.any() || after.changes != before.changes,
+            Err(error) => return whole(error.to_string()),
+        };
+        // What changed nothing costs no sync: there is nothing that a loss of power could take back.
+        if !changed || verdicts.iter().all(Result::is_err) {
             return match journal.conn.batch_execute("ROLLBACK") {
                 Ok(()) => Ended::Committed(verdicts),
                 Err(error) => whole(error.to_string()),
             };
         }
-        let version = match raise(journal, topics.any()) {
+        let version = match raise(journal, touched.topics.any()) {
             Ok(version) => version,
             Err(error) => return whole(error.to_string()),
         };
         if let Err(error) = journal.conn.batch_execute("COMMIT")
-            && !self.is_there(before + 1, &error.to_string())
+            && !self.is_there(before.groups + 1, &error.to_string())
         {
             return whole(error.to_string());
         }
-        self.shared.committed(version, topics);
+        self.shared.committed(version, touched.topics);
         Ended::Committed(verdicts)
     }
 
@@ -263,8 +268,8 @@ impl Writer {
         self.journal = None;
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
-            match groups(&mut self.witness) {
-                Ok(found) => return found >= expected,
+            match counters(&mut self.witness) {
+                Ok(found) => return found.groups >= expected,
                 Err(problem) if Instant::now() > deadline => {
                     tracing::error!(%why, %problem, "a commit failed, and the journal cannot be read either; ending");
                     std::process::exit(70);
@@ -285,7 +290,7 @@ fn answer(group: Vec<Box<dyn Piece>>, verdicts: Vec<Result<(), WriteError>>) {
     }
 }
 
-fn in_savepoint(journal: &mut Journal, piece: &mut dyn Piece) -> Result<Topics, Fault> {
+fn in_savepoint(journal: &mut Journal, piece: &mut dyn Piece) -> Result<Touched, Fault> {
     journal.conn.batch_execute("SAVEPOINT piece")?;
     let mut tx = Tx::new(journal);
     let ran = catch_unwind(AssertUnwindSafe(|| piece.run(&mut tx)));
@@ -319,10 +324,22 @@ pub(super) fn panic_text(panic: &Box<dyn std::any::Any + Send>) -> String {
         .unwrap_or_else(|| "without a word".to_owned())
 }
 
-fn groups(journal: &mut Journal) -> diesel::QueryResult<i64> {
-    state_version::table
-        .select(state_version::groups)
-        .first(&mut journal.conn)
+diesel::define_sql_function! {
+    /// Rows that this connection has changed so far; SQLite's own.
+    fn total_changes() -> diesel::sql_types::BigInt;
+}
+
+/// How many groups were committed, and how many rows this connection has changed, undone or not.
+struct Counters {
+    groups: i64,
+    changes: i64,
+}
+
+fn counters(journal: &mut Journal) -> diesel::QueryResult<Counters> {
+    let (groups, changes) = state_version::table
+        .select((state_version::groups, total_changes()))
+        .get_result(&mut journal.conn)?;
+    Ok(Counters { groups, changes })
 }
 
 fn raise(journal: &mut Journal, changed: bool) -> diesel::QueryResult<i64> {

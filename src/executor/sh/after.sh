@@ -3,7 +3,7 @@
 verb_clear() {
   place
   ready_base
-  mkdir "$D" 2>/dev/null
+  [ -d "$D" ] || mkdir "$D" 2>/dev/null
   empty "$D" || fail disk "cannot write into $D"
 }
 
@@ -11,8 +11,10 @@ verb_clear() {
 empty() {
   { : >>"$1/done"; } 2>/dev/null || return 1
   for FILE in "$1"/*; do
-    case $FILE in */done) ;; *) rm -f "$FILE" ;; esac
+    case $FILE in */done) ;; *) set -- "$@" "$FILE" ;; esac
   done
+  shift
+  rm -f "$@"
 }
 
 verb_retire() {
@@ -26,7 +28,7 @@ verb_sweep() {
   place
   SWEPT=0
   [ -d "$OURS" ] || { say "swept 0"; return; }
-  make "$OURS" || fail "$KIND" "$WRONG"
+  trusted "$OURS" 2 || fail "$KIND" "$WRONG"
   for D in $(cd "$OURS" && find . ! -name . -prune -type d -mtime +6 2>/dev/null); do
     D=$OURS/${D#./}
     case ${D##*/} in *[!0-9a-f.-]*) continue ;; esac

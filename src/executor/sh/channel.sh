@@ -9,7 +9,6 @@ qd_main() {
   LC_ALL=C
   umask 077
   printf '\nquarterdeck %s\n' "$NONCE"
-  session_kind
   case $1 in
   prepare) verb_prepare ;;
   launch) verb_launch ;;
@@ -75,46 +74,58 @@ place() {
   D=$OURS/$JOB
 }
 
-# make FOLDER: makes it where it is missing; WRONG says why it cannot be used.
+# make FOLDER: makes it where it is missing; WRONG says why it cannot be had.
 make() {
-  WRONG=
-  if ! [ -d "$1" ] && ! WRONG=$(mkdir -p -m 700 "$1" 2>&1); then
-    case $WRONG in *'o space left'* | *'uota exceeded'*) KIND=disk ;; *) KIND=spool ;; esac
+  WRONG= KIND=spool
+  [ -d "$1" ] || WRONG=$(mkdir -p -m 700 "$1" 2>&1) || {
+    case $WRONG in *'o space left'* | *'uota exceeded'*) KIND=disk ;; esac
     return 1
-  fi
-  KIND=spool
-  set -- "$1" "$(id -u)"
+  }
+}
+
+# trusted FOLDER N: no link and nothing that everybody may write is on the way to it, and the last N parts of its
+# path are ours alone; else WRONG says what is to be done. One `ls` for all of it.
+trusted() {
+  [ -n "${ME-}" ] || ME=$(id -u)
   WRONG=$(
-    AT=
-    IFS=/
+    ALONE=$2 AT=
     set -f
-    set -- "$2" $1
-    ME=$1
-    shift 2
+    IFS=/
+    set -- $1
     unset IFS
-    LIST=
-    LAST=
     for PART in "$@"; do
+      shift
+      [ -n "$PART" ] || continue
       AT=$AT/$PART
-      set -- $(ls -ldn "$AT" 2>/dev/null)
-      case $1 in
-      l*) echo "$AT is a symbolic link; give a folder without one with --spool"; exit ;;
-      d???????w[!tT]*) echo "$AT can be written by everybody; chmod o-w it"; exit ;;
-      d*) ;;
-      *) echo "$AT is no folder"; exit ;;
-      esac
+      set -- "$@" "$AT"
     done
-    [ "$3" = "$ME" ] || { echo "$AT belongs to user id $3, not to $(id -un); chown it or give another --spool"; exit; }
-    case $1 in drwx------*) ;; *) echo "$AT is open to others ($1); chmod 700 it" ;; esac
+    while read -r MODE _ OWNER _; do
+      case $MODE in
+      l*) echo "$1 is a symbolic link; give a folder without one with --spool"; exit ;;
+      d???????w[!tT]*) echo "$1 can be written by everybody; chmod o-w it"; exit ;;
+      d*) ;;
+      *) break ;;
+      esac
+      if [ $# -le "$ALONE" ]; then
+        [ "$OWNER" = "$ME" ] || { echo "$1 belongs to user id $OWNER, not to $(id -un); chown it or give another --spool"; exit; }
+        case $MODE in drwx------*) ;; *) echo "$1 is open to others ($MODE); chmod 700 it"; exit ;; esac
+      fi
+      shift
+    done <<QD_LIST
+$(ls -ldn "$@" 2>/dev/null)
+QD_LIST
+    [ $# = 0 ] || echo "$1 is no folder"
   )
+  KIND=spool
   [ -z "$WRONG" ]
 }
 
 # ready_base: BASE, our subfolder and LOCKS can be used, or the verb fails.
 ready_base() {
-  make "$BASE" || fail "$KIND" "$WRONG"
-  make "$OURS" || fail "$KIND" "$WRONG"
-  [ "$LOCKS" = "$BASE" ] || make "$LOCKS" || LOCKS=$BASE
+  # Nothing is made in a folder that was not looked at.
+  [ -d "$OURS" ] || { make "$BASE" && trusted "$BASE" 1 && make "$OURS"; } || fail "$KIND" "$WRONG"
+  trusted "$OURS" 2 || fail "$KIND" "$WRONG"
+  [ "$LOCKS" = "$BASE" ] || { make "$LOCKS" && trusted "$LOCKS" 1; } || LOCKS=$BASE
 }
 
 at() {

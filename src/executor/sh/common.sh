@@ -68,6 +68,14 @@ first() {
   [ -e "$1" ]
 }
 
+# words TEXT SIGN: WORDS is the text with a blank for every SIGN.
+words() {
+  WORDS=$1
+  while :; do
+    case $WORDS in *"$2"*) WORDS=${WORDS%%"$2"*}\ ${WORDS#*"$2"} ;; *) break ;; esac
+  done
+}
+
 # state_of FOLDER: reads what its files' names say: RUN_PID RUN_START RUN_AT, CHECK_PID CHECK_START, SUP_*.
 state_of() {
   RUN_PID= RUN_START= RUN_AT= CHECK_PID= CHECK_START= SUP_PID= SUP_START= SUP_BOOT=

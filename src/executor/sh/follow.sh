@@ -8,11 +8,13 @@ verb_follow() {
 # ended: the job has come to an end that its folder shows; EVIDENCE is the line for it.
 ended() {
   if first "$D"/exit.*; then
-    EVIDENCE="exit $(printf %s "${FOUND##*/exit.}" | tr . ' ')"
+    words "${FOUND##*/exit.}" .
+    EVIDENCE="exit $WORDS"
   elif first "$D/done"; then
     EVIDENCE="done"
   elif first "$D"/busy.*; then
-    EVIDENCE="locked $(printf %s "${FOUND##*/busy.}" | sed 's,+,/,')"
+    FOUND=${FOUND##*/busy.}
+    EVIDENCE="locked ${FOUND%%+*}/${FOUND#*+}"
   elif first "$D"/never.*; then
     EVIDENCE="never"
   elif first "$D"/failed.*; then
@@ -97,7 +99,8 @@ follow() {
       say "started $AGE"
       STARTED=1
     fi
-    pour
+    # Before the start there is no output.
+    [ -z "$STARTED$ENDED" ] || pour
     if [ -n "$ENDED" ]; then
       [ "$EVIDENCE" != failed ] || no_room
       say "evidence $EVIDENCE"

@@ -17,10 +17,21 @@ verb_launch() {
   follow
 }
 
-# put FILE TEXT BYTES: writes a file whole, or there is no room.
+# put FILE TEXT BYTES: writes a file; MADE and SIZES are what `whole_sizes` looks at.
 put() {
-  printf %s "$2" >"$D/$1" 2>/dev/null
-  [ "$(($(wc -c <"$D/$1")))" = "$3" ] || no_room
+  printf %s "$2" >"$D/$1" || no_room
+  MADE="$MADE $1" SIZES="$SIZES $3"
+}
+
+# whole_sizes: every file that was put has the size that it should have, or there was no room.
+whole_sizes() {
+  FOUND=
+  while read -r SIZE NAME; do
+    case $NAME in total) ;; *) FOUND="$FOUND $SIZE" ;; esac
+  done <<QD_SIZES
+$(cd "$D" && wc -c $MADE)
+QD_SIZES
+  [ "$FOUND" = "$SIZES" ] || no_room
 }
 
 # Nothing runs and nothing stays but the fence, which a launch that arrives later must meet.
@@ -38,7 +49,9 @@ write_job() {
   *) AROUND="umask $WAS_MASK; LC_ALL=$WAS_LOCALE; export LC_ALL" ;;
   esac
   quote "$LOCKS"
-  LIMITS="LIMIT=$OUTPUT_LIMIT TIMEOUT_MS=$TIMEOUT_MS OWNER=$DASHBOARD/$JOB JOB=$JOB LOCKS=$QUOTED"
+  session_kind
+  MADE= SIZES=
+  LIMITS="SESSION=$SESSION LIMIT=$OUTPUT_LIMIT TIMEOUT_MS=$TIMEOUT_MS OWNER=$DASHBOARD/$JOB JOB=$JOB LOCKS=$QUOTED"
   {
     put around "$AROUND" ${#AROUND}
     put limits "$LIMITS" ${#LIMITS}
@@ -46,6 +59,7 @@ write_job() {
     put super "$P_SUPER" "$N_SUPER"
     put script "$P_SCRIPT" "$N_SCRIPT"
     [ -z "$N_CHECK" ] || put script.check "$P_CHECK" "$N_CHECK"
+    whole_sizes
     for FILE in out state whole nostop nocheck ready; do
       : >"$D/$FILE" || no_room
     done
@@ -53,7 +67,12 @@ write_job() {
 }
 
 # quote TEXT: QUOTED, in single quotes.
-quote() { QUOTED=\'$(printf %s "$1" | sed "s/'/'\\\\''/g")\'; }
+quote() {
+  case $1 in
+  *\'*) QUOTED=\'$(printf %s "$1" | sed "s/'/'\\\\''/g")\' ;;
+  *) QUOTED="'$1'" ;;
+  esac
+}
 
 # outlive: SCOPE, the words that keep logind from ending the job with the session that started it.
 outlive() {

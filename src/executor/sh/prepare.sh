@@ -5,7 +5,8 @@ verb_prepare() {
   if [ -n "$WANT_PLACE" ]; then
     place
     ready_base
-    set -- $(df -Pk "$BASE" 2>/dev/null | tail -n 1)
+    set -- $(df -Pk "$BASE" 2>/dev/null)
+    [ $# -lt 6 ] || shift $(($# - 6))
     case ${4-} in '' | *[!0-9]*) ;; *) [ "$4" -ge 256 ] || fail disk "$BASE has $4 KiB left" ;; esac
     at
   fi
@@ -13,7 +14,9 @@ verb_prepare() {
 }
 
 facts() {
-  say "fact kernel $(uname -s)"
+  KERNEL=
+  { read -r KERNEL </proc/sys/kernel/ostype; } 2>/dev/null
+  say "fact kernel ${KERNEL:-$(uname -s)}"
   OS=
   if [ -r /etc/os-release ]; then OS=$(. /etc/os-release 2>/dev/null && printf %s "${PRETTY_NAME-}" | tr '\n' ' '); fi
   [ -n "$OS" ] || OS="$(sw_vers -productName 2>/dev/null) $(sw_vers -productVersion 2>/dev/null)"
@@ -31,7 +34,8 @@ facts() {
   fi
   say "fact clock $(date +%s)"
   say "fact user $(id -un)"
-  set -- $(df -Pk / 2>/dev/null | tail -n 1)
+  set -- $(df -Pk / 2>/dev/null)
+  [ $# -lt 6 ] || shift $(($# - 6))
   case ${5-} in *%) say "fact disk ${5%\%}" ;; esac
   if [ -e /run/reboot-required ] || [ -e /var/run/reboot-required ]; then
     say "fact reboot 1"
@@ -75,6 +79,7 @@ QD_TEXT
 }
 
 checker() {
+  session_kind
   umask "$WAS_MASK"
   if [ -n "$WAS_LOCALE" ]; then LC_ALL=$WAS_LOCALE; else unset LC_ALL; fi
   QD_COMMAND=$COMMAND QD_HOST=$HOST

@@ -7,7 +7,6 @@ job_main() {
   umask 077
   D=$2
   cd "$D" || exit 1
-  session_kind
   case $1 in
   supervise) supervise ;;
   command) command_session ;;
@@ -94,7 +93,6 @@ copier() {
   WRITER= LATE=
   trap 'LATE=1; [ -z "$WRITER" ] || kill -KILL "$WRITER"' TERM
   ulimit -c 0
-  rm -f probe
   (ulimit -f 1 && printf '%01024d' 0 >probe) 2>/dev/null
   UNIT=$(($(wc -c <probe)))
   rm -f probe
@@ -198,11 +196,11 @@ take_lock() {
       rm -f "$LOCKS/lock.$NEXT"
       continue
     fi
-    rm -f "$MINE"
     # One predecessor stays, so that whoever reads the folder meanwhile never sees it without a lock.
     for OLD in "$LOCKS"/lock.*; do
-      [ "${OLD##*.}" -ge $((NEXT - 1)) ] || rm -f "$OLD"
+      [ "${OLD##*.}" -ge $((NEXT - 1)) ] || set -- "$@" "$OLD"
     done
+    rm -f "$MINE" "$@"
     return 0
   done
   rm -f "$MINE"
@@ -222,7 +220,7 @@ held() {
   HOLDER= L_BOOT=
   { read -r HOLDER L_BOOT L_PID L_START L_SUP L_SUP_START L_FOLDER <"$1"; } 2>/dev/null
   [ -n "$L_BOOT" ] || return 1
-  HOLDER=$(printf %s "$HOLDER" | tr / +)
+  HOLDER=${HOLDER%%/*}+${HOLDER#*/}
   boot_id
   [ "$L_BOOT" = "$BOOT" ] || return 1
   if first "$L_FOLDER"/exit.* || first "$L_FOLDER/done" || first "$L_FOLDER"/never.*; then return 1; fi

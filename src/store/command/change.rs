@@ -2,6 +2,9 @@
 //! the version in the same transaction. That nothing matched is an answer (`None`), not an error.
 
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::Text;
+use diesel::sqlite::Sqlite;
 
 use super::super::error::Fault;
 use super::super::schema::commands;
@@ -60,7 +63,79 @@ impl Change {
             ..Self::default()
         }
     }
+
+    /// `row` as it is once this change is written: what a look at the journal would find, without the look.
+    fn applied_to(&self, row: &CommandRow) -> CommandRow {
+        let mut row = row.clone();
+        macro_rules! put {
+            ($($column:ident),+ as $wrap:expr) => {
+                $(if let Some(value) = &self.$column {
+                    row.$column = $wrap(value.clone());
+                })+
+            };
+        }
+        put!(status, output_cut, launches as std::convert::identity);
+        put!(
+            launched_at,
+            exit_code,
+            error,
+            deadline,
+            overdue_at as std::convert::identity
+        );
+        put!(
+            started_at,
+            finished_at,
+            settled_at,
+            refusal,
+            output_file,
+            output_bytes,
+            output_sha256,
+            evidence as Some
+        );
+        put!(
+            stop_reason,
+            stop_by,
+            stop_at,
+            stop_note,
+            boot_id,
+            machine_id,
+            spool,
+            warned_at,
+            resolved_by as Some
+        );
+        row
+    }
 }
+
+/// The UPDATE of one command by compare-and-set. Diesel prepares its own anew each time, because a changeset may
+/// have any columns; ours have a handful of shapes, so each is prepared once (that is most of what a change costs).
+struct Update<C> {
+    set: C,
+    id: CommandId,
+    from: CommandStatus,
+}
+
+impl<C: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Update<C> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql("UPDATE commands SET ");
+        self.set.walk_ast(out.reborrow())?;
+        out.push_sql(" WHERE id = ");
+        out.push_bind_param::<Text, _>(&self.id)?;
+        out.push_sql(" AND status = ");
+        out.push_bind_param::<Text, _>(&self.from)?;
+        out.push_sql(" AND finished_at IS NULL");
+        Ok(())
+    }
+}
+
+/// By its text: it has no type of its own for each set of columns.
+impl<C> QueryId for Update<C> {
+    type QueryId = ();
+
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<C> RunQueryDsl<SqliteConnection> for Update<C> {}
 
 /// The command as it is now, if it is open and stands where one of `from` says.
 pub(in crate::store) fn load(
@@ -84,12 +159,12 @@ pub(in crate::store) fn change(
     {
         return Err(WriteError::Conflict(format!("a command that is {} cannot become {next}", row.status)).into());
     }
-    let changed = diesel::update(commands::table)
-        .filter(commands::id.eq(row.id))
-        .filter(commands::status.eq(row.status))
-        .filter(commands::finished_at.is_null())
-        .set(change)
-        .execute(&mut tx.journal.conn)?;
+    let update = Update {
+        set: change.as_changeset(),
+        id: row.id,
+        from: row.status,
+    };
+    let changed = update.execute(&mut tx.journal.conn)?;
     if changed == 0 {
         return Ok(None);
     }
@@ -97,7 +172,7 @@ pub(in crate::store) fn change(
     if row.pipeline_id.is_some() {
         tx.touch(Topic::Pipelines);
     }
-    Ok(tx.journal.command(row.id)?)
+    Ok(Some(change.applied_to(row)))
 }
 
 /// An event about a command, by the dashboard; fill in the rest with struct update.

@@ -7,6 +7,8 @@ mod history;
 mod request;
 mod stop;
 
+use std::collections::HashSet;
+
 use diesel::prelude::*;
 use serde::Serialize;
 
@@ -138,7 +140,10 @@ impl Journal {
     /// # Errors
     /// [`ReadError`].
     pub fn command(&mut self, id: CommandId) -> Result<Option<CommandRow>, ReadError> {
-        Ok(rows().filter(commands::id.eq(id)).first(&mut self.conn).optional()?)
+        Ok(rows()
+            .filter(commands::id.eq(id))
+            .get_result(&mut self.conn)
+            .optional()?)
     }
 
     /// Every open command, oldest first: one per host at most.
@@ -157,20 +162,8 @@ impl Journal {
     /// # Errors
     /// [`ReadError`].
     pub fn orphaned_commands(&mut self) -> Result<Vec<CommandRow>, ReadError> {
-        self.open_with(CommandStatus::Orphaned)
-    }
-
-    /// The commands that nothing was done for yet, oldest first.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub fn pending_commands(&mut self) -> Result<Vec<CommandRow>, ReadError> {
-        self.open_with(CommandStatus::Pending)
-    }
-
-    pub(super) fn open_with(&mut self, status: CommandStatus) -> Result<Vec<CommandRow>, ReadError> {
         let mut open = self.open_commands()?;
-        open.retain(|command| command.status == status);
+        open.retain(|command| command.status == CommandStatus::Orphaned);
         Ok(open)
     }
 
@@ -207,6 +200,19 @@ impl Journal {
             found.extend(rows);
         }
         Ok(found)
+    }
+
+    /// Those of these ids that no command has.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn without_row(&mut self, ids: &[CommandId]) -> Result<Vec<CommandId>, ReadError> {
+        let there: Vec<CommandId> = commands::table
+            .filter(commands::id.eq_any(ids))
+            .select(commands::id)
+            .load(&mut self.conn)?;
+        let there: HashSet<CommandId> = there.into_iter().collect();
+        Ok(ids.iter().copied().filter(|id| !there.contains(id)).collect())
     }
 
     /// How many commands need attention, and how many are open, each up to 1,000.

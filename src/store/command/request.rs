@@ -35,7 +35,7 @@ pub struct Request {
 }
 
 #[derive(Insertable, Clone)]
-#[diesel(table_name = commands)]
+#[diesel(table_name = commands, treat_none_as_default_value = false)]
 struct Insert {
     id: CommandId,
     host_id: i64,
@@ -60,7 +60,7 @@ impl Journal {
         let largest = commands::table
             .select(commands::id)
             .order(commands::id.desc())
-            .first(&mut self.conn)
+            .get_result(&mut self.conn)
             .optional()?;
         Ok(CommandId::after(largest))
     }
@@ -220,7 +220,9 @@ pub(in crate::store) fn in_the_way(
     if let Some(open) = tx.journal.open_command_of(host.id)? {
         return Ok(Some((Refusal::Busy, open.to_string())));
     }
-    release_if_done(tx, host.id, mine)?;
+    if !release_if_done(tx, host.id, mine)? {
+        return Ok(None);
+    }
     let reserved = tx.journal.reservation_of(host.id, mine)?;
     Ok(reserved.map(|way| (Refusal::Reserved, way.to_string())))
 }

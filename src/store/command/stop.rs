@@ -161,6 +161,22 @@ impl Store {
         .await
     }
 
+    /// Somebody asks the host of a command once more, now.
+    ///
+    /// # Errors
+    /// [`WriteError`]; `None` where there is no such command.
+    pub async fn asked_to_find_out(&self, id: CommandId, by: By) -> Result<Option<CommandRow>, WriteError> {
+        self.write(move |tx| {
+            let Some(row) = tx.journal.command(id)? else {
+                return Ok(None);
+            };
+            let message = format!("{} asked {} again about {}", by.actor.name(), row.host, row.op);
+            tx.event(event_by(&row, &by, Level::Info, message))?;
+            Ok(Some(row))
+        })
+        .await
+    }
+
     /// Journals what a stop did on the host, step by step.
     ///
     /// # Errors

@@ -1,19 +1,23 @@
 //! Carries out what the planner says, in one transaction: commands, what is written off, releases, the pipeline's
 //! own status. Called as often as anybody likes: with nothing to do it writes nothing.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
 
+use super::super::column::Json;
 use super::super::command::{Ask, in_the_way, insert};
 use super::super::error::Fault;
 use super::super::host::HostRow;
-use super::super::schema::pipelines;
+use super::super::schema::{commands, pipelines};
 use super::super::tx::Tx;
 use super::super::{By, CommandRow, NewEvent, Store, Topic, WriteError};
 use super::reserve::{release, reserve, waiting_since};
 use super::rest::rest;
 use super::{PipelineRow, hold, hosts_in_words, pipeline_event};
 use crate::domain::{
-    Action, Cell, Cells, CommandId, IfBusy, Level, Next, Orders, PipelineId, PipelineStatus, Refusal, Stage, Timestamp,
+    Action, Cell, Cells, CommandId, CommandStatus, IfBusy, Level, Next, Orders, PipelineId, PipelineStatus, Refusal,
+    Stage, Timestamp,
 };
 
 /// What an advance did, and what has to happen for the next one.
@@ -214,6 +218,8 @@ fn end(
     cells: &Cells,
 ) -> Result<PipelineRow, Fault> {
     let finished = tx.now.max(row.created_at);
+    let tally = row.plan.tally(cells);
+    let evidence = serde_json::json!({ "hosts": tally, "commands": outcomes(tx, row.id)? });
     diesel::update(pipelines::table.find(row.id))
         .set((
             pipelines::status.eq(status),
@@ -221,10 +227,10 @@ fn end(
             pipelines::finished_at.eq(finished),
             pipelines::hold_reason.eq(None::<String>),
             pipelines::at_wait.eq(None::<String>),
+            pipelines::evidence.eq(Json(evidence.clone())),
         ))
         .execute(&mut tx.journal.conn)?;
     tx.touch(Topic::Pipelines);
-    let tally = row.plan.tally(cells);
     let mut parts = vec![format!(
         "{} of {} passed",
         tally.passed,
@@ -253,10 +259,23 @@ fn end(
         parts.join(", ")
     );
     tx.event(NewEvent {
-        details: Some(serde_json::json!({ "status": status, "hosts": tally })),
+        details: Some(serde_json::json!({ "status": status, "hosts": tally, "commands": evidence["commands"] })),
         ..pipeline_event(row, level, "end", message)
     })?;
     tx.journal
         .pipeline(row.id)?
         .ok_or_else(|| WriteError::Database("a row that was just written is not there".to_owned()).into())
+}
+
+/// How many of a pipeline's commands stand in which status.
+fn outcomes(tx: &mut Tx<'_>, id: PipelineId) -> Result<BTreeMap<&'static str, usize>, Fault> {
+    let statuses: Vec<CommandStatus> = commands::table
+        .filter(commands::pipeline_id.eq(id))
+        .select(commands::status)
+        .load(&mut tx.journal.conn)?;
+    let mut outcomes = BTreeMap::new();
+    for status in statuses {
+        *outcomes.entry(status.as_str()).or_default() += 1;
+    }
+    Ok(outcomes)
 }

@@ -28,7 +28,7 @@ pub use start::NewPipeline;
 pub(super) use away::{hold_after_absence, hold_before_danger};
 pub(super) use reserve::release_if_done;
 
-use super::column::{Ids, MaybePlan};
+use super::column::{Ids, MaybeJson, MaybePlan};
 use super::command::rows as command_rows;
 use super::error::Fault;
 use super::schema::{commands, pipelines};
@@ -75,6 +75,9 @@ pub struct PipelineRow {
     pub cancel_at: Option<Timestamp>,
     /// The pipeline that it tries again.
     pub retry_of: Option<PipelineId>,
+    /// What its end stands on: its hosts by how they ended, its commands by status. None while it is open.
+    #[diesel(deserialize_as = MaybeJson)]
+    pub evidence: Option<serde_json::Value>,
 }
 
 impl PipelineRow {
@@ -102,7 +105,7 @@ impl Journal {
         Ok(pipelines::table
             .find(id)
             .select(PipelineRow::as_select())
-            .first(&mut self.conn)
+            .get_result(&mut self.conn)
             .optional()?)
     }
 
@@ -193,7 +196,7 @@ impl Journal {
         let passed: String = pipelines::table
             .find(row.id)
             .select(pipelines::passed)
-            .first(&mut self.conn)?;
+            .get_result(&mut self.conn)?;
         let passed: BTreeSet<(usize, usize)> =
             serde_json::from_str(&passed).map_err(|why| ReadError::Row(why.to_string()))?;
         Ok(Orders {

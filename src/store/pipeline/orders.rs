@@ -134,7 +134,7 @@ fn go_on(tx: &mut Tx<'_>, id: PipelineId, by: &By) -> Result<PipelineRow, Fault>
     let at_wait: Option<String> = pipelines::table
         .find(id)
         .select(pipelines::at_wait)
-        .first(&mut tx.journal.conn)?;
+        .get_result(&mut tx.journal.conn)?;
     if let Some(at) = at_wait {
         passed.insert(serde_json::from_str(&at).map_err(|why| ReadError::Row(why.to_string()))?);
     }

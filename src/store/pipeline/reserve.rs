@@ -14,7 +14,7 @@ pub(super) fn waiting_since(tx: &mut Tx<'_>, id: PipelineId, host: i64) -> Resul
     let since: Option<Option<Timestamp>> = pipeline_hosts::table
         .find((id, host))
         .select(pipeline_hosts::waiting_since)
-        .first(&mut tx.journal.conn)
+        .get_result(&mut tx.journal.conn)
         .optional()?;
     if let Some(since) = since.flatten() {
         return Ok(since);
@@ -28,8 +28,7 @@ pub(super) fn waiting_since(tx: &mut Tx<'_>, id: PipelineId, host: i64) -> Resul
 
 /// Reserves a host, unless another pipeline has it.
 pub(super) fn reserve(tx: &mut Tx<'_>, id: PipelineId, host: i64) -> Result<(), Fault> {
-    release_if_done(tx, host, Some(id))?;
-    if tx.journal.reservation_of(host, Some(id))?.is_some() {
+    if release_if_done(tx, host, Some(id))? {
         return Ok(());
     }
     diesel::update(pipeline_hosts::table.find((id, host)))
@@ -64,27 +63,28 @@ fn let_go(tx: &mut Tx<'_>, id: PipelineId, host: i64) -> Result<(), Fault> {
 }
 
 /// A host that is through or out in the pipeline that has it, other than `mine`, is released now: between the end of
-/// its last command and that pipeline's next advance nobody should be refused.
-pub(in crate::store) fn release_if_done(tx: &mut Tx<'_>, host: i64, mine: Option<PipelineId>) -> Result<(), Fault> {
+/// its last command and that pipeline's next advance nobody should be refused. True while another pipeline has it.
+pub(in crate::store) fn release_if_done(tx: &mut Tx<'_>, host: i64, mine: Option<PipelineId>) -> Result<bool, Fault> {
     let holder: Option<PipelineId> = pipeline_hosts::table
         .filter(pipeline_hosts::host_id.eq(host))
         .filter(pipeline_hosts::released_at.is_null())
         .select(pipeline_hosts::pipeline_id)
-        .first(&mut tx.journal.conn)
+        .get_result(&mut tx.journal.conn)
         .optional()?;
     let Some(id) = holder.filter(|id| Some(*id) != mine) else {
-        return Ok(());
+        return Ok(false);
     };
     let cells = tx.journal.cells(id, Some(host))?;
     if cells.is_empty() || cells.values().any(|cell| *cell == Cell::Open) {
-        return Ok(());
+        return Ok(true);
     }
     let Some(row) = tx.journal.pipeline(id)? else {
-        return Ok(());
+        return Ok(true);
     };
     let orders = tx.journal.pipeline_orders(&row)?;
     if row.plan.next(&cells, &orders).release.contains(&host) {
         let_go(tx, id, host)?;
+        return Ok(false);
     }
-    Ok(())
+    Ok(true)
 }

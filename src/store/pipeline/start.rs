@@ -56,7 +56,7 @@ impl Journal {
         let largest = pipelines::table
             .select(pipelines::id)
             .order(pipelines::id.desc())
-            .first(&mut self.conn)
+            .get_result(&mut self.conn)
             .optional()?;
         Ok(PipelineId::after(largest))
     }

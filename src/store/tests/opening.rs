@@ -137,11 +137,7 @@ async fn a_start_tells_a_clean_stop_from_a_crash() {
     let store = store_in(&dir);
     let third = store.begin_start(Span::from_secs(900)).await.expect("started");
     assert!(third.crashed && !third.clean && !third.restored, "{third:?}");
-    let events = store
-        .reader()
-        .read(|journal| journal.events_after(0, 100))
-        .await
-        .expect("read");
+    let events = store.reader().read(all_events).await.expect("read");
     let actions: Vec<_> = events.iter().map(|event| event.action.as_str()).collect();
     assert_eq!(actions, ["start", "stop", "start", "crash", "start"]);
 }

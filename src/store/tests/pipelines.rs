@@ -105,8 +105,12 @@ async fn an_advance_with_nothing_to_do_writes_nothing_and_no_stage_repeats() {
         refused.contains("commands.pipeline_id, commands.host_id, commands.stage"),
         "{refused}"
     );
+    assert_eq!(first.row.evidence, None, "it is open");
     let row = end_all(&store, id, first.started).await;
     assert_eq!((row.status, row.current_stage), (PipelineStatus::Complete, 2));
+    let evidence = row.evidence.expect("what its end stands on");
+    assert_eq!(evidence["commands"], serde_json::json!({ "SUCCESS": 4 }));
+    assert_eq!(evidence["hosts"]["passed"], 2);
     assert!(
         store
             .cancel_pipeline(id, CancelMode::Kill, alice(), None)
@@ -133,7 +137,7 @@ async fn what_waits_survives_a_restart_and_the_pipeline_is_held_instead() {
         .await
         .expect("started");
     store.begin_start(Span::from_secs(900)).await.expect("started");
-    let did = store.orphan_executing(Span::ZERO, false).await.expect("written");
+    let did = store.orphan_executing(Span::ZERO).await.expect("written");
     assert_eq!(
         (did.resumed.len(), did.cancelled.len()),
         (3, 0),

@@ -110,6 +110,11 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
              'p', '[1]', 'RUNNING', 'system', '00000000-0000-7000-8000-000000000001')",
         ),
         (
+            "pipelines' evidence",
+            "UPDATE pipelines SET evidence = '{\"hosts\":{}}' WHERE retry_of IS NOT NULL",
+        ),
+        ("pairs of filters", "UPDATE commands SET actor = 'user:a'"),
+        (
             "users",
             "INSERT INTO users (id, name, password, grants) VALUES (1, 'alice', '$argon2id$v=19', 'admin'); \
              INSERT INTO recovery_codes (hash, user_id) VALUES ('r', 1); \

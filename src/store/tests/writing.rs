@@ -8,7 +8,7 @@ use diesel::{Connection as _, SqliteConnection};
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{Refusal, StopReason, Timestamp};
+use crate::domain::{Refusal, StopReason};
 
 /// Holds the writer inside a piece until the sender is dropped: what is asked meanwhile shares the next group.
 fn hold(store: &Store) -> (tokio::task::JoinHandle<Result<(), WriteError>>, mpsc::Sender<()>) {
@@ -228,7 +228,7 @@ async fn a_full_disk_in_the_middle_of_groups_lies_to_nobody() {
     assert!(store.health().write_error.is_some(), "readiness is red");
     let actions: std::collections::HashSet<String> = store
         .reader()
-        .read(|journal| journal.events_after(0, 10_000))
+        .read(all_events)
         .await
         .expect("read")
         .into_iter()
@@ -240,6 +240,32 @@ async fn a_full_disk_in_the_middle_of_groups_lies_to_nobody() {
     for mark in &told_failed {
         assert!(!actions.contains(mark), "{mark} was told failed");
     }
+}
+
+#[tokio::test]
+async fn what_changes_nothing_is_not_committed() {
+    let dir = tempfile::tempdir().expect("folder");
+    let store = store_in(&dir);
+    let host = add(&store, "a").await;
+    let row = executing(&store, "a").await;
+    let groups = || {
+        let groups = |journal: &mut Journal| {
+            use diesel::{QueryDsl as _, RunQueryDsl as _};
+            let groups = crate::store::schema::state_version::table.select(crate::store::schema::state_version::groups);
+            Ok(groups.get_result::<i64>(&mut journal.conn)?)
+        };
+        store.reader().read_blocking(groups).expect("read")
+    };
+    assert!(store.host_connected(host.id).await.expect("written"));
+    let before = groups();
+    assert_eq!(store.begin_validating(row.id).await.expect("asked"), None);
+    assert!(!store.host_connected(host.id).await.expect("asked"));
+    assert_eq!(groups(), before, "no row was written");
+    store
+        .record_facts(host.id, crate::store::HostFacts::default())
+        .await
+        .expect("written");
+    assert_eq!(groups(), before + 1, "facts raise no version, and are kept");
 }
 
 #[tokio::test]
@@ -273,112 +299,6 @@ async fn a_late_result_changes_nothing_and_the_first_wish_stays() {
     assert_eq!(store.warn(row.id).await.expect("written"), None);
 }
 
-#[tokio::test]
-async fn hosts_come_go_and_come_back() {
-    let dir = tempfile::tempdir().expect("folder");
-    let store = store_in(&dir);
-    let first = add(&store, "web-03").await;
-    let row = executing(&store, "web-03").await;
-    let busy = store.remove_host(&name("web-03"), alice()).await.expect_err("busy");
-    assert!(busy.to_string().contains("busy with uptime"), "{busy}");
-    store.finish(row.id, exit(0)).await.expect("written").expect("open");
-    store.remove_host(&name("web-03"), alice()).await.expect("removed");
-    let refused = store
-        .request(ask("uptime", &["web-03"]))
-        .await
-        .expect("asked")
-        .remove(0);
-    assert_eq!(refused.refusal, Some(Refusal::Removed));
-    let back = add(&store, "web-03").await;
-    assert_eq!(back.id, first.id);
-    let host = first.id;
-    let page = store
-        .reader()
-        .read(move |journal| {
-            let filter = HistoryFilter {
-                host: Some(host),
-                ..HistoryFilter::default()
-            };
-            journal.history(&filter, None, 10)
-        })
-        .await
-        .expect("read");
-    assert_eq!(page.rows.len(), 2);
-    assert!(store.ensure_localhost().await.expect("written").is_some());
-    store.remove_host(&name("localhost"), alice()).await.expect("removed");
-    assert_eq!(store.ensure_localhost().await.expect("written"), None);
-    let fleet = store.reader().read(Journal::fleet).await.expect("read");
-    assert_eq!(fleet.len(), 1);
-    assert_eq!(
-        fleet[0].last.as_ref().map(|last| last.id),
-        Some(row.id),
-        "refusals do not count"
-    );
-    assert!(store.host_lost(host, "no route".to_owned()).await.expect("written"));
-    assert!(!store.host_lost(host, "no route".to_owned()).await.expect("written"));
-    assert!(store.host_connected(host).await.expect("written"));
-}
-
-#[tokio::test]
-async fn pages_have_neither_gap_nor_repeat() {
-    let dir = tempfile::tempdir().expect("folder");
-    let store = store_in(&dir);
-    for n in 0..7 {
-        add(&store, &format!("h{n}")).await;
-        let rows = store.request(ask("uptime", &[&format!("h{n}")])).await.expect("asked");
-        let row = if n % 2 == 0 {
-            store.refuse(rows[0].id, Refusal::Auth, "no".to_owned(), None).await
-        } else {
-            store
-                .wish_stop(rows[0].id, StopReason::Cancel, alice(), None)
-                .await
-                .expect("written");
-            store.cancel_unstarted(rows[0].id).await
-        };
-        row.expect("written").expect("open");
-    }
-    let filter = HistoryFilter {
-        status: vec![CommandStatus::Blocked, CommandStatus::Cancelled],
-        ..HistoryFilter::default()
-    };
-    let get = |cursor| {
-        let (filter, store) = (filter.clone(), store.clone());
-        async move {
-            store
-                .reader()
-                .read(move |journal| journal.history(&filter, cursor, 3))
-                .await
-                .expect("read")
-        }
-    };
-    let first = get(None).await;
-    assert_eq!((first.rows.len(), first.newer), (3, None));
-    let second = get(first.older).await;
-    let third = get(second.older).await;
-    assert_eq!((second.rows.len(), third.rows.len(), third.older), (3, 1, None));
-    let mut ids: Vec<_> = [&first, &second, &third]
-        .iter()
-        .flat_map(|page| &page.rows)
-        .map(|row| row.id)
-        .collect();
-    let sorted = ids.clone();
-    ids.sort_by(|a, b| b.cmp(a));
-    ids.dedup();
-    assert_eq!((ids.len(), ids), (7, sorted));
-    let back = get(third.newer).await;
-    assert_eq!(back.rows, second.rows);
-    let until = HistoryFilter {
-        until: Some(Timestamp::now().minus(Span::from_secs(3_600))),
-        ..filter.clone()
-    };
-    let none = store
-        .reader()
-        .read(move |journal| journal.history(&until, None, 3))
-        .await
-        .expect("read");
-    assert!(none.rows.is_empty());
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -402,7 +322,7 @@ proptest! {
                     6 => store.reattach(id).await,
                     7 => store.resolve(id, alice(), "gone".to_owned(), "nothing".to_owned()).await,
                     _ => {
-                        let mut did = store.orphan_executing(Span::from_days(1), false).await.expect("written");
+                        let mut did = store.orphan_executing(Span::from_days(1)).await.expect("written");
                         Ok(did.orphaned.pop())
                     }
                 };

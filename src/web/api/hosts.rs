@@ -39,10 +39,11 @@ pub(super) async fn show(api: Data<Api>, _: Caller, name: Path<String>) -> Answe
         .engine
         .reader()
         .read(move |journal| {
-            if let Some(host) = journal.fleet()?.iter().find(|fleet| fleet.host.hostname == wanted) {
-                return Ok(Some(row(host)));
-            }
-            Ok(journal.host(&wanted)?.map(|removed| json!(removed)))
+            Ok(match journal.host(&wanted)? {
+                Some(removed) if removed.removed_at.is_some() => Some(json!(removed)),
+                Some(host) => Some(row(&journal.fleet_row(host)?)),
+                None => None,
+            })
         })
         .await?;
     let host = found.ok_or_else(|| unknown(&name))?;

@@ -35,12 +35,14 @@ pub(super) async fn sweep(api: Data<Api>, Caller(by): Caller, payload: Payload) 
         body::optional::<ReasonBody>(payload).await?;
         Ok(api.engine.sweep(by.clone()).await?)
     };
-    let swept = api.noted(&by, "a sweep", answer.await).await?;
+    let done = api.noted(&by, "a sweep", answer.await).await?;
+    let swept = done.swept;
     Ok(HttpResponse::Ok().json(json!({
         "events": swept.events,
         "commands": swept.commands,
         "pipelines": swept.pipelines,
         "output_files": swept.output_files.len(),
+        "postponed_until": done.postponed_until,
     })))
 }
 

@@ -18,8 +18,8 @@ use super::super::words::{self, Word};
 use super::super::{Visitor, Web};
 use super::output::{self, Part};
 
-/// Events of one command that its page shows.
-const EVENTS: i64 = 200;
+/// Events of one command that its page shows: the newest.
+const EVENTS: usize = 200;
 
 #[derive(Template)]
 #[template(path = "command/command.html", blocks = ["facts", "timeline"])]
@@ -50,6 +50,8 @@ struct CommandPage {
     pipeline: Option<String>,
     buttons: Buttons,
     timeline: Vec<Moment>,
+    /// There are more events than the timeline shows.
+    earlier: bool,
     output: Part,
     all: bool,
 }
@@ -93,6 +95,7 @@ struct TailAnswer {
 pub(super) struct Found {
     pub(super) row: CommandRow,
     events: Vec<EventRow>,
+    earlier: bool,
     pub(super) definition: Option<Definition>,
     retries: Vec<CommandRow>,
     last_good: Option<CommandRow>,
@@ -107,8 +110,14 @@ impl Found {
                 let Some(row) = journal.command(id)? else {
                     return Ok(None);
                 };
+                let mut events = journal.events_of(id, EVENTS as i64 + 1)?;
+                let earlier = events.len() > EVENTS;
+                if earlier {
+                    events.remove(0);
+                }
                 Ok(Some(Self {
-                    events: journal.events_of(id, EVENTS)?,
+                    events,
+                    earlier,
                     definition: journal
                         .definition(&row.definition)?
                         .and_then(|text| Definition::read(&text).ok()),
@@ -270,6 +279,7 @@ impl CommandPage {
             pipeline: row.pipeline_id.map(|id| id.to_string()),
             buttons: Buttons::new(web, row, definition),
             timeline: found.events.iter().map(|event| Moment::new(event, &clock)).collect(),
+            earlier: found.earlier,
             output,
             all,
             op,

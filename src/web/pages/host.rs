@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
 use crate::domain::{HostName, Invalid, Reach, RunAs, Span, SpoolDir, Tag, Timestamp};
-use crate::store::{CommandRow, FactsRow, HistoryFilter, HostRow, NewHost, Topic};
+use crate::store::{CommandRow, FactsRow, FleetRow, HistoryFilter, HostRow, NewHost, Topic};
 
 use super::super::clock::{Clock, When};
 use super::super::error::{Problem, bad_form};
@@ -81,9 +81,13 @@ pub(in crate::web) async fn show(
             let Some(host) = journal.host(&wanted)? else {
                 return Ok(None);
             };
-            let fleet = journal.fleet()?;
-            let in_fleet = fleet.into_iter().find(|row| row.host.id == host.id);
-            let (facts, open) = in_fleet.map_or((None, None), |row| (row.facts, row.open));
+            let FleetRow { host, facts, open, .. } = journal.fleet_row(host)?;
+            // What is gone from the fleet has no state.
+            let (facts, open) = if host.removed_at.is_some() {
+                (None, None)
+            } else {
+                (facts, open)
+            };
             let filter = HistoryFilter {
                 host: Some(host.id),
                 ..HistoryFilter::default()
