@@ -3,6 +3,8 @@
 //! Start: lock and open the journal, recover, bind, serve, sweep. Stop: take nothing new, wake who
 //! waits, let go of the jobs (they go on on their hosts), journal the clean stop, close.
 
+mod doors;
+
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,10 +13,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
-use actix_web::middleware::from_fn;
+use actix_web::dev::ServerHandle;
 use actix_web::web::Data;
-use actix_web::{App, HttpServer};
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,8 @@ use crate::executor::{self, Executor};
 use crate::store::{OpenSettings, Store};
 use crate::web::tls::Certificate;
 use crate::web::{self, Connections, Links, SetUp, Web};
+
+use doors::{Doors, Most, OpenFiles};
 
 /// A dashboard that is up. Tests and `main` start the same one.
 pub struct Application {
@@ -46,6 +48,8 @@ impl Application {
     /// Another dashboard on the same data, a journal that cannot be opened, an address in use: nothing
     /// has been changed then, beyond what recovery journaled.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let files = OpenFiles::take();
+        let most = Most::for_files(files.now, config.jobs.follow_limit);
         // Heard from the first instant: whoever reads that it is up may tell it to stop at once.
         let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         let data_dir = config.data_dir.clone();
@@ -70,6 +74,8 @@ impl Application {
         let scheme = if certificate.is_some() { "https" } else { "http" };
         let executor = Executor::new(executor::Settings {
             data_dir: data_dir.clone(),
+            local_spool: config.jobs.local_spool.clone(),
+            job_files: Some(files.before),
             dashboard_id: store.dashboard_id().to_owned(),
             ssh_program: config.ssh.program.clone(),
             ssh_config: config.ssh.config_file.clone(),
@@ -120,6 +126,7 @@ impl Application {
             pages,
             api,
             connections: connections.clone(),
+            most,
         };
         let browser = doors.clone().serve_pages(tcp, certificate)?;
         let programs = doors.serve_api(private_socket(&socket)?)?;
@@ -234,6 +241,7 @@ fn settings(config: &Config) -> engine::Settings {
         output_limit: config.jobs.output_limit,
         follow_limit: config.jobs.follow_limit,
         precheck_limit: config.jobs.precheck_limit,
+        orphan_after: config.jobs.orphan_after,
         probe_interval: config.probe_interval,
         keep_events: config.retention.events.span(),
         keep_commands: config.retention.commands.span(),
@@ -274,62 +282,6 @@ fn page_settings(config: &Config, address: std::net::SocketAddr) -> web::Setting
         session: config.access.session,
         tls: config.tls.is_some(),
         proxies: config.proxies.clone(),
-    }
-}
-
-/// What both doors are made of.
-#[derive(Clone)]
-struct Doors {
-    pages: Data<Web>,
-    api: Data<web::api::Api>,
-    connections: Connections,
-}
-
-/// The application behind a door.
-macro_rules! app {
-    ($doors:expr, $routes:expr) => {
-        App::new()
-            .app_data($doors.pages.clone())
-            .app_data($doors.api.clone())
-            .wrap(from_fn($doors.connections.closing()))
-            .wrap(tracing_actix_web::TracingLogger::<web::Spans>::new())
-            .configure($routes)
-    };
-}
-
-impl Doors {
-    /// The door for people, and for programs with a token. Two workers: a page costs a few milliseconds, and a waiting
-    /// one costs nothing.
-    fn serve_pages(self, listener: TcpListener, certificate: Option<Arc<Certificate>>) -> std::io::Result<Server> {
-        let connections = self.connections.clone();
-        let app = move || app!(self, web::routes);
-        if let Some(certificate) = certificate {
-            return web::tls::serve(app, listener, certificate, connections);
-        }
-        Ok(HttpServer::new(app)
-            .on_connect(move |_, extensions| connections.count(extensions))
-            .workers(2)
-            .worker_max_blocking_threads(4)
-            .shutdown_timeout(2)
-            .disable_signals()
-            .listen(listener)?
-            .run())
-    }
-
-    /// The door for programs of this machine.
-    fn serve_api(self, listener: UnixListener) -> std::io::Result<Server> {
-        let connections = self.connections.clone();
-        Ok(HttpServer::new(move || app!(self, web::api::routes))
-            .on_connect(move |connection, extensions| {
-                web::api::on_connect(connection, extensions);
-                connections.count(extensions);
-            })
-            .workers(1)
-            .worker_max_blocking_threads(4)
-            .shutdown_timeout(2)
-            .disable_signals()
-            .listen_uds(listener)?
-            .run())
     }
 }
 

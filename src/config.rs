@@ -11,8 +11,10 @@ mod document;
 mod keys;
 mod net;
 mod places;
+mod surroundings;
 mod value;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -63,6 +65,10 @@ pub struct Config {
     pub low_space: u64,
     /// `[[op]]` and `[[pipeline]]`: the built-in ones, extended or replaced by the configured ones.
     pub catalog: Catalog,
+    /// Where keys were given that a start looks at once more.
+    places: BTreeMap<&'static str, String>,
+    /// The scripts of the file, with their places.
+    scripts: Vec<surroundings::ScriptAt>,
 }
 
 /// The dashboard's own certificate. The files are read again when they change.
@@ -115,7 +121,7 @@ impl Keep {
 }
 
 /// Limits of what runs on hosts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Jobs {
     /// `jobs.resume_within`: up to which age a command that had not started is started after a restart, default `15m`.
     pub resume_within: Span,
@@ -127,6 +133,12 @@ pub struct Jobs {
     pub follow_limit: usize,
     /// `jobs.precheck_limit`: how long a pre-check may take, default `60s`.
     pub precheck_limit: Span,
+    /// `jobs.orphan_after`: how long the host of a running command may be silent before it counts as being found out,
+    /// default `15m`.
+    pub orphan_after: Span,
+    /// `jobs.local_spool`: the base folder of this machine's own jobs and of their lock. Dashboards of one account keep
+    /// out of each other's way only where it is the same. Default: jobs in the data folder, lock in the account's home.
+    pub local_spool: Option<PathBuf>,
 }
 
 /// How hosts are dialled.
@@ -227,6 +239,7 @@ impl Config {
                 }
             }
             config.catalog = document.catalog;
+            config.scripts = document.scripts;
             config.file = Some(path.to_owned());
         }
         for (name, text) in env.iter().filter(|(name, _)| name.starts_with("QUARTERDECK_")) {
@@ -297,6 +310,8 @@ impl Config {
                 output_limit: 64 << 20,
                 follow_limit: 200,
                 precheck_limit: Span::from_secs(60),
+                orphan_after: Span::from_secs(15 * 60),
+                local_spool: None,
             },
             ssh: Ssh {
                 program: PathBuf::from("ssh"),
@@ -308,6 +323,8 @@ impl Config {
             probe_interval: Some(Span::from_secs(60)),
             low_space: 200_000_000,
             catalog: Catalog::new(Vec::new()).unwrap_or_default(),
+            places: BTreeMap::new(),
+            scripts: Vec::new(),
         }
     }
 }

@@ -56,7 +56,7 @@
 //!    will; it starts once.
 //! 5. `engine/follow.rs` reads output from a byte offset into `output/<id>`, watches the job's age,
 //!    announces "takes longer than usual", stops it when its time is up or somebody said so, and
-//!    verifies on the host that nothing of it is alive.
+//!    looks on the host whether anything of it is alive.
 //! 6. The host's last word (an exit code, published by a rename) is weighed by [`domain::settle`]. The
 //!    output is synced, the row becomes final with size and SHA-256 of the output, and only then is
 //!    the spool emptied.

@@ -64,7 +64,9 @@ async fn s28_an_op_over_its_time_is_stopped_and_the_proof_is_journaled() {
     assert_eq!(row["exit_code"], 143);
     assert!(processes_of(&id).is_empty(), "the whole group is gone by then");
     let events = qd.events_of(&id).await;
-    assert!(proof(&events).is_some(), "{events:#?}");
+    let said = proof(&events).and_then(|event| event["message"].as_str());
+    let verified = "nothing in its process groups and sessions is alive, nor any process";
+    assert!(said.is_some_and(|said| said.contains(verified)), "{events:#?}");
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ pub(super) struct Args {
 pub(super) fn execute(config: Config) -> Result<(), Failure> {
     // Said here too, because it is a usage error and not the dashboard's failure.
     config.socket()?;
+    config.check_surroundings()?;
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(crate::app::serve(config)).map_err(Failure::Other)
 }

@@ -14,6 +14,7 @@ use toml::de::{DeArray, DeTable, DeValue, ValueDeserializer};
 use crate::domain::{Catalog, Op, PipelineDef, nearest};
 
 use super::ConfigError;
+use super::surroundings::ScriptAt;
 use super::value::{Raw, Value};
 
 /// The keys of a `[[op]]` table.
@@ -61,6 +62,8 @@ pub(super) struct Entry {
 pub(super) struct Document {
     pub(super) entries: Vec<Entry>,
     pub(super) catalog: Catalog,
+    /// Every script of its ops.
+    pub(super) scripts: Vec<ScriptAt>,
 }
 
 /// Turns byte offsets into `FILE:LINE`.
@@ -98,6 +101,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Document, ConfigError> {
             _ => flatten(&lines, "", &key, value, &mut entries),
         }
     }
+    let scripts = ops.iter().flat_map(|(op, at)| scripts_of(&lines, op, at)).collect();
     let ops = ops.into_iter().map(|(op, _)| op).collect();
     let catalog = Catalog::new(ops).map_err(|why| ConfigError::new(path.display().to_string(), why.to_string()))?;
     // Ops may stand behind the pipelines that name them.
@@ -110,7 +114,27 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Document, ConfigError> {
     let catalog = catalog
         .with_pipelines(pipelines)
         .map_err(|(id, problem)| ConfigError::new(path.display().to_string(), format!("pipeline “{id}”: {problem}")))?;
-    Ok(Document { entries, catalog })
+    Ok(Document {
+        entries,
+        catalog,
+        scripts,
+    })
+}
+
+fn scripts_of(lines: &Lines<'_>, op: &Op, at: &Places) -> Vec<ScriptAt> {
+    let texts = [
+        ("script", Some(&op.script)),
+        ("pre_check", op.pre_check.as_ref()),
+        ("post_check", op.post_check.as_ref()),
+    ];
+    let texts = texts.into_iter().filter_map(|(key, text)| Some((key, text?)));
+    texts
+        .map(|(key, text)| ScriptAt {
+            place: lines.at(Some(at.of(key))),
+            what: format!("op “{}”: {key}", op.id),
+            text: text.clone(),
+        })
+        .collect()
 }
 
 fn flatten(

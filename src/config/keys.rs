@@ -72,6 +72,21 @@ pub(super) const KEYS: &[Key] = &[
     Key("jobs.precheck_limit", |c, v| {
         v.span(SECOND..=HOUR).map(|span| c.jobs.precheck_limit = span)
     }),
+    Key("jobs.orphan_after", |c, v| {
+        v.span(SECOND..=Span::from_days(7))
+            .map(|span| c.jobs.orphan_after = span)
+    }),
+    Key("jobs.local_spool", |c, v| {
+        let path = v.path()?;
+        if !path.is_absolute() {
+            return Err(format!(
+                "{} is not absolute; every dashboard of this account must find the same folder",
+                path.display()
+            ));
+        }
+        c.jobs.local_spool = Some(path);
+        Ok(())
+    }),
     Key("ssh.program", |c, v| program(v).map(|path| c.ssh.program = path)),
     Key("ssh.config_file", |c, v| {
         v.path().map(|path| c.ssh.config_file = Some(path))
@@ -99,7 +114,9 @@ impl Key {
     }
 
     pub(super) fn set(&self, config: &mut Config, value: &Value, place: &str) -> Result<(), ConfigError> {
-        (self.1)(config, value).map_err(|problem| ConfigError::new(place, format!("{}: {problem}", self.0)))
+        (self.1)(config, value).map_err(|problem| ConfigError::new(place, format!("{}: {problem}", self.0)))?;
+        config.places.insert(self.0, place.to_owned());
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::status::words;
-use super::{CommandStatus, Expect, Span};
+use super::{CommandStatus, Expect, Span, Timestamp};
 
 words! {
     /// Why a job is to be stopped.
@@ -65,6 +65,12 @@ pub enum Evidence {
     Locked {
         /// Dashboard and command of the job that holds the lock.
         by: String,
+        /// The op that this job is, where it said so.
+        #[serde(default)]
+        op: Option<String>,
+        /// Since when it holds it, seconds since 1970 by the host's own clock, where it said so.
+        #[serde(default)]
+        since_s: Option<i64>,
     },
     /// The job's folder is emptied down to its marker: its outcome was committed before.
     Done,
@@ -73,6 +79,30 @@ pub enum Evidence {
         /// What is missing, in words.
         why: String,
     },
+}
+
+impl Evidence {
+    /// Who holds the host's lock, as part of a sentence: only what the lock itself says. `spool` is a folder of the
+    /// dashboard that asks, so that its own jobs can be told from those of others. Empty for other evidence.
+    #[must_use]
+    pub fn holder(&self, spool: Option<&str>) -> String {
+        let Self::Locked { by, op, since_s } = self else {
+            return String::new();
+        };
+        let (dashboard, job) = by.split_once('/').unwrap_or(("", by));
+        let ours = !dashboard.is_empty() && spool.is_some_and(|spool| spool.contains(&format!("/{dashboard}/")));
+        let whose = match (ours, dashboard) {
+            (true, _) => "this dashboard".to_owned(),
+            (false, "") => "another dashboard".to_owned(),
+            (false, id) => format!("another dashboard (its id is {id})"),
+        };
+        let what = op.as_ref().map(|op| format!("{op}, ")).unwrap_or_default();
+        let since = since_s
+            .map(|since| Timestamp::from_micros(since.saturating_mul(1_000_000)))
+            .map(|since| format!(", started {since} UTC by the host's clock"))
+            .unwrap_or_default();
+        format!("another job holds this machine's lock: {what}command {job} of {whose}{since}")
+    }
 }
 
 /// What the journal knows of a command when its host's evidence is weighed.
@@ -162,10 +192,10 @@ pub fn settle(known: &Known, now: &Identity, evidence: &Evidence) -> Outcome {
         Evidence::ExitLost { .. } if rebooted => Outcome::orphaned("host rebooted"),
         Evidence::ExitLost { stopped: Some(reason) } => stopped_without_exit(*reason),
         Evidence::ExitLost { stopped: None } => Outcome::orphaned("exit code lost"),
-        Evidence::Locked { by } => Outcome::final_with(
+        Evidence::Locked { .. } => Outcome::final_with(
             CommandStatus::Blocked,
             None,
-            format!("the host's lock is held by another job: {by}"),
+            evidence.holder(Some(&known.journaled.spool)),
         ),
         _ if awaits_reboot && rebooted && known.acknowledged => back(),
         _ if rebooted => Outcome::orphaned("host rebooted"),

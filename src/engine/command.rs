@@ -196,23 +196,29 @@ impl Engine {
     }
 
     /// Ends an open ORPHANED command as ORPHANED, by somebody's word. The host is asked once more
-    /// first: where it answers, its evidence counts and not the word.
+    /// first: where it knows of the job, its evidence counts and not the word. An EXECUTING command whose host does not
+    /// answer then becomes ORPHANED on the way.
     ///
     /// # Errors
-    /// When the command is not an open ORPHANED one, there is no reason, or the host answered.
+    /// When the command is neither, there is no reason, or the host answered.
     pub async fn resolve(&self, id: CommandId, reason: String, by: By) -> Result<CommandRow, EngineError> {
         let row = self.row(id).await?;
         self.may_steer(&by, &row).await?;
         let Some(reason) = clean(Some(reason)) else {
             return Err(crate::domain::Invalid::new("reason", "say why it is resolved by hand").into());
         };
-        if row.status != CommandStatus::Orphaned || row.finished_at.is_some() {
+        let resolvable = matches!(row.status, CommandStatus::Orphaned | CommandStatus::Executing);
+        if !resolvable || row.finished_at.is_some() {
             return Err(final_already(
                 &row,
-                "only a command that is being found out can be resolved by hand",
+                "only what was started, and whose host does not answer, can be resolved by hand",
             ));
         }
         let found = self.last_word(&row).await?;
+        if row.status == CommandStatus::Executing {
+            let why = format!("its host is silent: {found}");
+            self.0.store.orphan(id, by.clone(), why).await?;
+        }
         let Some(row) = self.0.store.resolve(id, by, reason, found).await? else {
             let row = self.row(id).await?;
             return Err(final_already(&row, "its host has answered meanwhile"));

@@ -4,14 +4,15 @@
 //! reads the row again; whatever it was doing when the dashboard died, the next driver finds out
 //! from the journal and the host.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::domain::{CommandId, CommandStatus, Definition, Evidence, Expect, Identity, Refusal, Span};
+use crate::domain::{CommandId, CommandStatus, Definition, Evidence, Expect, Identity, Refusal, Span, Timestamp};
 use crate::executor::{self, HostError, Job, JobId};
 use crate::store::output::Output;
-use crate::store::{CommandRow, ReadError, WriteError};
+use crate::store::{By, CommandRow, ReadError, WriteError};
 
 use super::Engine;
 use super::follow::Ending;
@@ -29,6 +30,23 @@ impl Case {
         JobId {
             command: self.row.id,
             launch: self.row.launches.max(1),
+        }
+    }
+
+    /// The same with the spool that was journaled: a final command's host may have been given another one since.
+    pub(super) fn where_it_was_sent(&self) -> Self {
+        let base = self
+            .row
+            .spool
+            .as_deref()
+            .and_then(|folder| Path::new(folder).ancestors().nth(2));
+        let base = base.and_then(|base| base.to_str()?.parse().ok());
+        let mut host = self.host.clone();
+        host.spool = base.or(host.spool);
+        Self {
+            row: self.row.clone(),
+            definition: self.definition.clone(),
+            host,
         }
     }
 
@@ -160,7 +178,10 @@ impl Engine {
                     if let Trouble::Host(why) = &trouble {
                         self.lost(case.row.host_id, why).await;
                     }
-                    self.say_still_unknown(&case, &trouble.to_string()).await;
+                    match self.silent_too_long(&case, &trouble).await {
+                        true => self.say_orphaned(&case, &trouble.to_string()).await,
+                        false => self.say_still_unknown(&case, &trouble.to_string()).await,
+                    }
                     backoff.pause()
                 }
             };
@@ -272,19 +293,14 @@ impl Engine {
         let prepared = tokio::select! {
             () = self.0.stopping.cancelled() => return Ok(Next::LetGo),
             () = wake.notified() => return Ok(Next::Again),
-            prepared = tokio::time::timeout(limit.to_std() + Span::from_secs(15).to_std(), contact) => prepared,
+            prepared = contact => prepared,
         };
         let id = case.row.id;
         let prepared = match prepared {
-            Ok(Ok(prepared)) => prepared,
-            Ok(Err(why)) => {
+            Ok(prepared) => prepared,
+            Err(why) => {
                 self.lost(case.row.host_id, &why).await;
                 self.0.store.refuse(id, why.refusal(), why.to_string(), None).await?;
-                return Ok(Next::Again);
-            }
-            Err(_) => {
-                let text = format!("the host did not answer within {limit}");
-                self.0.store.refuse(id, Refusal::Unreachable, text, None).await?;
                 return Ok(Next::Again);
             }
         };
@@ -311,6 +327,7 @@ impl Engine {
     async fn launch(&self, case: &Case, wake: &Notify) -> Result<Next, Trouble> {
         let job = Job {
             id: case.job(),
+            op: case.row.op.to_string(),
             script: case.definition.script.clone(),
             post_check: case
                 .definition
@@ -383,6 +400,31 @@ impl Engine {
                 self.weigh(&case, &at, evidence).await
             }
             Ending::LetGo => Ok(Next::LetGo),
+        }
+    }
+
+    /// An executing command whose host has been silent for `orphan_after` is being found out from now on. A reboot is
+    /// expected to be silent, and has its own time.
+    async fn silent_too_long(&self, case: &Case, trouble: &Trouble) -> bool {
+        if case.row.status != CommandStatus::Executing
+            || case.definition.expect == Expect::Reboot
+            || !matches!(trouble, Trouble::Host(_))
+        {
+            return false;
+        }
+        let host_id = case.row.host_id;
+        match self.reader().read(move |journal| journal.host_facts(host_id)).await {
+            Ok(Some(facts)) if facts.reachable == Some(false) => facts
+                .since
+                .is_some_and(|since| Timestamp::now().since(since) >= self.0.settings.orphan_after),
+            Ok(_) | Err(_) => false,
+        }
+    }
+
+    async fn say_orphaned(&self, case: &Case, why: &str) {
+        let why = format!("its host is silent: {why}");
+        if let Err(trouble) = self.0.store.orphan(case.row.id, By::system(), why).await {
+            tracing::warn!(command = %case.row.id, %trouble, "cannot write the journal");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::domain::{Ask, HostName, Level, RunAs, Span};
+use crate::domain::{Ask, HostName, Level, Reach, Refusal, RunAs, Span};
 use crate::executor::{self, Facts, HostError};
 use crate::store::{By, HostFacts, HostRow, NewEvent, NewHost};
 
@@ -89,6 +89,36 @@ impl Engine {
         };
         self.0.store.append_event(event).await?;
         Ok(())
+    }
+
+    /// What to paste for a host that was not reached, by what was wrong at the last try of this start.
+    #[must_use]
+    pub fn advice(&self, row: &HostRow) -> Option<String> {
+        let host = reachable_as(row, None);
+        let Reach::Ssh { user, address, port } = &row.reach else {
+            return None;
+        };
+        match self.0.executor.refusal(&host)? {
+            Refusal::HostKey => Some(format!("{} true", self.0.executor.client_line(&host, true)?)),
+            Refusal::Unreachable => Some(format!("{} true", self.0.executor.client_line(&host, false)?)),
+            Refusal::Auth => {
+                let port = port.map(|port| format!("-p {port} ")).unwrap_or_default();
+                let user = user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
+                Some(format!("ssh-copy-id {port}{user}{address}"))
+            }
+            Refusal::Busy
+            | Refusal::Reserved
+            | Refusal::Removed
+            | Refusal::Sudo
+            | Refusal::Precheck
+            | Refusal::DiskFull
+            | Refusal::Spool
+            | Refusal::Locked
+            | Refusal::Scope
+            | Refusal::EarlierStage
+            | Refusal::Stopped
+            | Refusal::Cancelled => None,
+        }
     }
 
     pub(super) async fn host_of(&self, row: &crate::store::CommandRow) -> Result<executor::Host, EngineError> {

@@ -61,8 +61,10 @@ pub struct Settings {
     pub output_limit: u64,
     /// Jobs followed at once; more wait, journaled as PENDING.
     pub follow_limit: usize,
-    /// How long the contact with a host and its pre-check may take together.
+    /// How long a host that is being spoken to may take for its answer and the pre-check together.
     pub precheck_limit: Span,
+    /// How long the host of an executing command may be silent before the command is an open ORPHANED.
+    pub orphan_after: Span,
     /// How often an idle host is looked at; none is never.
     pub probe_interval: Option<Span>,
     /// How long events are kept; none is for ever.
@@ -110,6 +112,8 @@ struct Inner {
     sweep: retention::SweepState,
     verifier: access::Verifier,
     refusals: access::Refusals,
+    /// Why output of commands cannot be written, where that was so at the last look.
+    output_problem: Mutex<Option<String>>,
 }
 
 impl Engine {
@@ -131,6 +135,7 @@ impl Engine {
             sweep: retention::SweepState::default(),
             verifier: access::Verifier::default(),
             refusals: access::Refusals::default(),
+            output_problem: Mutex::default(),
         }))
     }
 
@@ -173,6 +178,9 @@ impl Engine {
         if sweep_overdue {
             problems.push("no sweep has ended for two hours".to_owned());
         }
+        if let Some(why) = &*self.output_problem() {
+            problems.push(format!("the output of commands cannot be written: {why}"));
+        }
         if self.0.stopping.is_cancelled() {
             problems.push("the dashboard is stopping".to_owned());
         }
@@ -189,6 +197,7 @@ impl Engine {
     pub fn start_loops(&self) {
         self.0.tasks.spawn(probe::probe_loop(self.clone()));
         self.0.tasks.spawn(retention::sweep_loop(self.clone()));
+        self.0.tasks.spawn(watch_output(self.clone()));
         self.0.tasks.spawn(spools::spool_loop(self.clone()));
         self.0.tasks.spawn(access::refusal_loop(self.clone()));
         self.warm_up();
@@ -210,6 +219,10 @@ impl Engine {
         self.0.drivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn output_problem(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.0.output_problem.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Wakes the driver of a command, so that it reads its row again.
     fn nudge(&self, id: CommandId) {
         if let Some(driver) = self.drivers().get(&id) {
@@ -220,6 +233,19 @@ impl Engine {
     /// True where what never started proves nothing: the row is older than a restore of the database from a backup.
     fn restored_since(&self, made: Timestamp) -> bool {
         self.0.restored_at.get().is_some_and(|restored| *restored > made)
+    }
+}
+
+/// Looks every few seconds whether output can be written.
+async fn watch_output(engine: Engine) {
+    loop {
+        let data_dir = engine.0.settings.data_dir.clone();
+        let seen = drive::blocking(move || crate::store::output::writable(&data_dir)).await;
+        *engine.output_problem() = seen.err().map(|why| why.to_string());
+        tokio::select! {
+            () = engine.0.stopping.cancelled() => return,
+            () = tokio::time::sleep(Span::from_secs(3).to_std()) => {}
+        }
     }
 }
 

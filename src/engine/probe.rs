@@ -30,11 +30,14 @@ impl Engine {
         let idle = self.reader().read(|journal| {
             let busy: std::collections::HashSet<i64> =
                 journal.open_commands()?.into_iter().map(|row| row.host_id).collect();
-            Ok(journal
-                .hosts()?
-                .into_iter()
-                .filter(|host| !busy.contains(&host.id))
-                .collect::<Vec<_>>())
+            let mut idle = Vec::new();
+            for host in journal.hosts()?.into_iter().filter(|host| !busy.contains(&host.id)) {
+                let facts = journal.host_facts(host.id)?;
+                idle.push((facts.is_some_and(|facts| facts.reachable == Some(false)), host));
+            }
+            // Who was silent last time comes last: a look at it may take its whole time.
+            idle.sort_by_key(|(silent, _)| *silent);
+            Ok(idle.into_iter().map(|(_, host)| host).collect::<Vec<_>>())
         });
         let mut idle = match idle.await {
             Ok(idle) => idle.into_iter(),

@@ -193,42 +193,70 @@ impl Engine {
         self.conclude(case, finish).await
     }
 
-    /// What was resolved by hand is asked about until its host has said something; that is only noted.
+    /// What was resolved by hand is asked about until its host has said something; that is only noted. A wish to stop
+    /// that was journaled before is still carried out.
     pub(super) async fn go_on_asking(&self, id: CommandId, wake: &Notify) {
         let mut backoff = Backoff::new();
         loop {
-            let Ok(Some(case)) = self.case_of(id, true).await else {
+            match self.case_of(id, true).await {
+                Ok(Some(case)) if case.row.resolved_by.is_some() => {
+                    if let Some(evidence) = self.late_word(&case.where_it_was_sent()).await {
+                        return self.note_late(&case, &evidence).await;
+                    }
+                }
+                Ok(_) => return,
+                Err(trouble) => tracing::warn!(command = %id, %trouble, "cannot read the journal"),
+            }
+            if !self.rest(backoff.pause(), wake).await {
                 return;
+            }
+        }
+    }
+
+    /// The last word of the machine that a job was sent to; none while it is silent, or the job lives.
+    async fn late_word(&self, case: &Case) -> Option<Evidence> {
+        let report = self.0.executor.ask(&case.host, case.job(), false).await.ok()?;
+        if is_elsewhere(case, &report.at) {
+            tracing::info!(command = %case.row.id, why = %another_machine(case), "still asking");
+            return None;
+        }
+        if !matches!(report.evidence, Evidence::Running { .. }) {
+            return Some(report.evidence);
+        }
+        if case.row.stop_reason.is_some() {
+            let stopped = tokio::select! {
+                () = self.0.stopping.cancelled() => return None,
+                stopped = self.stop_and_verify(case, case.row.clone()) => stopped,
             };
-            if case.row.resolved_by.is_none() {
-                return;
-            }
-            match self.executor_says(&case).await {
-                Some(evidence) => return self.note_late(&case, &evidence).await,
-                None if self.rest(backoff.pause(), wake).await => {}
-                None => return,
+            if let Err(trouble) = stopped {
+                tracing::info!(command = %case.row.id, %trouble, "the stop will be tried again");
             }
         }
+        None
     }
 
-    /// The last word of a host about a job; none while it is silent, or the job lives.
-    async fn executor_says(&self, case: &Case) -> Option<Evidence> {
-        match self.0.executor.ask(&case.host, case.job(), false).await {
-            Ok(report) => Some(report.evidence).filter(|evidence| !matches!(evidence, Evidence::Running { .. })),
-            Err(_) => None,
-        }
-    }
-
-    /// What the host says of an orphan at the moment when a person resolves it.
+    /// What the host says of an orphan at the moment when a person resolves it; of an executing command, why it says
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`EngineError::Conflict`] where the host knows of the job: its evidence counts, and not the person's word.
     pub(super) async fn last_word(&self, row: &CommandRow) -> Result<String, EngineError> {
         let case = match self.case(row.id).await {
             Ok(Some(case)) => case,
             Ok(None) => return Ok("the command is final already".to_owned()),
             Err(why) => return Ok(format!("the journal could not be read: {why}")),
         };
-        let asked = self.0.executor.ask(&case.host, case.job(), row.launched_at.is_none());
+        self.0.executor.forgive(&case.host);
+        // The fence is for an orphan: what is being launched at this moment is left to its driver.
+        let orphaned = row.status == CommandStatus::Orphaned;
+        let asked = self
+            .0
+            .executor
+            .ask(&case.host, case.job(), orphaned && row.launched_at.is_none());
         match tokio::time::timeout(Span::from_secs(15).to_std(), asked).await {
-            Ok(Ok(report)) if matches!(report.evidence, Evidence::Running { .. } | Evidence::Exit { .. }) => {
+            Ok(Ok(report)) if is_elsewhere(&case, &report.at) => Ok(another_machine(&case).to_string()),
+            Ok(Ok(report)) if !orphaned || !matches!(report.evidence, Evidence::Nothing { .. }) => {
+                self.drive(row.id);
                 self.nudge(row.id);
                 Err(EngineError::Conflict(format!(
                     "{} answered just now: {}; the dashboard settles it with that evidence",
@@ -260,10 +288,15 @@ fn in_words(evidence: &Evidence) -> String {
         Evidence::Running { processes, .. } => format!("its supervisor is gone, {processes} of its processes live on"),
         Evidence::NeverStarted => "it never started, and never will".to_owned(),
         Evidence::ExitLost { .. } => "nothing of it is alive, its exit code is lost".to_owned(),
-        Evidence::Locked { by } => format!("the host's lock is held by {by}"),
+        Evidence::Locked { .. } => evidence.holder(None),
         Evidence::Done => "its spool was given back".to_owned(),
         Evidence::Nothing { why } => why.clone(),
     }
+}
+
+fn is_elsewhere(case: &Case, at: &Identity) -> bool {
+    let sent_to = case.journaled().machine_id;
+    !sent_to.is_empty() && sent_to != at.machine_id
 }
 
 /// The host's name leads to another machine than the one that the job was sent to.

@@ -3,6 +3,8 @@
 use crate::domain::{Level, Span, StopReason};
 use crate::store::CommandRow;
 
+use crate::executor::Looked;
+
 use super::Engine;
 use super::drive::{Backoff, Case, Trouble};
 
@@ -20,18 +22,12 @@ impl Engine {
                 let (level, message) = match (report.gone, why) {
                     (true, StopReason::Cancel) => (
                         Level::Info,
-                        format!(
-                            "{} on {} was stopped: verified that nothing of it is alive",
-                            row.op, row.host
-                        ),
+                        format!("{} on {} {}", row.op, row.host, verified(report.looked, "")),
                     ),
-                    (true, StopReason::Timeout) => (
-                        Level::Warn,
-                        format!(
-                            "{} on {} was stopped, its time was up: verified that nothing of it is alive",
-                            row.op, row.host
-                        ),
-                    ),
+                    (true, StopReason::Timeout) => {
+                        let text = verified(report.looked, ", its time was up");
+                        (Level::Warn, format!("{} on {} {text}", row.op, row.host))
+                    }
                     (false, _) => (
                         Level::Error,
                         format!(
@@ -53,4 +49,16 @@ impl Engine {
             tokio::time::sleep(backoff.pause().max(Span::from_secs(2).to_std())).await;
         }
     }
+}
+
+/// What a stop can say for certain: where the host looked, and found nothing.
+fn verified(looked: Looked, why: &str) -> String {
+    let places = match looked {
+        Looked::Ended => return format!("had ended by itself before it could be stopped{why}"),
+        Looked::Unstarted => return format!("was kept from starting{why}"),
+        Looked::Groups => "",
+        Looked::OwnEnvironments => ", nor any process of its user that carries its id in its environment",
+        Looked::AllEnvironments => ", nor any process that carries its id in its environment",
+    };
+    format!("was stopped{why}: on the host, nothing in its process groups and sessions is alive{places}")
 }

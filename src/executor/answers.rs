@@ -1,7 +1,7 @@
 //! Words of the shell program into the executor's types. Pure functions; a line that does not fit is a lost connection,
 //! never a guess.
 
-use super::{CheckAnswer, Facts, HostError};
+use super::{CheckAnswer, Facts, HostError, Looked};
 use crate::domain::{Evidence, Identity, MESSAGE_LIMIT, StopReason, bounded};
 
 /// Takes one `fact` line; an unknown one is left out.
@@ -79,12 +79,28 @@ pub(super) fn evidence(line: &str) -> Result<Evidence, HostError> {
         ("lost", [stop]) => Evidence::ExitLost {
             stopped: stopped(stop)?,
         },
-        ("locked", [by]) => Evidence::Locked { by: bounded(by, 200) },
+        ("locked", [by, about @ ..]) => Evidence::Locked {
+            by: bounded(by, 200),
+            op: about.first().filter(|op| **op != "-").map(|op| bounded(op, 100)),
+            since_s: about.get(1).map(|since| number(since)).transpose()?,
+        },
         ("done", _) => Evidence::Done,
         ("nothing", _) => Evidence::Nothing {
             why: bounded(rest, 400),
         },
         _ => return Err(strange(line)),
+    })
+}
+
+/// A `looked` line.
+pub(super) fn looked(word: &str) -> Result<Looked, HostError> {
+    Ok(match word {
+        "ended" => Looked::Ended,
+        "unstarted" => Looked::Unstarted,
+        "groups" => Looked::Groups,
+        "own" => Looked::OwnEnvironments,
+        "all" => Looked::AllEnvironments,
+        _ => return Err(strange(word)),
     })
 }
 

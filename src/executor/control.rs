@@ -26,6 +26,11 @@ pub(super) fn folder(data_dir: &Path) -> io::Result<PathBuf> {
     }
 }
 
+/// The folder is still ours and private; made again where somebody tidied it away.
+pub(super) fn hold(folder: &Path) -> io::Result<()> {
+    private(folder.to_owned()).map(drop)
+}
+
 /// The socket for one host of the dashboard.
 pub(super) fn socket(folder: &Path, host: &str) -> PathBuf {
     folder.join(digits(host.as_bytes(), 16))
@@ -39,7 +44,14 @@ fn private(path: PathBuf) -> io::Result<PathBuf> {
     }
     let seen = fs::symlink_metadata(&path)?;
     if !seen.is_dir() || seen.uid() != nix::unistd::geteuid().as_raw() || seen.mode() & 0o077 != 0 {
-        let problem = format!("{} is not a private folder of ours; remove it", path.display());
+        let kind = if seen.is_dir() { "a folder" } else { "no folder" };
+        let problem = format!(
+            "{} must be a folder that only we can enter, for ssh's control sockets, but it is {kind} of user id {} with \
+             mode {:o}; remove it, or set XDG_RUNTIME_DIR to a private folder",
+            path.display(),
+            seen.uid(),
+            seen.mode() & 0o7777
+        );
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, problem));
     }
     Ok(path)
@@ -49,4 +61,34 @@ fn digits(bytes: &[u8], count: usize) -> String {
     let mut text: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     text.truncate(count);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_others_made_or_can_enter_is_refused_with_what_it_is() {
+        let dir = tempfile::tempdir().expect("folder");
+        let path = dir.path().join("sockets");
+        let ours = private(path.clone()).expect("made");
+        hold(&ours).expect("still ours");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("mode");
+        let open = hold(&ours).expect_err("open to others").to_string();
+        assert!(open.contains("mode 755") && open.contains("remove it"), "{open}");
+        fs::remove_dir(&path).expect("removed");
+        hold(&ours).expect("made again");
+        fs::remove_dir(&path).expect("removed");
+        std::os::unix::fs::symlink(dir.path(), &path).expect("a link in its place");
+        assert!(hold(&ours).is_err(), "a link is no folder of ours");
+        if nix::unistd::geteuid().is_root() {
+            fs::remove_file(&path).expect("removed");
+            private(path.clone()).expect("made");
+            nix::unistd::chown(&path, Some(nix::unistd::Uid::from_raw(65_534)), None).expect("given away");
+            let other = hold(&ours).expect_err("somebody else's").to_string();
+            assert!(other.contains("user id 65534"), "{other}");
+        }
+    }
 }

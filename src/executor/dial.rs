@@ -4,16 +4,17 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::channel::{Channel, Opening};
+use super::queue::{Class, Queue};
 use super::script::{Script, become_words};
 use super::ssh::{self, Complaint};
 use super::{Host, HostError, Settings, control, local};
-use crate::domain::Reach;
+use crate::domain::{Reach, Refusal};
 
 /// How often a connection is tried that a busy sshd turned away.
 const TRIES: u32 = 4;
@@ -22,7 +23,7 @@ const TRIES: u32 = 4;
 pub(super) struct Dialler {
     settings: Settings,
     sockets: PathBuf,
-    dials: Semaphore,
+    dials: Queue,
     scope: OnceCell<Result<Vec<String>, HostError>>,
     lines: Mutex<HashMap<String, Arc<Line>>>,
 }
@@ -34,13 +35,28 @@ struct Line {
     first: tokio::sync::Mutex<()>,
     refused: Mutex<Option<HostError>>,
     doas: AtomicBool,
+    /// Its last dial found nobody.
+    silent: AtomicBool,
+    /// Why its last channel could not be opened.
+    problem: Mutex<Option<Refusal>>,
+}
+
+/// Who wants a channel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Wish {
+    /// A person, now: a remembered refusal is forgotten.
+    Asked,
+    /// A command.
+    Command,
+    /// A look at an idle host.
+    Look,
 }
 
 impl Dialler {
     pub(super) fn new(settings: Settings) -> std::io::Result<Self> {
         Ok(Self {
             sockets: control::folder(&settings.data_dir)?,
-            dials: Semaphore::new(settings.dials.max(1)),
+            dials: Queue::new(settings.dials),
             scope: OnceCell::new(),
             lines: Mutex::default(),
             settings,
@@ -56,10 +72,21 @@ impl Dialler {
         self.line(host).remember(None);
     }
 
-    /// A channel on which `script` has begun to answer. `asked`: a person wants it, so a remembered refusal is forgotten.
-    pub(super) async fn open(&self, host: &Host, script: &Script, asked: bool) -> Result<Channel, HostError> {
+    /// Why the last channel to a host could not be opened, where it could not.
+    pub(super) fn refusal(&self, host: &Host) -> Option<Refusal> {
+        *self.line(host).problem()
+    }
+
+    /// A channel on which `script` has begun to answer. Waiting for a dial's turn is not bounded; the dial is.
+    pub(super) async fn open(&self, host: &Host, script: &Script, wish: Wish) -> Result<Channel, HostError> {
         let line = self.line(host);
-        if asked {
+        let opened = self.open_on(&line, host, script, wish).await;
+        *line.problem() = opened.as_ref().err().map(HostError::refusal);
+        opened
+    }
+
+    async fn open_on(&self, line: &Line, host: &Host, script: &Script, wish: Wish) -> Result<Channel, HostError> {
+        if wish == Wish::Asked {
             line.remember(None);
         } else if let Some(refusal) = line.refusal() {
             return Err(refusal);
@@ -70,10 +97,16 @@ impl Dialler {
         loop {
             tries += 1;
             let doas = line.doas.load(Ordering::Relaxed);
-            let complaint = match self.try_open(host, &line, script, doas).await {
+            let complaint = match self.try_open(host, line, script, doas, wish).await {
                 Ok(channel) => return Ok(channel.hold(permit)),
                 Err(Opening::Failed(error)) => return Err(error),
-                Err(Opening::Ended(stderr)) => ssh::classify(host, &stderr, doas),
+                Err(Opening::Ended(stderr)) => {
+                    let login = match host.run_as {
+                        Some(_) => ssh::login(&self.settings, &host.reach).await,
+                        None => None,
+                    };
+                    ssh::classify(&self.settings, host, &stderr, doas, login.as_deref())
+                }
             };
             match complaint {
                 Complaint::NoSudo => line.doas.store(true, Ordering::Relaxed),
@@ -89,7 +122,14 @@ impl Dialler {
         }
     }
 
-    async fn try_open(&self, host: &Host, line: &Line, script: &Script, doas: bool) -> Result<Channel, Opening> {
+    async fn try_open(
+        &self,
+        host: &Host,
+        line: &Line,
+        script: &Script,
+        doas: bool,
+        wish: Wish,
+    ) -> Result<Channel, Opening> {
         let nonce = nonce().map_err(Opening::Failed)?;
         let mut words = become_words(host.run_as.as_ref(), doas);
         words.extend(["/bin/sh", "-s", "--", script.verb, &script.job].map(str::to_owned));
@@ -100,6 +140,7 @@ impl Dialler {
             if script.verb == "launch" {
                 all = local::scope(&self.scope).await.map_err(Opening::Failed)?;
             }
+            all.extend(local::limited(self.settings.job_files));
             all.append(&mut words);
             // A launch here is not killed in the middle of its preparation, as one over ssh is not either.
             let mut command = local::command(&all);
@@ -117,8 +158,15 @@ impl Dialler {
             return Err(Opening::Failed(refusal));
         }
         let stopping = |_| Opening::Failed(HostError::Lost("the dashboard is stopping".to_owned()));
-        let _dial = self.dials.acquire().await.map_err(stopping)?;
-        Channel::open(command, text, nonce, patience).await
+        let dialled = {
+            let _dial = self.dials.slot(line.class(wish)).await.ok_or(()).map_err(stopping)?;
+            // The folder may have been removed under us: nobody else's takes its place.
+            control::hold(&self.sockets).map_err(|why| Opening::Failed(HostError::Unreachable(why.to_string())))?;
+            Channel::open(command, text, nonce, patience).await
+        };
+        line.silent
+            .store(is_silence(&self.settings, host, &dialled), Ordering::Relaxed);
+        dialled
     }
 
     /// Ends every master, a few seconds at most, and removes the sockets. No channel is opened afterwards.
@@ -156,6 +204,8 @@ impl Dialler {
                 first: tokio::sync::Mutex::new(()),
                 refused: Mutex::default(),
                 doas: AtomicBool::new(false),
+                silent: AtomicBool::new(false),
+                problem: Mutex::default(),
             })
         });
         Arc::clone(line)
@@ -173,7 +223,32 @@ impl Drop for Dialler {
     }
 }
 
+/// Whether a dial found nobody, which took it as long as it may take.
+fn is_silence(settings: &Settings, host: &Host, dialled: &Result<Channel, Opening>) -> bool {
+    match dialled {
+        Ok(_) => false,
+        Err(Opening::Failed(error)) => matches!(error, HostError::Unreachable(_)),
+        Err(Opening::Ended(stderr)) => matches!(
+            ssh::classify(settings, host, stderr, false, None),
+            Complaint::Final(HostError::Unreachable(_))
+        ),
+    }
+}
+
 impl Line {
+    fn class(&self, wish: Wish) -> Class {
+        match (wish, self.silent.load(Ordering::Relaxed)) {
+            (Wish::Asked | Wish::Command, false) => Class::Wanted,
+            (Wish::Asked | Wish::Command, true) => Class::WantedSilent,
+            (Wish::Look, false) => Class::Look,
+            (Wish::Look, true) => Class::LookSilent,
+        }
+    }
+
+    fn problem(&self) -> MutexGuard<'_, Option<Refusal>> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn refusal(&self) -> Option<HostError> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -35,6 +35,13 @@ pub(super) fn command(words: &[String]) -> Command {
     command
 }
 
+/// The words that give what follows its own soft limit of open files.
+pub(super) fn limited(files: Option<u64>) -> Vec<String> {
+    let Some(files) = files else { return Vec::new() };
+    let text = format!("ulimit -S -n {files}; exec \"$@\"");
+    ["/bin/sh", "-c", &text, "sh"].map(str::to_owned).to_vec()
+}
+
 /// The words that put a launch into a scope of its own; none where no service manager would end the job.
 pub(super) async fn scope(known: &OnceCell<Result<Vec<String>, HostError>>) -> Result<Vec<String>, HostError> {
     known.get_or_init(find_scope).await.clone()

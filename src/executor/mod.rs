@@ -13,6 +13,7 @@ mod control;
 mod dial;
 mod follower;
 mod local;
+mod queue;
 mod script;
 mod ssh;
 mod verbs;
@@ -27,6 +28,10 @@ use crate::domain::{CommandId, Evidence, HostName, Identity, Reach, Refusal, Run
 pub struct Settings {
     /// The data folder: local spools live in `spool/` below it.
     pub data_dir: PathBuf,
+    /// The base folder of local spools, and of their lock, where it is not the usual one.
+    pub local_spool: Option<PathBuf>,
+    /// How many open files local jobs may have, where that is not what the dashboard has.
+    pub job_files: Option<u64>,
     /// This dashboard's lasting id: names its own subfolder of every spool base. Letters, digits, `-`.
     pub dashboard_id: String,
     /// The OpenSSH client.
@@ -69,6 +74,8 @@ pub struct JobId {
 pub struct Job {
     /// Which one it is.
     pub id: JobId,
+    /// The op's id: said to whoever finds this job's lock.
+    pub op: String,
     /// The op's script.
     pub script: String,
     /// The op's post-check, run after exit 0 within what is left of `timeout`.
@@ -189,10 +196,28 @@ pub enum JobEvent {
 pub struct StopReport {
     /// `wrote marker`, `TERM to group 4711`, `2 processes after 10 s`, `KILL`, `gone` ...
     pub steps: Vec<String>,
-    /// True where the group, the session and every process that carries this `QD_COMMAND` are gone.
+    /// True where nothing of it was found in the places that `looked` names.
     pub gone: bool,
+    /// Where the host looked for what is left of the job.
+    pub looked: Looked,
     /// What survived, by pid and name, where anything did.
     pub survivors: Vec<String>,
+}
+
+/// Where a stop looked for what is left of a job.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Looked {
+    /// Nowhere: it had ended by itself before, and what it left behind is left alone.
+    #[default]
+    Ended,
+    /// Nowhere: it was fenced before it started.
+    Unstarted,
+    /// In its process groups and sessions.
+    Groups,
+    /// There, and in the environments of the processes that its user may look into.
+    OwnEnvironments,
+    /// There, and in the environments of all processes.
+    AllEnvironments,
 }
 
 /// One answer about one job.

@@ -45,6 +45,7 @@ impl Script {
         script.set("DASHBOARD", dashboard);
         script.set("HOST", host.name.as_str());
         script.set("SPOOL", spool);
+        script.set("OP", "");
         script.set("HERE", if here { "1" } else { "" });
         script
     }
@@ -77,6 +78,7 @@ impl Script {
             let _ = writeln!(environment, "{name}={}; export {name}", quoted(value));
         }
         let timeout = job.timeout.map_or(0, |timeout| timeout.as_millis().max(1));
+        self.set("OP", &job.op);
         self.set("TIMEOUT_MS", &timeout.to_string());
         self.set("OUTPUT_LIMIT", &job.output_limit.to_string());
         for (text, size, content) in [
@@ -173,6 +175,7 @@ mod tests {
                 command: CommandId::after(None),
                 launch: 1,
             },
+            op: "touches".to_owned(),
             script: format!("touch {}", seen.display()),
             post_check: Some("true 'quoted' \"$x\"".to_owned()),
             timeout: Some(Span::from_secs(5)),

@@ -71,13 +71,16 @@ pub(super) enum Complaint {
     Final(HostError),
 }
 
-/// Reads what the client, the login shell and sudo wrote to standard error.
-pub(super) fn classify(host: &Host, stderr: &str, doas: bool) -> Complaint {
+/// Reads what the client, the login shell and sudo wrote to standard error. `login`: who we are there, where it is known.
+pub(super) fn classify(settings: &Settings, host: &Host, stderr: &str, doas: bool, login: Option<&str>) -> Complaint {
     let says = |parts: &[&str]| parts.iter().any(|part| stderr.contains(part));
     let text = bounded(stderr.trim(), MESSAGE_LIMIT - 600);
     if says(&["REMOTE HOST IDENTIFICATION HAS CHANGED", "Host key verification failed"]) || says(&["host key is known"])
     {
-        return Complaint::Final(HostError::HostKey(bounded(&host_key_help(host, &text), MESSAGE_LIMIT)));
+        return Complaint::Final(HostError::HostKey(bounded(
+            &host_key_help(settings, host, &text),
+            MESSAGE_LIMIT,
+        )));
     }
     if says(&[
         "Permission denied (",
@@ -93,10 +96,7 @@ pub(super) fn classify(host: &Host, stderr: &str, doas: bool) -> Complaint {
             if !doas && says(&["not found", "nknown command", "No such file"]) {
                 return Complaint::NoSudo;
             }
-            let login = match &host.reach {
-                Reach::Ssh { user: Some(user), .. } => user.clone(),
-                Reach::Ssh { user: None, .. } | Reach::Local => "LOGIN".to_owned(),
-            };
+            let login = login.unwrap_or("THE-LOGIN-USER");
             let line = if doas {
                 format!(
                     "permit nopass {login} as {} cmd /bin/sh   (in /etc/doas.conf)",
@@ -105,7 +105,8 @@ pub(super) fn classify(host: &Host, stderr: &str, doas: bool) -> Complaint {
             } else {
                 format!("{login} ALL=({}) NOPASSWD: /bin/sh   (with visudo)", user.as_str())
             };
-            return Complaint::Final(HostError::Sudo(format!("{text}\nThe host needs the line: {line}")));
+            let said = text.trim_start_matches(tool).trim_start_matches(": ");
+            return Complaint::Final(HostError::Sudo(format!("{said}\nThe host needs the line: {line}")));
         }
     }
     let busy = [
@@ -127,14 +128,70 @@ pub(super) fn classify(host: &Host, stderr: &str, doas: bool) -> Complaint {
     Complaint::Final(HostError::Unreachable(text))
 }
 
-fn host_key_help(host: &Host, text: &str) -> String {
-    let Reach::Ssh { address, port, .. } = &host.reach else {
+fn host_key_help(settings: &Settings, host: &Host, text: &str) -> String {
+    let Some(line) = line(settings, &host.reach, "-o StrictHostKeyChecking=ask ") else {
         return text.to_owned();
     };
-    let port = port.map(|port| format!("-p {port} ")).unwrap_or_default();
     format!(
-        "{text}\nCompare the key's fingerprint with the host's own, then accept it as the dashboard's user: \
-         ssh-keyscan {port}{address} >> ~/.ssh/known_hosts (a changed key is taken out first with \
-         ssh-keygen -R {address})"
+        "{text}\nAs the dashboard's user, compare the fingerprint that this shows with the host's own, and accept it: \
+         {line} true\n(A changed key is taken out first, from the file that ssh names: ssh-keygen -R NAME -f FILE)"
     )
+}
+
+/// What a person types, as the dashboard's user, to reach a host as we do; `options` go before its address.
+pub(super) fn line(settings: &Settings, reach: &Reach, options: &str) -> Option<String> {
+    let Reach::Ssh { user, address, port } = reach else {
+        return None;
+    };
+    let program = word(&settings.ssh_program.to_string_lossy());
+    let config = settings.ssh_config.as_ref();
+    let config = config
+        .map(|file| format!("-F {} ", word(&file.to_string_lossy())))
+        .unwrap_or_default();
+    let port = port.map(|port| format!("-p {port} ")).unwrap_or_default();
+    let user = user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
+    Some(format!("{program} {config}{options}{port}{user}{address}"))
+}
+
+/// A word of a shell's line, quoted where it must be.
+fn word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,=".contains(c);
+    if text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// The user that a log-in is for, from the address or from the client's own configuration.
+pub(super) async fn login(settings: &Settings, reach: &Reach) -> Option<String> {
+    let (address, port) = match reach {
+        Reach::Ssh { user: Some(user), .. } => return Some(user.clone()),
+        Reach::Local => {
+            let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok()??;
+            return Some(user.name);
+        }
+        Reach::Ssh { address, port, .. } => (address, port),
+    };
+    let mut command = Command::new(&settings.ssh_program);
+    command.arg("-G");
+    if let Some(config) = &settings.ssh_config {
+        command.arg("-F").arg(config);
+    }
+    if let Some(port) = port {
+        command.arg("-p").arg(port.to_string());
+    }
+    command
+        .arg("--")
+        .arg(address)
+        .stdin(std::process::Stdio::null())
+        .kill_on_drop(true);
+    let answer = tokio::time::timeout(Duration::from_secs(5), command.output())
+        .await
+        .ok()?
+        .ok()?;
+    let text = String::from_utf8_lossy(&answer.stdout).into_owned();
+    text.lines()
+        .find_map(|line| line.strip_prefix("user "))
+        .map(str::to_owned)
 }

@@ -4,12 +4,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::answers::{check, evidence, fact, nowhere, number, place};
+use super::answers::{check, evidence, fact, looked, nowhere, number, place};
 use super::channel::{Channel, Frame};
-use super::dial::Dialler;
+use super::dial::{Dialler, Wish};
 use super::script::Script;
-use super::{CheckAnswer, Facts, Follower, Host, HostError, Job, JobId, Prepared, Report, Settings, StopReport};
-use crate::domain::{CommandId, Identity, Span, StopReason, bounded};
+use super::ssh;
+use super::{
+    CheckAnswer, Facts, Follower, Host, HostError, Job, JobId, Looked, Prepared, Report, Settings, StopReport,
+};
+use crate::domain::{CommandId, Identity, Refusal, Span, StopReason, bounded};
 
 /// How long a verb that only looks or removes may take between two words.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -21,11 +24,13 @@ const STEPS: usize = 100;
 pub struct Executor {
     dialler: Arc<Dialler>,
     local_spool: String,
+    /// The base of local spools was chosen: then their lock is in it, not in the account's home.
+    own_base: bool,
 }
 
 /// What a `prepare` brought.
 #[derive(Default)]
-struct Looked {
+struct Seen {
     facts: Facts,
     at: Option<Identity>,
     check: Option<CheckAnswer>,
@@ -37,14 +42,19 @@ impl Executor {
     /// # Errors
     /// When the data folder is not there, or no folder for sockets can be made that is ours alone.
     pub fn new(settings: Settings) -> io::Result<Self> {
-        let spool = std::fs::canonicalize(&settings.data_dir)?.join("spool");
+        let spool = match &settings.local_spool {
+            Some(spool) => spool.clone(),
+            None => std::fs::canonicalize(&settings.data_dir)?.join("spool"),
+        };
+        let own_base = settings.local_spool.is_some();
         let local_spool = spool
             .into_os_string()
             .into_string()
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the data folder's path is not UTF-8"))?;
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the path of the local spools is not UTF-8"))?;
         Ok(Self {
             dialler: Arc::new(Dialler::new(settings)?),
             local_spool,
+            own_base,
         })
     }
 
@@ -54,9 +64,10 @@ impl Executor {
     /// # Errors
     /// Why it was not reached.
     pub async fn contact(&self, host: &Host, asked: bool) -> Result<Facts, HostError> {
+        let wish = if asked { Wish::Asked } else { Wish::Look };
         let mut script = self.script("prepare", host);
         script.set("WANT_FACTS", "1");
-        Ok(self.look(host, &script, asked, PATIENCE).await?.facts)
+        Ok(self.look(host, &script, wish, PATIENCE).await?.facts)
     }
 
     /// Runs a check that only reads, at most `limit` long: then its whole group is ended on the host, the code is 124
@@ -73,7 +84,7 @@ impl Executor {
     ) -> Result<CheckAnswer, HostError> {
         let mut verb = self.script("prepare", host).about(JobId { command, launch: 1 });
         let patience = with_check(&mut verb, script, limit);
-        let looked = self.look(host, &verb, false, patience).await?;
+        let looked = self.look(host, &verb, Wish::Command, patience).await?;
         looked.check.ok_or_else(|| missing("the check's answer"))
     }
 
@@ -85,7 +96,7 @@ impl Executor {
     pub async fn locate(&self, host: &Host, job: JobId) -> Result<Identity, HostError> {
         let mut script = self.script("prepare", host).about(job);
         script.set("WANT_PLACE", "1");
-        let looked = self.look(host, &script, false, PATIENCE).await?;
+        let looked = self.look(host, &script, Wish::Command, PATIENCE).await?;
         looked.at.ok_or_else(|| missing("the place"))
     }
 
@@ -108,7 +119,8 @@ impl Executor {
             Some(check) => with_check(&mut script, check, limit),
             None => PATIENCE,
         };
-        let looked = self.look(host, &script, asked, patience).await?;
+        let wish = if asked { Wish::Asked } else { Wish::Command };
+        let looked = self.look(host, &script, wish, patience).await?;
         if pre_check.is_some() && looked.check.is_none() {
             return Err(missing("the check's answer"));
         }
@@ -128,7 +140,7 @@ impl Executor {
     pub async fn launch(&self, host: &Host, job: &Job) -> Result<Follower, HostError> {
         let mut script = self.script("launch", host).about(job.id);
         script.carry(job, host);
-        let channel = self.dialler.open(host, &script, false).await?;
+        let channel = self.dialler.open(host, &script, Wish::Command).await?;
         Follower::new(channel, 0).acknowledged().await
     }
 
@@ -139,7 +151,10 @@ impl Executor {
     pub async fn follow(&self, host: &Host, job: JobId, offset: u64) -> Result<Follower, HostError> {
         let mut script = self.script("follow", host).about(job);
         script.set("OFFSET", &offset.to_string());
-        Ok(Follower::new(self.dialler.open(host, &script, false).await?, offset))
+        Ok(Follower::new(
+            self.dialler.open(host, &script, Wish::Command).await?,
+            offset,
+        ))
     }
 
     /// Stops a job: marker, TERM, `grace`, KILL, and a look at what is left. A job that has not started is fenced instead.
@@ -151,10 +166,11 @@ impl Executor {
         let mut script = self.script("stop", host).about(job);
         script.set("WHY", why.as_str());
         script.set("GRACE_MS", &grace.as_millis().to_string());
-        let mut channel = self.dialler.open(host, &script, false).await?;
+        let mut channel = self.dialler.open(host, &script, Wish::Command).await?;
         let mut report = StopReport {
             steps: Vec::new(),
             gone: false,
+            looked: Looked::default(),
             survivors: Vec::new(),
         };
         let patience = PATIENCE + grace.to_std();
@@ -162,6 +178,7 @@ impl Executor {
             match word.as_str() {
                 "step" if report.steps.len() < STEPS => report.steps.push(bounded(&rest, 400)),
                 "survivor" if report.survivors.len() < STEPS => report.survivors.push(bounded(&rest, 100)),
+                "looked" => report.looked = looked(&rest)?,
                 "gone" => report.gone = rest == "1",
                 _ => {}
             }
@@ -176,7 +193,7 @@ impl Executor {
     pub async fn ask(&self, host: &Host, job: JobId, fence: bool) -> Result<Report, HostError> {
         let mut script = self.script("ask", host).about(job);
         script.set("FENCE", if fence { "1" } else { "" });
-        let mut channel = self.dialler.open(host, &script, false).await?;
+        let mut channel = self.dialler.open(host, &script, Wish::Command).await?;
         let mut at = nowhere();
         let mut found = None;
         while let Some((word, rest)) = line(&mut channel, PATIENCE).await? {
@@ -213,7 +230,7 @@ impl Executor {
     /// Why the host gave no answer.
     pub async fn sweep(&self, host: &Host) -> Result<i64, HostError> {
         let script = self.script("sweep", host);
-        let mut channel = self.dialler.open(host, &script, false).await?;
+        let mut channel = self.dialler.open(host, &script, Wish::Command).await?;
         let mut swept = 0;
         while let Some((word, rest)) = line(&mut channel, Duration::from_secs(300)).await? {
             if word == "swept" {
@@ -228,38 +245,69 @@ impl Executor {
         self.dialler.forgive(host);
     }
 
+    /// Why the last channel to a host could not be opened, since this start; none where it could, or none was tried.
+    #[must_use]
+    pub fn refusal(&self, host: &Host) -> Option<Refusal> {
+        self.dialler.refusal(host)
+    }
+
+    /// The line with which a person, as the dashboard's user, reaches a host as the dashboard does; with `ask`, the
+    /// client shows an unknown key and asks. None for a host that is not reached over ssh.
+    #[must_use]
+    pub fn client_line(&self, host: &Host, ask: bool) -> Option<String> {
+        let options = if ask { "-o StrictHostKeyChecking=ask " } else { "" };
+        ssh::line(self.dialler.settings(), &host.reach, options)
+    }
+
     /// Ends all control masters and removes their sockets, in a few seconds at most. Jobs live on.
     pub async fn close(&self) {
         self.dialler.close().await;
     }
 
     fn script(&self, verb: &'static str, host: &Host) -> Script {
-        Script::new(verb, host, &self.dialler.settings().dashboard_id, &self.local_spool)
+        let mut script = Script::new(verb, host, &self.dialler.settings().dashboard_id, &self.local_spool);
+        if self.own_base {
+            script.set("HERE", "");
+        }
+        script
     }
 
-    async fn look(&self, host: &Host, script: &Script, asked: bool, patience: Duration) -> Result<Looked, HostError> {
-        let mut channel = self.dialler.open(host, script, asked).await?;
-        let mut looked = Looked::default();
-        let mut at = nowhere();
-        loop {
-            match channel.frame(patience).await? {
-                Frame::End => return Ok(looked),
-                Frame::Block(code, bytes) => looked.check = Some(check(&code, &bytes)?),
-                Frame::Line(word, rest) if word == "fact" => fact(&mut looked.facts, &rest),
-                Frame::Line(word, rest) => {
-                    if place(&mut at, &word, &rest) {
-                        looked.at = Some(at.clone());
-                    }
-                }
-            }
+    /// `patience` counts from the host's first word: neither the queue of dials nor the dial is its time.
+    async fn look(&self, host: &Host, script: &Script, wish: Wish, patience: Duration) -> Result<Seen, HostError> {
+        let channel = self.dialler.open(host, script, wish).await?;
+        match tokio::time::timeout(patience, hear_look(channel, patience)).await {
+            Ok(looked) => looked,
+            Err(_) => Err(HostError::Unreachable(format!(
+                "it answered, but had not said all after {} s",
+                patience.as_secs()
+            ))),
         }
     }
 
     async fn plain(&self, verb: &'static str, host: &Host, job: JobId) -> Result<(), HostError> {
         let script = self.script(verb, host).about(job);
-        let mut channel = self.dialler.open(host, &script, false).await?;
+        let mut channel = self.dialler.open(host, &script, Wish::Command).await?;
         while line(&mut channel, PATIENCE).await?.is_some() {}
         Ok(())
+    }
+}
+
+async fn hear_look(mut channel: Channel, patience: Duration) -> Result<Seen, HostError> {
+    let mut looked = Seen::default();
+    let mut at = nowhere();
+    let mut code = String::new();
+    loop {
+        match channel.frame(patience).await? {
+            Frame::End => return Ok(looked),
+            Frame::Block(_, bytes) => looked.check = Some(check(&code, &bytes)?),
+            Frame::Line(word, rest) if word == "checked" => code = rest,
+            Frame::Line(word, rest) if word == "fact" => fact(&mut looked.facts, &rest),
+            Frame::Line(word, rest) => {
+                if place(&mut at, &word, &rest) {
+                    looked.at = Some(at.clone());
+                }
+            }
+        }
     }
 }
 

@@ -16,6 +16,16 @@ const FOLDER: &str = "output";
 
 /// See [`ids`].
 const IDS: usize = 100_000;
+/// Looks whether output can be written at all.
+///
+/// # Errors
+/// Says what is in the way.
+pub fn writable(data_dir: &Path) -> io::Result<()> {
+    let folder = data_dir.join(FOLDER);
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+    let all = nix::unistd::AccessFlags::W_OK | nix::unistd::AccessFlags::X_OK;
+    Ok(nix::unistd::access(&folder, all)?)
+}
 
 /// A command's output, open for its one follower.
 #[derive(Debug)]

@@ -119,7 +119,7 @@ fn server_config(certificate: Arc<Certificate>) -> std::io::Result<ServerConfig>
     Ok(config)
 }
 
-/// Serves an application over TLS, as `HttpServer` serves one without.
+/// Serves an application over TLS, as `HttpServer` serves one without; `most` connections for each of two workers.
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -128,6 +128,7 @@ pub fn serve<F, I, S, B>(
     listener: TcpListener,
     certificate: Arc<Certificate>,
     connections: Connections,
+    most: usize,
 ) -> std::io::Result<Server>
 where
     F: Fn() -> I + Send + Clone + 'static,
@@ -141,6 +142,7 @@ where
     let config = server_config(certificate)?;
     Ok(Server::build()
         .workers(2)
+        .max_concurrent_connections(most)
         .worker_max_blocking_threads(4)
         .shutdown_timeout(2)
         .disable_signals()

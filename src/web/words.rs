@@ -161,7 +161,7 @@ pub(super) fn evidence(row: &CommandRow) -> Option<String> {
         Evidence::ExitLost { .. } => {
             "It was started; nothing of it is alive any more, and no exit was published".to_owned()
         }
-        Evidence::Locked { by } => format!("The host's lock is held by another job: {by}"),
+        held @ Evidence::Locked { .. } => format!("It did not start: {}", held.holder(row.spool.as_deref())),
         Evidence::Done => "The host had emptied its folder: the outcome was committed before".to_owned(),
         Evidence::Nothing { why } => format!("The host could say nothing of it: {why}"),
     };

@@ -79,6 +79,8 @@ impl Bench {
 fn executor(data_dir: &Path, dashboard: &str, ssh_config: Option<PathBuf>) -> Executor {
     Executor::new(Settings {
         data_dir: data_dir.to_owned(),
+        local_spool: None,
+        job_files: None,
         dashboard_id: dashboard.to_owned(),
         ssh_program: "ssh".into(),
         ssh_config,
@@ -99,6 +101,7 @@ fn job(script: &str) -> Job {
             command: CommandId::after(None),
             launch: 1,
         },
+        op: "an-op".to_owned(),
         script: script.to_owned(),
         post_check: None,
         timeout: Some(Span::from_secs(60)),

@@ -31,9 +31,12 @@ async fn an_unknown_or_changed_host_key_says_what_to_do() {
         std::fs::write(&known, text).expect("known_hosts");
         let refused = bench.executor.contact(&bench.host, false).await.expect_err("refused");
         assert!(
-            matches!(&refused, HostError::HostKey(text) if text.contains("ssh-keyscan")),
+            matches!(&refused, HostError::HostKey(text) if text.contains("-o StrictHostKeyChecking=ask")),
             "{refused}"
         );
+        // The line works with the configuration that we dial with: it is asked about the key, and knows where to keep it.
+        let config = format!("ssh -F {}", sshd.ssh_config.display());
+        assert!(refused.to_string().contains(&config), "{refused}");
         bench.close().await;
     }
 }
@@ -72,9 +75,10 @@ async fn run_as_goes_through_sudo_and_says_the_line_that_is_missing() {
         .await
         .expect_err("no sudo");
     assert!(
-        matches!(&refused, HostError::Sudo(text) if text.contains("NOPASSWD")),
+        matches!(&refused, HostError::Sudo(text) if text.contains(&format!("{} ALL=(root) NOPASSWD", user.0))),
         "{refused}"
     );
+    assert!(!refused.to_string().contains("sudo: sudo:"), "{refused}");
     bench.close().await;
 }
 

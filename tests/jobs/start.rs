@@ -113,7 +113,16 @@ async fn two_dashboards_never_have_two_jobs_on_one_host() {
     let running = bench.executor.launch(&bench.host, &first).await.expect("launch");
     let refused = told(other.launch(&bench.host, &job("echo no")).await.expect("launch")).await;
     let by = format!("{DASHBOARD}/{}", first.id.command);
-    assert_eq!(refused.evidence, Evidence::Locked { by });
+    let Evidence::Locked {
+        by: holder,
+        op,
+        since_s,
+    } = &refused.evidence
+    else {
+        panic!("not locked: {refused:?}");
+    };
+    assert_eq!((holder, op.as_deref()), (&by, Some("an-op")));
+    assert!(since_s.is_some_and(|since| since > 1_700_000_000), "{refused:?}");
     assert_eq!(refused.output, b"");
     std::fs::write(go, "").expect("go");
     assert_eq!(told(running).await.code(), 0);

@@ -254,6 +254,8 @@ pub(crate) fn open(dir: &Path, resume_within: Span, ssh_config: Option<PathBuf>)
     })
     .expect("opens");
     let executor = Executor::new(executor::Settings {
+        local_spool: Some(data_dir.join("spool")),
+        job_files: None,
         data_dir: data_dir.clone(),
         dashboard_id: store.dashboard_id().to_owned(),
         ssh_program: "ssh".into(),
@@ -270,6 +272,7 @@ pub(crate) fn open(dir: &Path, resume_within: Span, ssh_config: Option<PathBuf>)
         output_limit: 1 << 20,
         follow_limit: 50,
         precheck_limit: Span::from_secs(30),
+        orphan_after: Span::from_secs(900),
         probe_interval: None,
         keep_events: None,
         keep_commands: None,

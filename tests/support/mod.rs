@@ -37,6 +37,10 @@ pub(crate) struct Dashboard {
     pub(crate) link: String,
     /// `TZ` of the next start.
     pub(crate) zone: Option<String>,
+    /// Whether its local jobs have a lock of their own, from the next start on.
+    pub(crate) own_lock: bool,
+    /// How many open files the next start may have: the soft and the hard limit.
+    pub(crate) files: Option<(u32, u32)>,
 }
 
 impl Dashboard {
@@ -67,6 +71,8 @@ impl Dashboard {
             welcome: String::new(),
             link: String::new(),
             zone: None,
+            own_lock: true,
+            files: None,
         };
         dashboard.start_again().await;
         dashboard
@@ -79,11 +85,25 @@ impl Dashboard {
 
     /// The same with another configuration.
     pub(crate) fn program_with(&self, config: &Path) -> Command {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_quarterdeck"));
+        let binary = env!("CARGO_BIN_EXE_quarterdeck");
+        let mut program = match self.files {
+            None => Command::new(binary),
+            Some((soft, hard)) => {
+                let mut sh = Command::new("/bin/sh");
+                let text = format!("ulimit -S -n {soft}; ulimit -H -n {hard}; exec \"$@\"");
+                sh.args(["-c", &text, "sh", binary]);
+                sh
+            }
+        };
         program
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.dir.path().join("home"))
+            // Tests of one account run side by side: each has this machine's lock to itself.
+            .envs(
+                self.own_lock
+                    .then(|| ("QUARTERDECK_JOBS_LOCAL_SPOOL", self.dir.path().join("data/spool"))),
+            )
             .envs(self.zone.as_ref().map(|zone| ("TZ", zone)))
             .arg("--config")
             .arg(config);

@@ -48,10 +48,16 @@ machine_id() {
   case $MACHINE in *[!A-Za-z0-9._-]*) MACHINE=$(printf %s "$MACHINE" | tr -c 'A-Za-z0-9._-' _) ;; esac
 }
 
-# home: HOME_AT, our own home without symlinks; empty where there is none.
+# home: HOME_AT, the account's own home without symlinks, whatever HOME says: two dashboards of one account must come
+# to the same place. Empty where the account has none.
 home() {
-  HOME_AT=$(cd -P "${HOME:-/nonexistent}" 2>/dev/null && [ -O . ] && pwd -P) ||
-    HOME_AT=$(eval "cd -P ~$(id -un)" 2>/dev/null && pwd -P)
+  ME=$(id -un 2>/dev/null)
+  HOME_AT=$(getent passwd "$(id -u)" 2>/dev/null | head -n 1 | cut -d: -f6)
+  [ -n "$HOME_AT" ] || case $ME in
+  '' | *[!A-Za-z0-9._-]* | [!A-Za-z_]*) ;;
+  *) HOME_AT=$(eval "printf %s ~$ME") ;;
+  esac
+  case $HOME_AT in /*) HOME_AT=$(cd -P "$HOME_AT" 2>/dev/null && pwd -P) ;; *) HOME_AT= ;; esac
 }
 
 # place: BASE, LOCKS and D, the job's folder. Changes nothing.
@@ -61,13 +67,10 @@ place() {
   LOCKS=$SPOOL
   if [ -z "$SPOOL" ] || [ -n "$HERE" ]; then
     home
-    USUAL=$HOME_AT/.local/state/quarterdeck/$MACHINE
+    LOCKS=${HOME_AT%/}/.local/state/quarterdeck/$MACHINE
     if [ -z "$SPOOL" ]; then
       [ -n "$HOME_AT" ] || fail spool "the user $(id -un) has no home folder here; give the host a folder with --spool"
-      BASE=$USUAL
-      LOCKS=$BASE
-    elif [ -n "$HOME_AT" ]; then
-      LOCKS=$USUAL
+      BASE=$LOCKS
     fi
   fi
   OURS=$BASE/$DASHBOARD
@@ -125,7 +128,10 @@ ready_base() {
   # Nothing is made in a folder that was not looked at.
   [ -d "$OURS" ] || { make "$BASE" && trusted "$BASE" 1 && make "$OURS"; } || fail "$KIND" "$WRONG"
   trusted "$OURS" 2 || fail "$KIND" "$WRONG"
-  [ "$LOCKS" = "$BASE" ] || { make "$LOCKS" && trusted "$LOCKS" 1; } || LOCKS=$BASE
+  [ "$LOCKS" != "$BASE" ] || return 0
+  HELP='jobs.local_spool can name another folder, the same for every dashboard of this account'
+  [ -n "$HOME_AT" ] || fail spool "the user $(id -un) has no home folder for the lock of this machine; $HELP"
+  make "$LOCKS" && trusted "$LOCKS" 1 || fail "$KIND" "the lock of this machine cannot be kept: $WRONG; $HELP"
 }
 
 at() {

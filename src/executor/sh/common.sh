@@ -68,11 +68,11 @@ first() {
   [ -e "$1" ]
 }
 
-# words TEXT SIGN: WORDS is the text with a blank for every SIGN.
+# words TEXT SIGN [OTHER]: WORDS is the text with a blank, or OTHER, for every SIGN.
 words() {
   WORDS=$1
   while :; do
-    case $WORDS in *"$2"*) WORDS=${WORDS%%"$2"*}\ ${WORDS#*"$2"} ;; *) break ;; esac
+    case $WORDS in *"$2"*) WORDS=${WORDS%%"$2"*}${3:- }${WORDS#*"$2"} ;; *) break ;; esac
   done
 }
 
@@ -159,6 +159,6 @@ timer() {
     SLEEPER=
     shift
     "$@"
-  ) >/dev/null 2>&1 3>&- 4>&- 5>&- &
+  ) >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- &
   TIMER=$!
 }

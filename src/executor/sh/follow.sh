@@ -13,8 +13,8 @@ ended() {
   elif first "$D/done"; then
     EVIDENCE="done"
   elif first "$D"/busy.*; then
-    FOUND=${FOUND##*/busy.}
-    EVIDENCE="locked ${FOUND%%+*}/${FOUND#*+}"
+    words "${FOUND##*/busy.}" +
+    EVIDENCE="locked ${WORDS%% *}/${WORDS#* }"
   elif first "$D"/never.*; then
     EVIDENCE="never"
   elif first "$D"/failed.*; then

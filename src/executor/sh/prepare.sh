@@ -48,18 +48,41 @@ facts() {
 pre_check() {
   now
   BEGAN=$NOW
-  BLOB=$(checked 2>&1 | tail -c 4000)
-  CODE=${BLOB##*
-}
-  BLOB=${BLOB%
-*}
-  blob "check $CODE"
+  # Beside what is kept of its text, its code goes straight to the asker.
+  { BLOB=$(checked 2>&1 | relayed | tail -c 4000); } 6>&1
+  blob "check -"
 }
 
-# checked: what the check writes, then its code on a line of its own.
+# relayed: what `checked` writes, until it has ended; what the check left in the background may hold the pipe longer.
+relayed() {
+  read -r LEFT
+  stat_of "$LEFT" || START=
+  LEFT_START=$START
+  exec 7<&0
+  cat <&7 6>&- &
+  COPY=$!
+  exec 7<&-
+  while alive "$LEFT" "$LEFT_START" && alive_copy; do nap 0.05; done
+  # What it wrote last is in the pipe: a moment for it, no longer.
+  for _ in 1 2 3 4 5; do
+    alive_copy || break
+    nap 0.1
+  done
+  kill "$COPY" 2>/dev/null
+  wait "$COPY"
+} 2>/dev/null
+
+alive_copy() {
+  stat_of "$COPY" || return 1
+  case $STATE in [ZX]*) return 1 ;; esac
+}
+
+# checked: its own pid, then what the check writes; its code goes to 6.
 checked() {
+  /bin/sh -c 'echo $PPID'
+  LATE=
   # It reads its text from a pipe, so that this is neither in a file nor in a list of processes.
-  checker 3<<QD_TEXT &
+  checker 6>&- 3<<QD_TEXT &
 $P_CHECK
 QD_TEXT
   CHECKER=$!
@@ -73,9 +96,10 @@ QD_TEXT
   kill "$TIMER" 2>/dev/null
   if [ $CODE -gt 128 ] && [ $((NOW - BEGAN)) -ge $((CHECK_LIMIT * 1000 - 50)) ]; then
     CODE=124
-    printf '\nthe check was stopped: its time (%s s) was up\n' "$CHECK_LIMIT"
+    LATE=1
   fi
-  printf '\n%s' "$CODE"
+  printf 'checked %s\n' "$CODE" >&6
+  [ -z "$LATE" ] || printf '\nthe check was stopped: its time (%s s) was up\n' "$CHECK_LIMIT"
 }
 
 checker() {

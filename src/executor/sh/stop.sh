@@ -10,6 +10,7 @@ verb_stop() {
     case $FOUND in
     *.-.whole | *.-.cut)
       step "it had ended before"
+      say "looked ended"
       say "gone 1"
       return
       ;;
@@ -29,6 +30,7 @@ verb_stop() {
   fi
   if [ -z "$RUN_PID" ]; then
     step "fenced before its start"
+    say "looked unstarted"
     say "gone 1"
     return
   fi
@@ -55,6 +57,13 @@ verb_stop() {
   UNTIL=$((NOW + 4000))
   while ! first "$D"/exit.* && alive "$SUP_PID" "$SUP_START" && now && [ "$NOW" -lt "$UNTIL" ]; do nap 0.05; done
   rest
+  if ! [ -r /proc/self/stat ]; then
+    say "looked groups"
+  elif [ "$(id -u)" = 0 ]; then
+    say "looked all"
+  else
+    say "looked own"
+  fi
   if [ -z "$REST" ]; then
     step "gone"
     say "gone 1"

@@ -177,10 +177,12 @@ surround() {
 take_lock() {
   MINE=$LOCKS/new.$JOB.$$
   CONTENT="$OWNER $SUP_BOOT $$ $MY_START $SUP_PID $SUP_START $D"
-  printf '%s\n' "$CONTENT" >"$MINE" 2>/dev/null
-  IS=
-  { read -r IS <"$MINE"; } 2>/dev/null
-  [ "$IS" = "$CONTENT" ] || { rm -f "$MINE"; return 2; }
+  # For the reader who is kept out: which op, and since when by this host's clock.
+  ABOUT="${OP:--} $(date +%s)"
+  printf '%s\n%s\n' "$CONTENT" "$ABOUT" >"$MINE" 2>/dev/null
+  IS= ALSO=
+  { read -r IS && read -r ALSO; } <"$MINE" 2>/dev/null
+  [ "$IS $ALSO" = "$CONTENT $ABOUT" ] || { rm -f "$MINE"; return 2; }
   TRIES=0
   while [ $TRIES -lt 200 ]; do
     TRIES=$((TRIES + 1))
@@ -217,10 +219,12 @@ highest() {
 
 # held FILE: its job may still be alive. A file that vanished was not the highest: look again.
 held() {
-  HOLDER= L_BOOT=
-  { read -r HOLDER L_BOOT L_PID L_START L_SUP L_SUP_START L_FOLDER <"$1"; } 2>/dev/null
+  HOLDER= L_BOOT= L_ABOUT=
+  { read -r HOLDER L_BOOT L_PID L_START L_SUP L_SUP_START L_FOLDER && read -r L_ABOUT; } <"$1" 2>/dev/null
   [ -n "$L_BOOT" ] || return 1
-  HOLDER=${HOLDER%%/*}+${HOLDER#*/}
+  HOLDER=${HOLDER%%/*}+${HOLDER#*/}${L_ABOUT:+ $L_ABOUT}
+  words "$HOLDER" ' ' +
+  HOLDER=$WORDS
   boot_id
   [ "$L_BOOT" = "$BOOT" ] || return 1
   if first "$L_FOLDER"/exit.* || first "$L_FOLDER/done" || first "$L_FOLDER"/never.*; then return 1; fi

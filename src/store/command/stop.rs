@@ -123,6 +123,32 @@ impl Store {
         .await
     }
 
+    /// An EXECUTING command's host is silent, for this reason: from now on its outcome is being found out, as after a
+    /// restart, and a person may resolve it.
+    ///
+    /// # Errors
+    /// [`WriteError`]; `None` where it is not EXECUTING.
+    pub async fn orphan(&self, id: CommandId, by: By, why: String) -> Result<Option<CommandRow>, WriteError> {
+        self.write(move |tx| {
+            let Some(row) = load(tx, id, &[CommandStatus::Executing])? else {
+                return Ok(None);
+            };
+            let why = bounded(&why, MESSAGE_LIMIT);
+            let next = Change {
+                status: Some(CommandStatus::Orphaned),
+                error: Some(Some(why.clone())),
+                ..Change::default()
+            };
+            let Some(row) = change(tx, &row, &next)? else {
+                return Ok(None);
+            };
+            let message = format!("{} on {} is being found out: {why}", row.op, row.host);
+            tx.event(event_by(&row, &by, Level::Warn, message))?;
+            Ok(Some(row))
+        })
+        .await
+    }
+
     /// Somebody ends an open ORPHANED by hand: final ORPHANED, its host free. `found` is what the host said last.
     ///
     /// # Errors

@@ -311,7 +311,9 @@ impl Moment {
 impl Buttons {
     fn new(web: &Web, row: &CommandRow, definition: Option<&Definition>) -> Self {
         let open = row.finished_at.is_none();
-        let orphaned = row.status == CommandStatus::Orphaned;
+        // What runs on a host that does not answer can be resolved too.
+        let orphaned =
+            row.status == CommandStatus::Orphaned || (row.status == CommandStatus::Executing && row.error.is_some());
         let today = web
             .engine
             .catalog()

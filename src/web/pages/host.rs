@@ -141,7 +141,7 @@ impl HostPage {
             since,
             running: open.map(|open| open.id.to_string()),
             facts: facts.map(|facts| FactsView::new(facts, &clock)),
-            advice: problem.as_deref().and_then(|problem| advice(problem, &host.reach)),
+            advice: problem.as_ref().and_then(|_| web.engine.advice(&host)),
             problem,
             needs: facts.map(words::needs).unwrap_or_default(),
             lines: Vec::new(),
@@ -207,22 +207,6 @@ pub(super) fn booted(facts: &FactsRow) -> Option<Timestamp> {
     (facts.uptime_s > 0).then(|| probed.minus(Span::from_secs(facts.uptime_s)))
 }
 
-/// The line to paste, for what commonly goes wrong on the first contact.
-fn advice(problem: &str, reach: &Reach) -> Option<String> {
-    let Reach::Ssh { user, address, port } = reach else {
-        return None;
-    };
-    let port = port.map(|port| format!("-p {port} ")).unwrap_or_default();
-    let user = user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
-    if problem.starts_with("host key") || problem.starts_with("not reached") {
-        return Some(format!("ssh {port}{user}{address} true"));
-    }
-    if problem.starts_with("log-in refused") {
-        return Some(format!("ssh-copy-id {port}{user}{address}"));
-    }
-    None
-}
-
 /// Adds a host and contacts it at once; its page then shows how that went.
 pub(in crate::web) async fn add(
     web: Data<Web>,
@@ -284,20 +268,4 @@ pub(in crate::web) async fn remove(
     }
     web.engine.remove_host(&name, visitor.by()).await?;
     Ok(see("/"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failed_contact_shows_the_line_to_paste() {
-        let reach = Reach::ssh("root@web-03:2222").expect("reach");
-        assert_eq!(
-            advice("host key: unknown", &reach).as_deref(),
-            Some("ssh -p 2222 root@web-03 true")
-        );
-        assert_eq!(advice("spool: not ours", &reach), None);
-        assert_eq!(advice("host key: unknown", &Reach::Local), None);
-    }
 }
