@@ -3,6 +3,8 @@
 //! Start: lock and open the journal, recover, bind, serve, sweep. Stop: take nothing new, wake who
 //! waits, let go of the jobs (they go on on their hosts), journal the clean stop, close.
 
+mod doors;
+
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,27 +13,27 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
-use actix_web::middleware::from_fn;
+use actix_web::dev::ServerHandle;
 use actix_web::web::Data;
-use actix_web::{App, HttpServer};
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::domain::{Actor, Span};
 use crate::engine::{self, Engine};
 use crate::executor::{self, Executor};
 use crate::store::{OpenSettings, Store};
-use crate::web::{self, Connections, Links, Web};
+use crate::web::tls::Certificate;
+use crate::web::{self, Connections, Links, SetUp, Web};
+
+use doors::{Doors, Most, OpenFiles};
 
 /// A dashboard that is up. Tests and `main` start the same one.
 pub struct Application {
     engine: Engine,
     terminate: tokio::signal::unix::Signal,
     store: Store,
-    links: Arc<Links>,
-    address: std::net::SocketAddr,
+    url: String,
+    welcome: Welcome,
     servers: [ServerHandle; 2],
     connections: Connections,
     serving: tokio::task::JoinSet<std::io::Result<()>>,
@@ -47,7 +49,7 @@ impl Application {
     /// has been changed then, beyond what recovery journaled.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let files = OpenFiles::take();
-        let doors = Doors::for_files(files.now, config.jobs.follow_limit);
+        let most = Most::for_files(files.now, config.jobs.follow_limit);
         // Heard from the first instant: whoever reads that it is up may tell it to stop at once.
         let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         let data_dir = config.data_dir.clone();
@@ -65,6 +67,11 @@ impl Application {
             )
         })?;
         let address = tcp.local_addr()?;
+        let certificate = match &config.tls {
+            Some(files) => Some(Certificate::load(files.clone())?),
+            None => None,
+        };
+        let scheme = if certificate.is_some() { "https" } else { "http" };
         let executor = Executor::new(executor::Settings {
             data_dir: data_dir.clone(),
             local_spool: config.jobs.local_spool.clone(),
@@ -94,21 +101,35 @@ impl Application {
 
         let links = Arc::new(Links::default());
         let shutdown = CancellationToken::new();
-        let pages = web::Web::new(
+        let set_up = SetUp::default();
+        let welcome = if engine.has_users().await? {
+            Welcome::LogIn
+        } else {
+            Welcome::SetUp(set_up.issue().context("no randomness for a link")?)
+        };
+        let pages = Data::new(Web::new(
             engine.clone(),
             Arc::clone(&links),
+            set_up,
             page_settings(&config, address),
             shutdown.clone(),
-        );
-        let api = web::api::Api::new(
+        ));
+        let url = format!("{scheme}://{}", shown(address, &config.names));
+        let api = Data::new(web::api::Api::new(
             engine.clone(),
             Arc::clone(&links),
-            format!("http://{address}"),
+            url.clone(),
             shutdown.clone(),
-        );
+        ));
         let connections = Connections::new(shutdown.clone());
-        let browser = serve_pages(pages, tcp, connections.clone(), doors.pages)?;
-        let programs = serve_api(api, private_socket(&socket)?, connections.clone(), doors.programs)?;
+        let doors = Doors {
+            pages,
+            api,
+            connections: connections.clone(),
+            most,
+        };
+        let browser = doors.clone().serve_pages(tcp, certificate)?;
+        let programs = doors.serve_api(private_socket(&socket)?)?;
         let servers = [browser.handle(), programs.handle()];
         let mut serving = tokio::task::JoinSet::new();
         serving.spawn(browser);
@@ -118,8 +139,8 @@ impl Application {
             engine,
             terminate,
             store,
-            links,
-            address,
+            url,
+            welcome,
             servers,
             connections,
             serving,
@@ -130,20 +151,22 @@ impl Application {
 
     /// Where pages are served.
     #[must_use]
-    pub fn address(&self) -> std::net::SocketAddr {
-        self.address
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
-    /// A link that lets one browser in, once, as whoever owns this process.
-    ///
-    /// # Errors
-    /// When the system has no randomness to give.
-    pub fn link(&self) -> anyhow::Result<String> {
-        let token = self
-            .links
-            .issue(Actor::Local(owner()))
-            .context("no randomness for a link")?;
-        Ok(format!("http://{}/enter?key={token}", self.address))
+    /// The line that says how to get in: with nobody there yet, by the set-up link.
+    #[must_use]
+    pub fn welcome(&self) -> String {
+        match &self.welcome {
+            Welcome::SetUp(key) => {
+                format!(
+                    "Set it up in a browser (once, within an hour): {}/setup?key={key}",
+                    self.url
+                )
+            }
+            Welcome::LogIn => format!("Log in: {}/enter", self.url),
+        }
     }
 
     /// Serves until the process is told to stop (SIGTERM, SIGINT), then stops cleanly.
@@ -199,16 +222,12 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "Quarterdeck is up on http://{}, its data in {}",
-        application.address(),
+        "Quarterdeck is up on {}, its data in {}",
+        application.url(),
         data_dir.display()
     )?;
-    writeln!(
-        out,
-        "Open it in a browser (once, within 15 minutes): {}",
-        application.link()?
-    )?;
-    writeln!(out, "For another link: quarterdeck open")?;
+    writeln!(out, "{}", application.welcome())?;
+    writeln!(out, "Without an account, as the user that it runs as: quarterdeck open")?;
     out.flush()?;
     drop(out);
     application.run_until_stopped().await
@@ -226,143 +245,43 @@ fn settings(config: &Config) -> engine::Settings {
         probe_interval: config.probe_interval,
         keep_events: config.retention.events.span(),
         keep_commands: config.retention.commands.span(),
+        access: engine::AccessSettings {
+            session: config.access.session,
+            idle: config.access.idle,
+            require_totp: config.access.require_totp.clone(),
+        },
     }
 }
 
-/// How many connections each door takes at once; more wait outside until one is closed.
-struct Doors {
-    pages: usize,
-    programs: usize,
+/// How somebody gets in at first.
+enum Welcome {
+    /// By the set-up link with this key.
+    SetUp(String),
+    /// By an account.
+    LogIn,
 }
 
-impl Doors {
-    /// Following jobs comes first: whatever comes in from outside leaves them the open files that they need.
-    fn for_files(files: u64, follow_limit: usize) -> Self {
-        /// Files of the journal, the output files of a moment, the listeners and what the libraries hold.
-        const OURS: u64 = 128;
-        /// A followed job: three pipes of its client, its output, and a second client now and then.
-        const PER_JOB: u64 = 6;
-        let jobs = PER_JOB.saturating_mul(follow_limit as u64);
-        let left = files.saturating_sub(OURS + jobs);
-        if left < 256 {
-            tracing::warn!(
-                files,
-                follow_limit,
-                "few open files are allowed: raise the limit (LimitNOFILE=, ulimit -n) or lower jobs.follow_limit"
-            );
-        }
-        let left = usize::try_from(left / 2).unwrap_or(usize::MAX);
-        Self {
-            pages: left.clamp(64, 4_096),
-            programs: (left / 4).clamp(32, 512),
-        }
+/// The name under which to ask for it: its address, unless it listens on all of them.
+fn shown(address: std::net::SocketAddr, names: &[String]) -> String {
+    match names.first() {
+        Some(name) if address.ip().is_unspecified() => format!("{name}:{}", address.port()),
+        _ => address.to_string(),
     }
 }
-
-/// The limit of open files.
-struct OpenFiles {
-    /// As it was given to us; local jobs get it back.
-    before: u64,
-    /// As it is for the dashboard.
-    now: u64,
-}
-
-impl OpenFiles {
-    /// Takes what may be had, up to more than the dashboard can ever use.
-    fn take() -> Self {
-        use nix::sys::resource::{Resource, getrlimit, setrlimit};
-        const PLENTY: u64 = 65_536;
-        let Ok((before, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-            return Self {
-                before: 1_024,
-                now: 1_024,
-            };
-        };
-        let wanted = hard.min(PLENTY).max(before);
-        let now = match setrlimit(Resource::RLIMIT_NOFILE, wanted, hard) {
-            Ok(()) => wanted,
-            Err(why) => {
-                tracing::warn!(%why, before, "the limit of open files cannot be raised");
-                before
-            }
-        };
-        Self { before, now }
-    }
-}
-
-/// How long a browser stays in.
-const SESSION: Span = Span::from_days(7);
 
 fn page_settings(config: &Config, address: std::net::SocketAddr) -> web::Settings {
     let mut names = web::Settings::loopback_names(address.port());
     names.push(address.to_string());
-    names.extend(config.names.iter().cloned());
+    for name in &config.names {
+        names.push(name.clone());
+        names.push(format!("{name}:{}", address.port()));
+    }
     web::Settings {
         zone: config.zone.clone(),
         names,
-        session: SESSION,
-        secure: false,
-    }
-}
-
-/// The door for people. Two workers: a page costs a few milliseconds, and a waiting one costs nothing.
-fn serve_pages(pages: Web, listener: TcpListener, connections: Connections, most: usize) -> std::io::Result<Server> {
-    let pages = Data::new(pages);
-    let counted = connections.clone();
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(pages.clone())
-            .wrap(from_fn(connections.closing()))
-            .wrap(tracing_actix_web::TracingLogger::<web::Spans>::new())
-            .configure(web::routes)
-    })
-    .on_connect(move |_, extensions| counted.count(extensions));
-    Ok(server
-        .workers(2)
-        .max_connections(most.div_ceil(2))
-        .worker_max_blocking_threads(4)
-        .shutdown_timeout(2)
-        .disable_signals()
-        .listen(listener)?
-        .run())
-}
-
-/// The door for programs of this machine.
-fn serve_api(
-    api: web::api::Api,
-    listener: UnixListener,
-    connections: Connections,
-    most: usize,
-) -> std::io::Result<Server> {
-    let api = Data::new(api);
-    let counted = connections.clone();
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(api.clone())
-            .wrap(from_fn(connections.closing()))
-            .wrap(tracing_actix_web::TracingLogger::<web::Spans>::new())
-            .configure(web::api::routes)
-    })
-    .on_connect(move |connection, extensions| {
-        web::api::on_connect(connection, extensions);
-        counted.count(extensions);
-    });
-    Ok(server
-        .workers(1)
-        .max_connections(most)
-        .worker_max_blocking_threads(4)
-        .shutdown_timeout(2)
-        .disable_signals()
-        .listen_uds(listener)?
-        .run())
-}
-
-/// Whose process this is.
-fn owner() -> String {
-    let uid = nix::unistd::Uid::effective();
-    match nix::unistd::User::from_uid(uid) {
-        Ok(Some(user)) => user.name,
-        Ok(None) | Err(_) => uid.to_string(),
+        session: config.access.session,
+        tls: config.tls.is_some(),
+        proxies: config.proxies.clone(),
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod document;
 mod keys;
+mod net;
 mod places;
 mod surroundings;
 mod value;
@@ -20,8 +21,9 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
-use crate::domain::{Catalog, Span};
+use crate::domain::{Catalog, Role, Span};
 
+pub use net::Net;
 pub use places::Environment;
 
 use keys::KEYS;
@@ -38,10 +40,17 @@ pub struct Config {
     /// `data_dir`: where the journal, the outputs, the socket and local spools live.
     /// Default: `$STATE_DIRECTORY`, else `$XDG_STATE_HOME/quarterdeck`, else `~/.local/state/quarterdeck`.
     pub data_dir: PathBuf,
-    /// `listen`: the address and port of the pages, default `127.0.0.1:7440`. Loopback only, until there is a log-in.
+    /// `listen`: the address and port of the pages, default `127.0.0.1:7440`. Beyond loopback only with `[tls]`, or
+    /// with `--insecure-http`.
     pub listen: SocketAddr,
     /// `names`: further names that a request's Host may carry, beside the address itself and `localhost`.
     pub names: Vec<String>,
+    /// `proxies`: networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, default none.
+    pub proxies: Vec<Net>,
+    /// `[tls]`: the files with which the pages speak HTTPS; none is HTTP.
+    pub tls: Option<Tls>,
+    /// `[access]`: sessions and what they take.
+    pub access: Access,
     /// `zone`: the IANA time zone of pages and of the command line, default `UTC`. Times are stored in UTC.
     pub zone: TimeZone,
     /// `[retention]`: how long the journal keeps what is final.
@@ -60,6 +69,26 @@ pub struct Config {
     places: BTreeMap<&'static str, String>,
     /// The scripts of the file, with their places.
     scripts: Vec<surroundings::ScriptAt>,
+}
+
+/// The dashboard's own certificate. The files are read again when they change.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Tls {
+    /// `tls.certificate`: the certificate and those that vouch for it, in PEM.
+    pub certificate: PathBuf,
+    /// `tls.key`: its private key, in PEM.
+    pub key: PathBuf,
+}
+
+/// Sessions and what they take.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Access {
+    /// `access.session`: how long a session lasts at most, default `7d`.
+    pub session: Span,
+    /// `access.idle`: how long a session may stay unused, default `1d`.
+    pub idle: Span,
+    /// `access.require_totp`: roles that take a second factor, default none.
+    pub require_totp: Vec<Role>,
 }
 
 /// How long the journal keeps what is final; what is open is always kept.
@@ -136,6 +165,8 @@ pub struct Flags {
     pub data_dir: Option<PathBuf>,
     /// `--listen ADDRESS:PORT`.
     pub listen: Option<String>,
+    /// `--insecure-http`: others may reach the pages, and read what goes there.
+    pub insecure_http: bool,
 }
 
 /// Why the configuration cannot be taken: where it stands, and what would be right.
@@ -159,7 +190,13 @@ impl ConfigError {
 
 /// Variables that are no keys: where the file is, and what the program's own log shows
 /// (`QUARTERDECK_LOG_FILTER`, in the words of tracing's `EnvFilter`; default `info`).
-const OTHER_VARIABLES: [&str; 2] = ["QUARTERDECK_CONFIG", "QUARTERDECK_LOG_FILTER"];
+/// `QUARTERDECK_URL` and `QUARTERDECK_TOKEN` are for the command line alone.
+const OTHER_VARIABLES: [&str; 4] = [
+    "QUARTERDECK_CONFIG",
+    "QUARTERDECK_LOG_FILTER",
+    "QUARTERDECK_URL",
+    "QUARTERDECK_TOKEN",
+];
 
 impl Config {
     /// Finds and reads the file, looks at the environment, and builds.
@@ -190,12 +227,16 @@ impl Config {
     /// As [`Config::load`].
     pub fn build(file: Option<(&Path, &str)>, env: &Environment, flags: &Flags) -> Result<Self, ConfigError> {
         let mut config = Self::unset();
+        let mut listen_at = "listen".to_owned();
         if let Some((path, text)) = file {
             let document = document::read(path, text)?;
             for entry in document.entries {
                 let known = KEYS.iter().find(|key| key.0 == entry.key);
                 let key = known.ok_or_else(|| ConfigError::new(&entry.place, keys::unknown(&entry.key)))?;
                 key.set(&mut config, &entry.value, &entry.place)?;
+                if key.0 == "listen" {
+                    listen_at.clone_from(&entry.place);
+                }
             }
             config.catalog = document.catalog;
             config.scripts = document.scripts;
@@ -208,9 +249,24 @@ impl Config {
             let known = KEYS.iter().find(|key| key.variable() == *name);
             let key = known.ok_or_else(|| ConfigError::new("environment", keys::unknown_variable(name)))?;
             key.set(&mut config, &Value::from_env(text), name)?;
+            if key.0 == "listen" {
+                listen_at.clone_from(name);
+            }
         }
         if let Some(text) = &flags.listen {
             config.listen = keys::listen(text).map_err(|problem| ConfigError::new("--listen", problem))?;
+            "--listen".clone_into(&mut listen_at);
+        }
+        if let Some(tls) = &config.tls
+            && (tls.certificate.as_os_str().is_empty() || tls.key.as_os_str().is_empty())
+        {
+            return Err(ConfigError::new(
+                "tls",
+                "needs both tls.certificate and tls.key; one of them is missing",
+            ));
+        }
+        if config.tls.is_none() && !flags.insecure_http {
+            keys::loopback_only(config.listen).map_err(|problem| ConfigError::new(&listen_at, problem))?;
         }
         if let Some(path) = &flags.data_dir {
             config.data_dir.clone_from(path);
@@ -236,6 +292,13 @@ impl Config {
             data_dir: PathBuf::new(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7440)),
             names: Vec::new(),
+            proxies: Vec::new(),
+            tls: None,
+            access: Access {
+                session: Span::from_days(7),
+                idle: Span::from_days(1),
+                require_totp: Vec::new(),
+            },
             zone: TimeZone::UTC,
             retention: Retention {
                 events: Keep::Days(7),
@@ -274,6 +337,9 @@ impl fmt::Debug for Config {
             .field("data_dir", &self.data_dir)
             .field("listen", &self.listen)
             .field("names", &self.names)
+            .field("proxies", &self.proxies)
+            .field("tls", &self.tls)
+            .field("access", &self.access)
             .field("zone", &self.zone.iana_name())
             .field("retention", &self.retention)
             .field("jobs", &self.jobs)

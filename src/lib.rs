@@ -36,6 +36,9 @@
 //! * A command has one driver (a task of the engine), and a driver holds no state that matters: it
 //!   reads the row, does what its status asks for, and reads the row again.
 //! * What a host says becomes an outcome in one pure function, [`domain::settle`].
+//! * **Who may do what is decided in one place**, [`domain::Access::may`], and asked twice: by the table of URLs
+//!   (`web/routes.rs`, `web/api/mod.rs`), which is also how they are registered, so that what nobody listed is not
+//!   served; and by every method of the engine that changes something, with the hosts that it is about.
 //! * What a pipeline does next is one pure function too, [`domain::Plan::next`], of its frozen plan and the rows of
 //!   its commands: they are its only state. A unique index keeps a stage from repeating on a host.
 //!
@@ -61,6 +64,16 @@
 //!    one transaction, serves pages, and asks each host what became of its job
 //!    (`engine/recover.rs`): reattached, settled with the host's evidence, started after the proof
 //!    that it never was, or honestly unknown.
+//!
+//! ## Who asks
+//!
+//! 1. `web/guard.rs` looks at the name in `Host`, the origin and (where a proxy is trusted) the address.
+//! 2. `web/session.rs` (pages) and `web/api/guard.rs` (programs) find out who it is: a session's cookie, the kernel's
+//!    word on the Unix socket, a token. Of every secret only a hash is stored. The table of URLs says what it takes.
+//! 3. A form must carry the token of the session that it was drawn for (`web/form.rs` puts it into every form).
+//! 4. The engine ([`engine::Engine`], `engine/access`) asks again, for each host. Where only the proof is missing that it
+//!    is them, it answers [`engine::EngineError::StepUp`], and the page "Is it you?" sends the same request once more.
+//! 5. What was done, and what was refused, is an event with the actor, the address and what was proved.
 //!
 //! ## The life of a pipeline
 //!

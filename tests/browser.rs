@@ -281,10 +281,14 @@ async fn a_used_link_and_a_foreign_page_get_in_nowhere() {
         "a link works once"
     );
 
+    let page = client.get(format!("{}/account", qd.url)).header("cookie", &cookie);
+    let page = page.send().await.expect("an answer").text().await.expect("text");
+    let token = page.split("name=\"form_token\" value=\"").nth(1).expect("a form");
+    let token = token.split('"').next().expect("its token").to_owned();
     let post = || {
         let post = client.post(format!("{}/run", qd.url)).header("cookie", &cookie);
         post.header("content-type", "application/x-www-form-urlencoded")
-            .body("host=localhost&op=uptime")
+            .body(format!("host=localhost&op=uptime&form_token={token}"))
     };
     let foreign = post()
         .header("origin", "http://evil.example")
@@ -325,14 +329,63 @@ async fn a_used_link_and_a_foreign_page_get_in_nowhere() {
     assert_eq!(own.status(), 303, "our own form");
     let tail = client
         .get(format!("{}/history?live=x.1", qd.url))
+        .header("hx-request", "true")
         .send()
         .await
         .expect("an answer");
-    assert!(
-        tail.status() == 401 || tail.status() == 303,
-        "no session: {}",
-        tail.status()
-    );
+    assert_eq!(tail.status(), 401, "a poll without a session");
+}
+
+#[tokio::test]
+async fn the_first_minute_in_a_real_browser() {
+    let qd = Dashboard::start(OPS).await;
+    let browser = Browser::start(true).await;
+    let type_into = async |name: &str, text: &str| {
+        let field = Locator::Css(name);
+        let field = browser.client.wait().for_element(field).await.expect(name);
+        field.send_keys(text).await.expect("typed");
+    };
+    browser.client.goto(&qd.welcome).await.expect("page");
+    browser.until("Make the first account").await;
+    type_into("input[name=name]", "alice").await;
+    type_into("input[name=password]", "violet-anchor-shovel-19").await;
+    browser.click(Locator::Css("main form button")).await;
+    browser.until("One host so far: this machine").await;
+    browser.click(Locator::XPath("//button[.='Run uptime']")).await;
+    let page = browser.until("Succeeded").await;
+    assert!(page.contains("alice"), "under her own name: {page}");
+
+    // Every page of hers draws without a word from the policy.
+    for path in ["/account", "/account/totp", "/users", "/tokens"] {
+        browser.client.goto(&format!("{}{path}", qd.url)).await.expect("page");
+        browser.client.find(Locator::Css("main h1")).await.expect("a headline");
+    }
+    type_into("details.panel input[name=name]", "ci").await;
+    browser.click(Locator::Css("details.panel form button")).await;
+    browser.until("it is shown only this once").await;
+
+    // Out, and in again, to where she wanted to go.
+    browser.client.goto(&format!("{}/account", qd.url)).await.expect("page");
+    browser.click(Locator::XPath("//button[.='Log out']")).await;
+    browser.until("Log in").await;
+    browser
+        .client
+        .goto(&format!("{}/history?op=uptime", qd.url))
+        .await
+        .expect("page");
+    type_into("input[name=name]", "alice").await;
+    type_into("input[name=password]", "violet-anchor-shovel-19").await;
+    browser.click(Locator::Css("main form button")).await;
+    browser.until("Succeeded").await;
+    let place = browser.client.current_url().await.expect("url");
+    assert_eq!((place.path(), place.query()), ("/history", Some("op=uptime")));
+    let console = browser.console().await;
+    let violations: Vec<_> = console
+        .iter()
+        .filter(|line| line.contains("Content Security Policy"))
+        .collect();
+    assert!(violations.is_empty(), "{violations:?}");
+    browser.end().await;
 }
 
 const PIPELINE: &str = r#"

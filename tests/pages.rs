@@ -29,6 +29,7 @@ struct Browser {
     client: Client,
     url: String,
     cookie: String,
+    token: String,
 }
 
 impl Browser {
@@ -37,6 +38,7 @@ impl Browser {
             client: Client::builder().redirect(Policy::none()).build().expect("client"),
             url: dashboard.url.clone(),
             cookie: String::new(),
+            token: String::new(),
         }
     }
 
@@ -50,6 +52,9 @@ impl Browser {
             "{cookie}"
         );
         browser.cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        let (_, page) = browser.get("/account").await;
+        let token = page.split("name=\"form_token\" value=\"").nth(1).expect("a form");
+        browser.token = token.split('"').next().unwrap_or_default().to_owned();
         browser
     }
 
@@ -71,7 +76,8 @@ impl Browser {
             request = request.header(*name, *value);
         }
         let request = request.header("content-type", "application/x-www-form-urlencoded");
-        request.body(form.to_owned()).send().await.expect("an answer")
+        let form = format!("form_token={}&{form}", self.token);
+        request.body(form).send().await.expect("an answer")
     }
 
     /// Presses a button, and says where that leads.
@@ -86,7 +92,16 @@ impl Browser {
 async fn the_guard_lets_in_who_belongs_here() {
     let mut dashboard = Dashboard::start(OPS).await;
     let stranger = Browser::stranger(&dashboard);
-    for path in ["/", "/history", "/log", "/hosts/localhost", "/nowhere"] {
+    assert_eq!(stranger.get("/").await.0, 403, "not set up yet");
+    let alice = serde_json::json!({ "name": "alice", "password": "correct horse", "role": "admin" });
+    assert_eq!(dashboard.post("/users", &alice).await.0, 201);
+    for (path, enter) in [
+        ("/", "/enter"),
+        ("/history", "/enter?next=%2Fhistory"),
+        ("/log?level=warn", "/enter?next=%2Flog%3Flevel%3Dwarn"),
+        ("/hosts/localhost", "/enter?next=%2Fhosts%2Flocalhost"),
+        ("/nowhere", "/enter?next=%2Fnowhere"),
+    ] {
         let answer = stranger
             .client
             .get(format!("{}{path}", dashboard.url))
@@ -95,7 +110,7 @@ async fn the_guard_lets_in_who_belongs_here() {
             .expect("an answer");
         assert_eq!(
             (answer.status().as_u16(), answer.headers()[LOCATION].as_bytes()),
-            (303, b"/enter".as_slice())
+            (303, enter.as_bytes())
         );
     }
     assert_eq!(stranger.get("/enter").await.0, 200);

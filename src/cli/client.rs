@@ -1,8 +1,8 @@
-//! The API over the Unix socket: addresses in, JSON out, problems as failures with their exit code.
+//! The API, over the Unix socket or the network: addresses in, JSON out, problems as failures with their exit code.
 
 use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, RANGE};
@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::failure::Failure;
 
 /// The name stands in for an address; the socket is what is connected to.
-const BASE: &str = "http://localhost/api/v1";
+const SOCKET: &str = "http://localhost";
 
 /// Longer than the longest wait that is asked for, and than a host takes to be tested.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -23,6 +23,18 @@ pub(super) const PIECE: u64 = 1024 * 1024;
 /// A dashboard that runs.
 pub(super) struct Client {
     http: reqwest::Client,
+    base: String,
+    secret: Option<String>,
+}
+
+/// A dashboard elsewhere.
+pub(super) struct Remote {
+    /// Where, without a slash at the end.
+    pub(super) url: String,
+    /// The file that holds the token.
+    pub(super) token_file: Option<PathBuf>,
+    /// Who vouches for it, beside those that the system trusts.
+    pub(super) ca: Option<PathBuf>,
 }
 
 impl Client {
@@ -39,12 +51,51 @@ impl Client {
             }
             Err(why) => return Err(Failure::Unreachable(format!("{}: {why}", socket.display()))),
         }
+        encryption();
         let http = reqwest::Client::builder()
             .unix_socket(socket)
+            .tls_certs_only([]) // Nothing to trust, so nothing is read for it.
             .timeout(PATIENCE)
             .build()
             .map_err(|why| Failure::Other(why.into()))?;
-        Ok(Some(Self { http }))
+        Ok(Some(Self {
+            http,
+            base: format!("{SOCKET}/api/v1"),
+            secret: None,
+        }))
+    }
+
+    /// A dashboard over the network. A secret goes there, so it is HTTPS, or no further than this machine.
+    pub(super) fn remote(remote: &Remote) -> Result<Self, Failure> {
+        let wrong = |problem: &str| Failure::Usage(format!("--url {}: {problem}", remote.url));
+        let url = reqwest::Url::parse(&remote.url).map_err(|_| wrong("is no address; write https://NAME:PORT"))?;
+        let here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        match url.scheme() {
+            "https" => {}
+            "http" if here => {}
+            "http" => return Err(wrong("a token must not be sent unencrypted; use https")),
+            _ => return Err(wrong("must begin with https://")),
+        }
+        encryption();
+        let mut http = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .redirect(reqwest::redirect::Policy::none());
+        if let Some(path) = &remote.ca {
+            let said = |why: String| Failure::Usage(format!("--ca {}: {why}", path.display()));
+            let pem = std::fs::read(path).map_err(|why| said(why.to_string()))?;
+            let certificate = reqwest::Certificate::from_pem(&pem).map_err(|why| said(why.to_string()))?;
+            http = http.add_root_certificate(certificate);
+        }
+        Ok(Self {
+            http: http.build().map_err(|why| Failure::Other(why.into()))?,
+            base: format!("{}/api/v1", remote.url),
+            secret: None,
+        })
+    }
+
+    /// The same, with what says who asks.
+    pub(super) fn known_by(self, secret: Option<String>) -> Self {
+        Self { secret, ..self }
     }
 
     pub(super) async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
@@ -74,8 +125,21 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{BASE}{path}"))
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        if let Some(secret) = &self.secret {
+            request = request.bearer_auth(secret);
+        }
+        // Said, not proved: the journal marks it as a claim.
+        if let Ok(user) = std::env::var("SUDO_USER") {
+            request = request.header("x-quarterdeck-claims", format!("SUDO_USER={}", user.escape_default()));
+        }
+        request
     }
+}
+
+/// The cipher suites that the server uses too. A second one would be refused, and is not needed.
+fn encryption() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 async fn json(request: RequestBuilder) -> Result<Value, Failure> {
@@ -105,12 +169,16 @@ fn lost(why: reqwest::Error) -> Failure {
 async fn problem(response: Response) -> Failure {
     let status = response.status();
     let text = response.text().await.unwrap_or_default();
-    let detail = serde_json::from_str::<Value>(&text)
-        .ok()
-        .and_then(|problem| problem["detail"].as_str().map(str::to_owned))
-        .unwrap_or_else(|| format!("the dashboard answered {status}"));
+    let problem: Value = serde_json::from_str(&text).unwrap_or_default();
+    let mut detail = match problem["detail"].as_str() {
+        Some(detail) => detail.to_owned(),
+        None => format!("the dashboard answered {status}"),
+    };
+    if problem["type"] == "urn:quarterdeck:step-up" {
+        detail.push_str("; log in once more: quarterdeck login NAME");
+    }
     match status.as_u16() {
-        401 | 403 | 409 | 503 => Failure::Refused(detail),
+        401 | 403 | 409 | 429 | 503 => Failure::Refused(detail),
         400..500 => Failure::Usage(detail),
         _ => Failure::Other(anyhow::anyhow!(detail)),
     }

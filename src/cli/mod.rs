@@ -14,6 +14,7 @@ mod follow;
 mod history;
 mod host;
 mod log;
+mod login;
 mod op;
 mod open;
 mod out;
@@ -24,10 +25,13 @@ mod resolve;
 mod retry;
 mod rows;
 mod run;
+mod secret;
 mod serve;
 mod show;
 mod source;
 mod sweep;
+mod token;
+mod user;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,7 +40,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Flags};
 
-use client::Client;
+use client::{Client, Remote};
 use failure::Failure;
 use out::Out;
 use source::Source;
@@ -71,6 +75,15 @@ struct Global {
     /// The configuration file
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// A dashboard elsewhere, for example https://fleet.example.org:7440
+    #[arg(long, global = true, value_name = "URL", env = "QUARTERDECK_URL")]
+    url: Option<String>,
+    /// The file that holds the token for it; else the environment's QUARTERDECK_TOKEN counts
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// The certificate, in PEM, that vouches for the dashboard elsewhere, beside those that the system trusts
+    #[arg(long, global = true, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Print data as JSON, one object a line
     #[arg(long, global = true)]
     json: bool,
@@ -111,6 +124,16 @@ enum Command {
     History(history::Args),
     /// List events: who did what to what, when
     Log(log::Args),
+    /// Act under your own name from here on
+    Login(login::Args),
+    /// End that
+    Logout,
+    /// People who may log in
+    #[command(subcommand)]
+    User(user::Command),
+    /// Programs that may ask over the network
+    #[command(subcommand)]
+    Token(token::Command),
     /// Show what a start of the dashboard would do to the commands that are open now
     Recover,
     /// Delete what is past its retention, now
@@ -121,22 +144,56 @@ enum Command {
 struct Context {
     config: Config,
     out: Out,
+    /// A dashboard elsewhere.
+    remote: Option<Remote>,
 }
 
 impl Context {
     /// For what changes something: a dashboard must be running.
     fn client(&self) -> Result<Client, Failure> {
-        Client::connect(&self.config.socket()?)?.ok_or_else(|| not_running(&self.config))
+        Ok(self.anonymous()?.known_by(self.secret()?))
+    }
+
+    /// Without saying who asks: as the account, or as nobody.
+    fn anonymous(&self) -> Result<Client, Failure> {
+        match &self.remote {
+            Some(remote) => Client::remote(remote),
+            None => Client::connect(&self.config.socket()?)?.ok_or_else(|| not_running(&self.config)),
+        }
+    }
+
+    /// Which dashboard this is about, as sessions are kept by it.
+    fn place(&self) -> String {
+        match &self.remote {
+            Some(remote) => remote.url.clone(),
+            None => self.config.data_dir.display().to_string(),
+        }
+    }
+
+    /// What says who asks, beside the account: a token, else the session of `quarterdeck login`.
+    fn secret(&self) -> Result<Option<String>, Failure> {
+        if let Some(remote) = &self.remote {
+            if let Some(file) = &remote.token_file {
+                return secret::in_file(file).map(Some);
+            }
+            if let Ok(token) = std::env::var("QUARTERDECK_TOKEN") {
+                return Ok(Some(token));
+            }
+        }
+        Ok(login::session_for(&self.place()))
     }
 
     /// For what only reads: the dashboard, or the journal itself.
     fn source(&self) -> Result<Source, Failure> {
+        if self.remote.is_some() {
+            return Ok(Source::Live(self.client()?));
+        }
         // In a folder that is too deep for a socket no dashboard runs, but a copied journal may lie there.
         let Ok(socket) = self.config.socket() else {
             return Source::at_rest(&self.config);
         };
         match Client::connect(&socket)? {
-            Some(client) => Ok(Source::Live(client)),
+            Some(client) => Ok(Source::Live(client.known_by(self.secret()?))),
             None => Source::at_rest(&self.config),
         }
     }
@@ -178,13 +235,21 @@ fn execute(cli: Cli) -> Result<(), Failure> {
         config: cli.global.config,
         data_dir: cli.global.data_dir,
         listen: None,
+        insecure_http: false,
     };
     if let Command::Serve(args) = command {
         flags.listen = args.listen;
+        flags.insecure_http = args.insecure_http;
         return serve::execute(Config::load(&flags)?);
     }
+    let remote = cli.global.url.map(|url| Remote {
+        url: url.trim_end_matches('/').to_owned(),
+        token_file: cli.global.token_file,
+        ca: cli.global.ca,
+    });
     let mut context = Context {
         config: Config::load(&flags)?,
+        remote,
         out: Out::stdout(cli.global.json),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -209,6 +274,10 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure
         Command::Resolve(args) => resolve::execute(args, context).await,
         Command::History(args) => history::execute(args, context).await,
         Command::Log(args) => log::execute(args, context).await,
+        Command::Login(args) => login::log_in(args, context).await,
+        Command::Logout => login::log_out(context).await,
+        Command::User(command) => user::execute(command, context).await,
+        Command::Token(command) => token::execute(command, context).await,
         Command::Recover => recover::execute(context).await,
         Command::Sweep => sweep::execute(context).await,
     }
@@ -261,6 +330,15 @@ mod tests {
             "quarterdeck pipeline hold 0192b0a0-0000-7000-8000-000000000000",
             "quarterdeck pipeline continue 0192b0a0-0000-7000-8000-000000000000",
             "quarterdeck pipeline retry 0192b0a0-0000-7000-8000-000000000000 --yes --wait",
+            "quarterdeck user add alice --role operator@lab --role viewer",
+            "quarterdeck user role alice admin dangerous",
+            "quarterdeck user passwd alice",
+            "quarterdeck user totp alice --remove",
+            "quarterdeck user disable alice",
+            "quarterdeck token add ci --role viewer --lasts 90d",
+            "quarterdeck token revoke ci",
+            "quarterdeck login alice",
+            "quarterdeck --url https://fleet.example.org history --token-file /t",
             "quarterdeck recover",
             "quarterdeck sweep",
         ] {
@@ -290,6 +368,9 @@ mod tests {
             ),
             ("quarterdeck resolve 0192b0a0-0000-7000-8000-000000000000", "--reason"),
             ("quarterdeck history --status BROKEN", "is none of"),
+            ("quarterdeck user add alice", "--role"),
+            ("quarterdeck user add alice --role root", "is none of"),
+            ("quarterdeck token add ci --role admin@lab", "whole fleet"),
             ("quarterdeck histroy", "history"),
         ] {
             let wrong = parse(line).expect_err(line);

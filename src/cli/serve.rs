@@ -6,9 +6,12 @@ use super::failure::Failure;
 
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Args {
-    /// The address and port of the pages; loopback only
+    /// The address and port of the pages; beyond this machine only with a certificate
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(super) listen: Option<String>,
+    /// Serve pages to others without encryption: whoever is on the way reads passwords
+    #[arg(long)]
+    pub(super) insecure_http: bool,
 }
 
 pub(super) fn execute(config: Config) -> Result<(), Failure> {

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 
-use crate::domain::{Span, nearest};
+use crate::domain::{Invalid, Span, nearest};
 
 use super::value::Value;
-use super::{Config, ConfigError, document};
+use super::{Config, ConfigError, Tls, document};
 
 /// One key: its name with its section, and what its value becomes.
 pub(super) struct Key(pub(super) &'static str, fn(&mut Config, &Value) -> Result<(), String>);
@@ -21,6 +21,31 @@ pub(super) const KEYS: &[Key] = &[
     Key("data_dir", |c, v| v.path().map(|path| c.data_dir = path)),
     Key("listen", |c, v| listen(v.text()?).map(|listen| c.listen = listen)),
     Key("names", |c, v| names(v.list()?).map(|names| c.names = names)),
+    Key("proxies", |c, v| {
+        let nets: Result<_, String> = v.list()?.iter().map(|net| net.parse()).collect();
+        nets.map(|nets| c.proxies = nets)
+    }),
+    Key("tls.certificate", |c, v| {
+        v.path()
+            .map(|path| c.tls.get_or_insert_with(Tls::default).certificate = path)
+    }),
+    Key("tls.key", |c, v| {
+        v.path().map(|path| c.tls.get_or_insert_with(Tls::default).key = path)
+    }),
+    Key("access.session", |c, v| {
+        v.span(MINUTE..=Span::from_days(90)).map(|span| c.access.session = span)
+    }),
+    Key("access.idle", |c, v| {
+        v.span(MINUTE..=Span::from_days(90)).map(|span| c.access.idle = span)
+    }),
+    Key("access.require_totp", |c, v| {
+        let roles: Result<_, String> = v
+            .list()?
+            .iter()
+            .map(|role| role.parse().map_err(|wrong: Invalid| wrong.problem))
+            .collect();
+        roles.map(|roles| c.access.require_totp = roles)
+    }),
     Key("zone", |c, v| zone(v.text()?).map(|zone| c.zone = zone)),
     Key("low_space", |c, v| {
         v.bytes(0..=1 << 40).map(|bytes| c.low_space = bytes)
@@ -80,6 +105,7 @@ pub(super) const KEYS: &[Key] = &[
 ];
 
 const SECOND: Span = Span::from_secs(1);
+const MINUTE: Span = Span::from_secs(60);
 const HOUR: Span = Span::from_secs(3_600);
 
 impl Key {
@@ -119,19 +145,24 @@ pub(super) fn unknown_variable(name: &str) -> String {
 
 pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
-    let address: SocketAddr = numeric
+    numeric
         .as_deref()
         .unwrap_or(text)
         .parse()
-        .map_err(|_| format!("“{text}” is no address and port; write for example 127.0.0.1:7440 or [::1]:7440"))?;
-    if !address.ip().is_loopback() {
-        return Err(format!(
-            "{address} can be reached by others, and there is no log-in yet: only 127.0.0.1 or [::1] are taken \
-             (from elsewhere, go through: ssh -L {port}:127.0.0.1:{port} THIS-MACHINE)",
-            port = address.port()
-        ));
+        .map_err(|_| format!("“{text}” is no address and port; write for example 127.0.0.1:7440 or [::1]:7440"))
+}
+
+/// Where nothing is encrypted, only this machine may listen.
+pub(super) fn loopback_only(address: SocketAddr) -> Result<(), String> {
+    if address.ip().is_loopback() {
+        return Ok(());
     }
-    Ok(address)
+    Err(format!(
+        "{address} can be reached by others, who could read passwords on their way: give the dashboard a certificate \
+         ([tls] certificate and key), keep it on 127.0.0.1 behind a proxy that has one, or go through ssh -L \
+         {port}:127.0.0.1:{port} THIS-MACHINE. Where the network itself is safe, say so: --insecure-http",
+        port = address.port()
+    ))
 }
 
 fn names(list: Vec<String>) -> Result<Vec<String>, String> {

@@ -134,9 +134,12 @@ fn what_cannot_be_taken_is_refused_with_key_file_and_line() {
         ("\n\nlitsen = \"127.0.0.1:1\"", 3, "“listen”"),
         ("events_days = 7", 1, "“retention.events_days”"),
         ("password = \"x\"", 1, "no known key"),
-        ("listen = \"0.0.0.0:7440\"", 1, "no log-in yet"),
+        ("listen = \"0.0.0.0:7440\"", 1, "certificate"),
         ("listen = \"192.168.1.1:7440\"", 1, "ssh -L"),
         ("listen = \"7440\"", 1, "address and port"),
+        ("proxies = [\"10.0.0.0/8\", \"proxy\"]", 1, "no network"),
+        ("[access]\nrequire_totp = [\"root\"]", 2, "is none of"),
+        ("[access]\nidle = \"5s\"", 2, "must lie between"),
         ("listen = 7440", 1, "text in quotes"),
         ("zone = \"Mars/Olympus\"", 1, "Europe/Vienna"),
         ("names = [\"https://x\"]", 1, "without scheme"),
@@ -190,4 +193,30 @@ fn a_named_file_must_exist() {
     };
     let wrong = Config::load(&flags).map(|_| ()).expect_err("missing");
     assert!(wrong.to_string().contains("/nowhere/at/all.toml"), "{wrong}");
+}
+
+#[test]
+fn others_are_let_near_only_with_a_certificate_or_a_plain_word() {
+    let with = |text: &str, insecure_http: bool| {
+        let flags = Flags {
+            insecure_http,
+            ..Flags::default()
+        };
+        let text = format!("data_dir = \"/d\"\n{text}");
+        Config::build(
+            Some((Path::new("/etc/qd/quarterdeck.toml"), &text)),
+            &Environment::new(),
+            &flags,
+        )
+    };
+    let open = "listen = \"0.0.0.0:7440\"\n";
+    assert!(with(open, false).is_err());
+    assert!(with(open, true).is_ok());
+    let tls = "[tls]\ncertificate = \"fleet.pem\"\nkey = \"/k/fleet.key\"";
+    let config = with(&format!("{open}{tls}"), false).expect("a certificate");
+    let files = config.tls.expect("files");
+    assert_eq!(files.certificate, Path::new("/etc/qd/fleet.pem"));
+    assert_eq!(files.key, Path::new("/k/fleet.key"));
+    let half = with("[tls]\nkey = \"/k\"", false).map(|_| ()).expect_err("half");
+    assert!(half.problem.contains("tls.certificate"), "{half}");
 }

@@ -98,10 +98,15 @@ impl FromStr for Span {
         let wrong = || {
             Invalid::new(
                 "duration",
-                format!("“{text}” is no duration; write for example 90s, 5m or 1h 30m"),
+                format!("“{text}” is no duration; write for example 90s, 5m, 1h 30m or 7d"),
             )
         };
-        let span: SignedDuration = text.trim().parse().map_err(|_| wrong())?;
+        // Whole days are of 24 hours here; the parser below leaves days to calendars.
+        let days = text.trim().strip_suffix('d').and_then(|days| days.parse::<u16>().ok());
+        let span: SignedDuration = match days {
+            Some(days) => SignedDuration::from_hours(24 * i64::from(days)),
+            None => text.trim().parse().map_err(|_| wrong())?,
+        };
         if span.is_negative() || span > SignedDuration::from_hours(24 * 3_650) {
             return Err(Invalid::new(
                 "duration",
@@ -138,6 +143,9 @@ mod tests {
             ("1h 30m", 5_400),
             ("1h30m", 5_400),
             ("0s", 0),
+            ("7d", 604_800),
+            ("d", -1),
+            ("1d 2h", -1),
             ("2 days", -1),
         ] {
             match text.parse::<Span>() {

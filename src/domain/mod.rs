@@ -4,6 +4,7 @@
 //! Nothing in here does I/O, knows a database, a process or a page. Every rule is a pure function,
 //! so that it can be tested by table and by property.
 
+mod access;
 mod catalog;
 mod duration;
 mod event;
@@ -21,6 +22,7 @@ mod text;
 mod time;
 mod words;
 
+pub use access::{Access, Ask, Decision, Factor, Grants, On, Proof, Role};
 pub use catalog::Catalog;
 pub use duration::Span;
 pub use event::{Actor, Category, Level};

@@ -1,7 +1,7 @@
 //! What people ask of commands: start, cancel, retry, extend, find out, resolve. Each journals the
 //! wish first; the command's driver acts on it.
 
-use crate::domain::{CommandId, CommandStatus, HostName, Op, Span, StopReason, Timestamp};
+use crate::domain::{Ask, CommandId, CommandStatus, HostName, Op, Span, StopReason, Timestamp};
 use crate::store::{By, CommandRow, Request};
 
 use super::preview::MOST_HOSTS;
@@ -70,6 +70,13 @@ impl Engine {
         by: By,
     ) -> Result<Vec<CommandRow>, EngineError> {
         self.takes_new()?;
+        let ask = if op.dangerous { Ask::RunDangerous } else { Ask::Run };
+        for host in &hosts {
+            self.allow_on_host(&by, ask, host).await?;
+        }
+        if op.dangerous {
+            self.proved_lately(&by)?;
+        }
         let rows = self
             .0
             .store
@@ -94,6 +101,7 @@ impl Engine {
     /// When there is no such command, or it is final.
     pub async fn cancel(&self, id: CommandId, reason: Option<String>, by: By) -> Result<CommandRow, EngineError> {
         let before = self.row(id).await?;
+        self.may_steer(&by, &before).await?;
         let Some(row) = self
             .0
             .store
@@ -113,6 +121,7 @@ impl Engine {
     /// When the command is open or succeeded, or its op is not retryable or gone from the catalog.
     pub async fn retry(&self, id: CommandId, reason: Option<String>, by: By) -> Result<CommandRow, EngineError> {
         let first = self.row(id).await?;
+        self.allow_on_hosts(&by, Ask::Run, vec![first.host_id]).await?;
         if first.finished_at.is_none() {
             return Err(EngineError::Conflict(format!(
                 "{} on {} is still open; wait for its end or stop it",
@@ -145,6 +154,7 @@ impl Engine {
     /// When it is not running, or the time is none.
     pub async fn extend(&self, id: CommandId, span: Span, by: By) -> Result<CommandRow, EngineError> {
         let before = self.row(id).await?;
+        self.may_steer(&by, &before).await?;
         if span == Span::ZERO {
             return Err(crate::domain::Invalid::new("for", "must be longer than 0s, for example 30m").into());
         }
@@ -173,6 +183,7 @@ impl Engine {
     /// When the command is final.
     pub async fn find_out(&self, id: CommandId, by: By) -> Result<CommandRow, EngineError> {
         let row = self.row(id).await?;
+        self.may_steer(&by, &row).await?;
         if row.finished_at.is_some() {
             return Err(final_already(&row, "there is nothing to find out"));
         }
@@ -192,6 +203,7 @@ impl Engine {
     /// When the command is neither, there is no reason, or the host answered.
     pub async fn resolve(&self, id: CommandId, reason: String, by: By) -> Result<CommandRow, EngineError> {
         let row = self.row(id).await?;
+        self.may_steer(&by, &row).await?;
         let Some(reason) = clean(Some(reason)) else {
             return Err(crate::domain::Invalid::new("reason", "say why it is resolved by hand").into());
         };
@@ -213,6 +225,10 @@ impl Engine {
         };
         self.nudge(id);
         Ok(row)
+    }
+
+    async fn may_steer(&self, by: &By, row: &CommandRow) -> Result<(), EngineError> {
+        self.allow_on_hosts(by, Ask::Steer, vec![row.host_id]).await
     }
 
     pub(super) fn op(&self, id: &str) -> Result<&Op, EngineError> {

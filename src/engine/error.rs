@@ -34,6 +34,15 @@ pub enum EngineError {
     /// No pipeline of this id is in the journal.
     #[error("there is no pipeline {0}; it may be past its retention")]
     UnknownPipeline(PipelineId),
+    /// There is no such thing.
+    #[error("there is no {0}")]
+    Unknown(String),
+    /// Whoever asks may not; the text says what it takes.
+    #[error("not allowed: {0}")]
+    Forbidden(String),
+    /// They may, once they have confirmed that it is them.
+    #[error("confirm first that it is you: this takes a password or code given within the last 10 minutes")]
+    StepUp,
     /// The state does not allow it.
     #[error("{0}")]
     Conflict(String),

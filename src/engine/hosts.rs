@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::domain::{HostName, Level, Reach, Refusal, RunAs, Span};
+use crate::domain::{Ask, HostName, Level, Reach, Refusal, RunAs, Span};
 use crate::executor::{self, Facts, HostError};
 use crate::store::{By, HostFacts, HostRow, NewEvent, NewHost};
 
@@ -25,6 +25,7 @@ impl Engine {
     /// # Errors
     /// When a host of this name is there already.
     pub async fn add_host(&self, host: NewHost, by: By) -> Result<HostRow, EngineError> {
+        self.allow_at_all(&by, Ask::Hosts)?;
         let row = self.0.store.add_host(host, by).await?;
         self.0.executor.forgive(&reachable_as(&row, None));
         Ok(row)
@@ -35,6 +36,7 @@ impl Engine {
     /// # Errors
     /// When something of it is open, or a pipeline has reserved it.
     pub async fn remove_host(&self, name: &HostName, by: By) -> Result<HostRow, EngineError> {
+        self.allow_at_all(&by, Ask::Hosts)?;
         Ok(self.0.store.remove_host(name, by).await?)
     }
 
@@ -48,6 +50,7 @@ impl Engine {
         let Some(row) = row.filter(|row| row.removed_at.is_none()) else {
             return Err(EngineError::UnknownHost(name.to_string()));
         };
+        self.allow(&by, Ask::Test, [(&row.hostname, row.tags.as_slice())])?;
         let begun = Instant::now();
         let answer = self.0.executor.contact(&reachable_as(&row, None), true).await;
         let took = Span::from_millis(i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX));

@@ -8,6 +8,7 @@
 //! *Persist first, act second*: a command is on its host only after the journal says so, and it is
 //! final only after the journal says so. Everything in between may be cut off at any instant.
 
+mod access;
 mod command;
 mod drive;
 mod error;
@@ -31,12 +32,15 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::{Catalog, CommandId, Level, PipelineId, Span, Timestamp};
+use crate::domain::{Catalog, CommandId, PipelineId, Span, Timestamp};
 use crate::executor::Executor;
-use crate::store::{NewEvent, Reader, Store, Topic};
+use crate::store::{Reader, Store, Topic};
 
 pub use crate::domain::{CancelMode, LimitsGiven, Selection};
 pub use crate::store::{By, Swept};
+pub use access::{
+    AccessSettings, Credentials, Known, LoggedIn, LoginError, NewTotp, PROOF_HOLDS, factor_in_words, hash_of,
+};
 pub use command::Start;
 pub use error::EngineError;
 pub use hosts::Tested;
@@ -67,6 +71,8 @@ pub struct Settings {
     pub keep_events: Option<Span>,
     /// How long final commands and pipelines are kept, with their output; none is for ever.
     pub keep_commands: Option<Span>,
+    /// How people are let in.
+    pub access: AccessSettings,
 }
 
 /// How the dashboard itself is doing, for `/readyz`.
@@ -104,6 +110,8 @@ struct Inner {
     /// When the database was last found to come from a backup.
     restored_at: std::sync::OnceLock<Timestamp>,
     sweep: retention::SweepState,
+    verifier: access::Verifier,
+    refusals: access::Refusals,
     /// Why output of commands cannot be written, where that was so at the last look.
     output_problem: Mutex<Option<String>>,
 }
@@ -125,6 +133,8 @@ impl Engine {
             stopping: CancellationToken::new(),
             restored_at: std::sync::OnceLock::new(),
             sweep: retention::SweepState::default(),
+            verifier: access::Verifier::default(),
+            refusals: access::Refusals::default(),
             output_problem: Mutex::default(),
         }))
     }
@@ -189,32 +199,14 @@ impl Engine {
         }
     }
 
-    /// A new session of a browser, for who used a one-time link.
-    ///
-    /// # Errors
-    /// When the journal cannot be written.
-    pub async fn open_session(&self, hash: String, expires: Timestamp, by: By) -> Result<(), EngineError> {
-        let actor = by.actor.clone();
-        Ok(self.0.store.session_open(hash, actor, expires, by).await?)
-    }
-
-    /// Journals that a request was refused before it reached any handler (foreign origin, bad body,
-    /// unknown op). The caller bounds how often.
-    ///
-    /// # Errors
-    /// When the journal cannot be written.
-    pub async fn note_refusal(&self, message: &str, by: By) -> Result<(), EngineError> {
-        let event = NewEvent::audit(&by, Level::Warn, "refused", message);
-        self.0.store.append_event(event).await?;
-        Ok(())
-    }
-
     /// Starts the loops that look at hosts and sweep the journal.
     pub fn start_loops(&self) {
         self.0.tasks.spawn(probe::probe_loop(self.clone()));
         self.0.tasks.spawn(retention::sweep_loop(self.clone()));
         self.0.tasks.spawn(watch_output(self.clone()));
         self.0.tasks.spawn(spools::spool_loop(self.clone()));
+        self.0.tasks.spawn(access::refusal_loop(self.clone()));
+        self.warm_up();
     }
 
     /// A clean stop: nothing new is taken, launches that are on their way are acknowledged (10 s at

@@ -4,8 +4,8 @@
 use serde::Serialize;
 
 use crate::domain::{
-    Action, CancelMode, Cell, CommandStatus, HostName, LimitsGiven, Op, PipelineDef, PipelineId, PipelineStatus, Plan,
-    Selection, Stage,
+    Action, Ask, CancelMode, Cell, CommandStatus, HostName, LimitsGiven, Op, PipelineDef, PipelineId, PipelineStatus,
+    Plan, Selection, Stage,
 };
 use crate::store::{By, CommandRow, NewPipeline, PipelineRow};
 
@@ -99,6 +99,10 @@ impl Engine {
 
     async fn journal_pipeline(&self, new: NewPipeline) -> Result<PipelineRow, EngineError> {
         self.takes_new()?;
+        self.may_run(&new.by, &new.plan).await?;
+        if new.plan.stages.iter().any(Stage::is_dangerous) {
+            self.proved_lately(&new.by)?;
+        }
         let advanced = self.0.store.start_pipeline(new).await?;
         for id in &advanced.open {
             self.drive(*id);
@@ -119,7 +123,8 @@ impl Engine {
         reason: Option<String>,
         by: By,
     ) -> Result<PipelineRow, EngineError> {
-        self.pipeline_row(id).await?;
+        let before = self.pipeline_row(id).await?;
+        self.allow_on_hosts(&by, Ask::Steer, before.hosts).await?;
         let row = self.0.store.cancel_pipeline(id, mode, by, clean(reason)).await?;
         self.wake_pipeline(id).await?;
         Ok(row)
@@ -130,7 +135,8 @@ impl Engine {
     /// # Errors
     /// When there is no such pipeline, or it is not RUNNING, or being cancelled.
     pub async fn hold_pipeline(&self, id: PipelineId, by: By) -> Result<PipelineRow, EngineError> {
-        self.pipeline_row(id).await?;
+        let before = self.pipeline_row(id).await?;
+        self.allow_on_hosts(&by, Ask::Steer, before.hosts).await?;
         let row = self.0.store.hold_pipeline(id, None, by).await?;
         self.wake_pipeline(id).await?;
         Ok(row)
@@ -141,7 +147,8 @@ impl Engine {
     /// # Errors
     /// When there is no such pipeline, or it is not HELD.
     pub async fn continue_pipeline(&self, id: PipelineId, by: By) -> Result<PipelineRow, EngineError> {
-        self.pipeline_row(id).await?;
+        let before = self.pipeline_row(id).await?;
+        self.may_run(&by, &before.plan).await?;
         self.takes_new()?;
         let row = self.0.store.continue_pipeline(id, by).await?;
         self.wake_pipeline(id).await?;
@@ -167,6 +174,8 @@ impl Engine {
         reason: Option<String>,
         by: By,
     ) -> Result<PipelineRow, EngineError> {
+        let first = self.pipeline_row(id).await?;
+        self.allow_on_hosts(&by, Ask::Run, first.hosts).await?;
         let retry = self.plan_retry(id).await?;
         let new = NewPipeline {
             name: retry.preview.name,
@@ -178,6 +187,13 @@ impl Engine {
             held: None,
         };
         self.journal_pipeline(new).await
+    }
+
+    /// A dangerous stage takes the right on every host; that it is them, is asked once, at the start.
+    async fn may_run(&self, by: &By, plan: &Plan) -> Result<(), EngineError> {
+        let dangerous = plan.stages.iter().any(Stage::is_dangerous);
+        let ask = if dangerous { Ask::RunDangerous } else { Ask::Run };
+        self.allow_on_hosts(by, ask, plan.hosts().collect()).await
     }
 
     async fn plan_retry(&self, id: PipelineId) -> Result<Retry, EngineError> {

@@ -165,6 +165,7 @@ impl Engine {
     /// # Errors
     /// When the journal cannot be read or written.
     pub async fn sweep(&self, by: By) -> Result<SweepDone, EngineError> {
+        self.allow_at_all(&by, crate::domain::Ask::Settings)?;
         let message = format!("{} asked for a sweep", by.actor.name());
         self.0
             .store

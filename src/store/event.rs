@@ -7,8 +7,8 @@ use super::column::{Json, MaybeJson};
 use super::error::Fault;
 use super::schema::{event_log, hosts};
 use super::tx::Tx;
-use super::{Keyed, Store, Topic, WriteError};
-use crate::domain::{Actor, Category, CommandId, Level, MESSAGE_LIMIT, PipelineId, Timestamp, bounded};
+use super::{Keyed, OnceKey, Store, Topic, WriteError};
+use crate::domain::{Access, Actor, Category, CommandId, Level, MESSAGE_LIMIT, PipelineId, Proof, Timestamp, bounded};
 
 /// Who asked for a change.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,22 +17,38 @@ pub struct By {
     pub actor: Actor,
     /// Where they asked from, as far as it is known; goes into the event's details.
     pub address: Option<String>,
+    /// What they may do. The engine asks it before anything is done; the store does not.
+    pub access: Access,
+    /// What they have proved, or claim, beside their name; goes into the event's details.
+    pub proof: Option<Proof>,
+    /// The key under which this is asked: under one key an actor starts something once.
+    pub once: Option<OnceKey>,
 }
 
 impl By {
+    /// Somebody, from somewhere, who may do this.
+    #[must_use]
+    pub fn new(actor: Actor, address: Option<String>, access: Access) -> Self {
+        Self {
+            actor,
+            address,
+            access,
+            proof: None,
+            once: None,
+        }
+    }
+
     /// The dashboard itself.
     #[must_use]
-    pub const fn system() -> Self {
-        Self {
-            actor: Actor::System,
-            address: None,
-        }
+    pub fn system() -> Self {
+        Self::new(Actor::System, None, Access::Everything)
     }
 }
 
+/// Who is only named, in a row or in a test, may do nothing.
 impl From<Actor> for By {
     fn from(actor: Actor) -> Self {
-        Self { actor, address: None }
+        Self::new(actor, None, Access::Nothing)
     }
 }
 
@@ -87,6 +103,8 @@ pub struct NewEvent {
     pub actor: Actor,
     /// Where they asked from; goes into the details.
     pub address: Option<String>,
+    /// What they proved or claim; goes into the details.
+    pub proof: Option<Proof>,
     /// The host that it is about.
     pub host_id: Option<i64>,
     /// What was done: a short word, `op:pull`, `refused`, `config`.
@@ -110,6 +128,7 @@ impl NewEvent {
             level,
             actor: Actor::System,
             address: None,
+            proof: None,
             host_id: None,
             action: action.into(),
             message: message.into(),
@@ -126,6 +145,7 @@ impl NewEvent {
             category: Category::Audit,
             actor: by.actor.clone(),
             address: by.address.clone(),
+            proof: by.proof.clone(),
             ..Self::system(level, action, message)
         }
     }
@@ -151,14 +171,22 @@ impl Tx<'_> {
     pub(super) fn event(&mut self, event: NewEvent) -> Result<i64, Fault> {
         self.touch(Topic::Events);
         let mut details = event.details;
-        if let Some(address) = event.address {
-            let address = serde_json::Value::String(bounded(&address, 200));
-            match &mut details {
-                Some(serde_json::Value::Object(map)) => {
-                    map.insert("address".to_owned(), address);
-                }
-                _ => details = Some(serde_json::json!({ "address": address })),
+        let mut add = |key: &str, value: serde_json::Value| match &mut details {
+            Some(serde_json::Value::Object(map)) => {
+                map.insert(key.to_owned(), value);
             }
+            _ => details = Some(serde_json::json!({ key: value })),
+        };
+        if let Some(address) = event.address {
+            add("address", bounded(&address, 200).into());
+        }
+        match event.proof {
+            Some(Proof::Claims(claim)) => add("claims", bounded(&claim, 200).into()),
+            Some(Proof::Given(factor, at)) => {
+                add("factor", factor.as_str().into());
+                add("factor_at", serde_json::json!(at));
+            }
+            None => {}
         }
         let row = Insert {
             timestamp: self.now,

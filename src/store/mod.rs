@@ -10,6 +10,7 @@
 //!
 //! This module knows the words of the domain and nothing else: no host is reached from here, no page is made.
 
+mod attempt;
 mod column;
 mod command;
 mod connect;
@@ -22,6 +23,7 @@ mod host;
 mod host_facts;
 mod instance;
 mod mark;
+mod once;
 mod open;
 pub mod output;
 mod page;
@@ -32,7 +34,9 @@ mod schema;
 mod session;
 mod shared;
 mod sweep;
+mod token;
 mod tx;
+mod user;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -43,6 +47,7 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
+pub use attempt::Counted;
 pub use command::{CommandRow, Finish, HistoryFilter, OutputFacts, Request};
 pub use error::{OpenError, ReadError, WriteError};
 pub use event::{By, EventRow, NewEvent};
@@ -51,6 +56,7 @@ pub use fleet::FleetRow;
 pub use host::{HostRow, NewHost};
 pub use host_facts::{FactsRow, HostFacts};
 pub use instance::{InstanceRow, Started};
+pub use once::{OnceKey, OnceRow};
 pub use page::{Cursor, Keyed, PAGE_LIMIT, Page};
 pub use pipeline::{
     Advanced, Group, MatrixPart, MatrixRow, MatrixWindow, NewPipeline, PipelineCounts, PipelineFilter, PipelineRow,
@@ -58,8 +64,10 @@ pub use pipeline::{
 };
 pub use reader::{Journal, Reader};
 pub use recovery::Recovered;
-pub use session::SessionRow;
+pub use session::{NewSession, SessionRow};
 pub use sweep::{Cutoffs, LastSweep, Swept};
+pub use token::{NewToken, TokenRow};
+pub use user::{NewUser, UserRow};
 
 use error::Fault;
 use shared::Shared;

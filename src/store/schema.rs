@@ -153,11 +153,72 @@ diesel::table! {
 }
 
 diesel::table! {
-    sessions (hash) {
+    users (id) {
+        id -> BigInt,
+        name -> Text,
+        password -> Text,
+        grants -> Text,
+        totp_secret -> Nullable<Text>,
+        totp_step -> BigInt,
+        created_at -> Timestamp,
+        password_at -> Timestamp,
+        disabled_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    recovery_codes (hash) {
+        hash -> Text,
+        user_id -> BigInt,
+    }
+}
+
+diesel::table! {
+    tokens (id) {
+        id -> BigInt,
+        name -> Text,
+        hash -> Text,
+        grants -> Text,
+        created_by -> Text,
+        created_at -> Timestamp,
+        expires_at -> Nullable<Timestamp>,
+        last_used_at -> Nullable<Timestamp>,
+        revoked_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    sessions (id) {
+        id -> BigInt,
         hash -> Text,
         actor -> Text,
+        user_id -> Nullable<BigInt>,
+        address -> Nullable<Text>,
+        agent -> Nullable<Text>,
+        factor -> Nullable<Text>,
+        proved_at -> Nullable<Timestamp>,
         created_at -> Timestamp,
+        last_seen_at -> Timestamp,
         expires_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    login_attempts (what) {
+        what -> Text,
+        failures -> BigInt,
+        last_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    once (actor, key) {
+        actor -> Text,
+        key -> Text,
+        request -> Text,
+        command_id -> Nullable<Text>,
+        pipeline_id -> Nullable<Text>,
+        created_at -> Timestamp,
     }
 }
 
@@ -170,6 +231,8 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(sessions -> users (user_id));
+diesel::allow_tables_to_appear_in_same_query!(sessions, users);
 diesel::joinable!(commands -> hosts (host_id));
 diesel::joinable!(event_log -> hosts (host_id));
 diesel::joinable!(pipeline_hosts -> pipelines (pipeline_id));

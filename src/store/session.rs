@@ -2,36 +2,86 @@
 
 use diesel::prelude::*;
 
-use super::schema::sessions;
+use super::schema::{sessions, users};
+use super::user::UserRow;
 use super::{By, Journal, NewEvent, ReadError, Store, WriteError};
-use crate::domain::{Actor, Level, Timestamp};
+use crate::domain::{Actor, Factor, Level, Timestamp, bounded};
 
 /// A log-in.
 #[derive(Clone, PartialEq, Eq, Debug, Queryable, Selectable)]
 #[diesel(table_name = sessions, check_for_backend(diesel::sqlite::Sqlite))]
 pub struct SessionRow {
-    /// The hash of its secret.
-    pub hash: String,
+    /// Its number: by it a session is named where it is shown.
+    pub id: i64,
     /// Whose it is.
     pub actor: Actor,
+    /// The user, where it is one's.
+    pub user_id: Option<i64>,
+    /// Where the log-in came from.
+    pub address: Option<String>,
+    /// What the browser said that it is.
+    pub agent: Option<String>,
+    /// What was proved last, at log-in or since.
+    pub factor: Option<Factor>,
+    /// When that was.
+    pub proved_at: Option<Timestamp>,
     /// When it was opened.
     pub created_at: Timestamp,
-    /// When it ends.
+    /// When it was last used, to the minute.
+    pub last_seen_at: Timestamp,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
+}
+
+/// A session that is to be opened.
+#[derive(Clone)]
+pub struct NewSession {
+    /// The hash of its secret.
+    pub hash: String,
+    /// The user, where it is one's; else it is the actor's alone.
+    pub user_id: Option<i64>,
+    /// What the browser says that it is.
+    pub agent: Option<String>,
+    /// What was proved.
+    pub factor: Option<Factor>,
+    /// When it ends at the latest.
     pub expires_at: Timestamp,
 }
 
 impl Journal {
-    /// The session of this hash, unless its time is up.
+    /// The session of this hash with its user, unless its time is up or the user was disabled.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn session(&mut self, hash: &str) -> Result<Option<SessionRow>, ReadError> {
-        Ok(sessions::table
-            .find(hash)
+    pub fn session(&mut self, hash: &str) -> Result<Option<(SessionRow, Option<UserRow>)>, ReadError> {
+        let found: Option<(SessionRow, Option<UserRow>)> = sessions::table
+            .left_join(users::table)
+            .filter(sessions::hash.eq(hash))
             .filter(sessions::expires_at.gt(Timestamp::now()))
+            .select((SessionRow::as_select(), Option::<UserRow>::as_select()))
+            .first(&mut self.conn)
+            .optional()?;
+        Ok(found.filter(|(session, user)| match user {
+            Some(user) => user.disabled_at.is_none(),
+            None => session.user_id.is_none(),
+        }))
+    }
+
+    /// The sessions of a user, or everybody's, newest first.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn sessions(&mut self, user_id: Option<i64>) -> Result<Vec<SessionRow>, ReadError> {
+        let mut query = sessions::table
+            .filter(sessions::expires_at.gt(Timestamp::now()))
+            .order(sessions::id.desc())
             .select(SessionRow::as_select())
-            .get_result(&mut self.conn)
-            .optional()?)
+            .limit(500)
+            .into_boxed();
+        if let Some(user) = user_id {
+            query = query.filter(sessions::user_id.eq(user));
+        }
+        Ok(query.load(&mut self.conn)?)
     }
 }
 
@@ -40,24 +90,106 @@ impl Store {
     ///
     /// # Errors
     /// [`WriteError::Conflict`] where that hash is in use.
-    pub async fn session_open(&self, hash: String, actor: Actor, expires: Timestamp, by: By) -> Result<(), WriteError> {
+    pub async fn session_open(&self, new: NewSession, by: By) -> Result<(), WriteError> {
         self.write(move |tx| {
             diesel::delete(sessions::table.filter(sessions::expires_at.le(tx.now))).execute(&mut tx.journal.conn)?;
             diesel::insert_into(sessions::table)
                 .values((
-                    sessions::hash.eq(&hash),
-                    sessions::actor.eq(&actor),
+                    sessions::hash.eq(&new.hash),
+                    sessions::actor.eq(&by.actor),
+                    sessions::user_id.eq(new.user_id),
+                    sessions::address.eq(&by.address),
+                    sessions::agent.eq(new.agent.as_ref().map(|agent| bounded(agent, 200))),
+                    sessions::factor.eq(new.factor),
+                    sessions::proved_at.eq(new.factor.map(|_| tx.now)),
                     sessions::created_at.eq(tx.now),
-                    sessions::expires_at.eq(expires),
+                    sessions::last_seen_at.eq(tx.now),
+                    sessions::expires_at.eq(new.expires_at),
                 ))
                 .execute(&mut tx.journal.conn)?;
+            let how = match new.factor {
+                Some(factor) => format!(" ({factor})"),
+                None => " by a one-time link".to_owned(),
+            };
             tx.event(NewEvent::audit(
                 &by,
                 Level::Info,
                 "session:open",
-                format!("{} logged in", actor.name()),
+                format!("{} logged in{how}", by.actor.name()),
             ))?;
             Ok(())
+        })
+        .await
+    }
+
+    /// Ends the session of this hash; false where there was none.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn session_close(&self, hash: String, by: By) -> Result<bool, WriteError> {
+        self.write(move |tx| {
+            let ended =
+                diesel::delete(sessions::table.filter(sessions::hash.eq(&hash))).execute(&mut tx.journal.conn)? > 0;
+            if ended {
+                let message = format!("{} logged out", by.actor.name());
+                tx.event(NewEvent::audit(&by, Level::Info, "session:close", message))?;
+            }
+            Ok(ended)
+        })
+        .await
+    }
+
+    /// Ends the session of this number, where it is `of` this actor (none: anybody's); gives whose it was.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn session_revoke(&self, id: i64, of: Option<Actor>, by: By) -> Result<Option<Actor>, WriteError> {
+        self.write(move |tx| {
+            let whose: Option<Actor> = sessions::table
+                .find(id)
+                .select(sessions::actor)
+                .first(&mut tx.journal.conn)
+                .optional()?;
+            let whose = whose.filter(|whose| of.as_ref().is_none_or(|of| of == whose));
+            if let Some(whose) = &whose {
+                diesel::delete(sessions::table.find(id)).execute(&mut tx.journal.conn)?;
+                let message = format!("{} ended a session of {}", by.actor.name(), whose.name());
+                tx.event(NewEvent {
+                    details: Some(serde_json::json!({ "of": whose })),
+                    ..NewEvent::audit(&by, Level::Info, "session:revoke", message)
+                })?;
+            }
+            Ok(whose)
+        })
+        .await
+    }
+
+    /// Notes that a session is in use. No event: what is done in it has its own.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn session_seen(&self, id: i64) -> Result<(), WriteError> {
+        self.write(move |tx| {
+            diesel::update(sessions::table.find(id))
+                .set(sessions::last_seen_at.eq(tx.now))
+                .execute(&mut tx.journal.conn)?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Notes that who has a session has proved once more who they are; gives the time of that.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn session_proved(&self, id: i64, factor: Factor, by: By) -> Result<Timestamp, WriteError> {
+        self.write(move |tx| {
+            diesel::update(sessions::table.find(id))
+                .set((sessions::factor.eq(Some(factor)), sessions::proved_at.eq(Some(tx.now))))
+                .execute(&mut tx.journal.conn)?;
+            let message = format!("{} confirmed who they are ({factor})", by.actor.name());
+            tx.event(NewEvent::audit(&by, Level::Info, "session:step-up", message))?;
+            Ok(tx.now)
         })
         .await
     }

@@ -57,10 +57,11 @@ pub(super) fn store_in(dir: &tempfile::TempDir) -> Store {
 }
 
 pub(super) fn alice() -> By {
-    By {
-        actor: Actor::User("alice".to_owned()),
-        address: Some("192.0.2.7".to_owned()),
-    }
+    By::new(
+        Actor::User("alice".to_owned()),
+        Some("192.0.2.7".to_owned()),
+        crate::domain::Access::Everything,
+    )
 }
 
 pub(super) fn name(text: &str) -> HostName {

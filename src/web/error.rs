@@ -23,6 +23,7 @@ pub(super) struct Problem {
     why: String,
     next: &'static str,
     fragment: bool,
+    step_up: bool,
 }
 
 #[derive(Template)]
@@ -61,7 +62,7 @@ impl Problem {
             StatusCode::UNAUTHORIZED,
             "You are not signed in",
             "This browser has no session, or its session has ended.",
-            "Run “quarterdeck open” on the dashboard's machine and follow the link that it prints.",
+            "Log in, then try again.",
         );
         Self { fragment, ..problem }
     }
@@ -72,6 +73,35 @@ impl Problem {
             "That link does not work",
             why,
             "Run “quarterdeck open” on the dashboard's machine for a new one.",
+        )
+    }
+
+    /// Nobody has an account yet.
+    pub(super) fn not_set_up() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "This dashboard is not set up yet",
+            "Nobody has an account here so far.",
+            "Follow the set-up link that the dashboard printed when it started. Without it, “quarterdeck open” on its machine prints another way in.",
+        )
+    }
+
+    /// A form without the token of this session.
+    pub(super) fn foreign_form() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "That form is not one of this session",
+            "It came without the token that belongs to it: the page is older than your log-in, or another site sent it.",
+            "Nothing was changed. Open the page again and press the button there.",
+        )
+    }
+
+    pub(super) fn not_allowed(why: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "You may not do that",
+            why,
+            "Nothing was changed. Ask an admin for the right, if you need it.",
         )
     }
 
@@ -96,7 +126,18 @@ impl Problem {
             why: why.into(),
             next,
             fragment: false,
+            step_up: false,
         }
+    }
+
+    /// True where somebody may not do what they asked for.
+    pub(super) fn is_denial(&self) -> bool {
+        self.status == StatusCode::FORBIDDEN
+    }
+
+    /// True where it is only missing that somebody confirms who they are.
+    pub(super) fn is_step_up(&self) -> bool {
+        self.step_up
     }
 
     /// Its status, for a page that comes again with its form.
@@ -168,12 +209,18 @@ impl From<EngineError> for Problem {
             | EngineError::UnknownHost(_)
             | EngineError::UnknownCommand(_)
             | EngineError::UnknownPipelineName { .. }
+            | EngineError::Unknown(_)
             | EngineError::UnknownPipeline(_) => Self::new(
                 StatusCode::NOT_FOUND,
                 "There is no such thing",
                 text,
                 "Check the name; the fleet lists the hosts and their ops.",
             ),
+            EngineError::Forbidden(why) => Self::not_allowed(why),
+            EngineError::StepUp => Self {
+                step_up: true,
+                ..Self::not_allowed(text)
+            },
             EngineError::Conflict(_) => Self::conflict(text),
             EngineError::Unavailable(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -34,6 +34,12 @@ impl Fields {
         self.text(name).map(str::to_owned)
     }
 
+    /// The field's text as it came, white space and all: a password.
+    pub(super) fn raw(&self, name: &str) -> Option<String> {
+        let value = self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value);
+        value.filter(|value| !value.is_empty()).cloned()
+    }
+
     /// Every value of a field that may come several times.
     pub(super) fn many<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0
@@ -81,6 +87,9 @@ impl Wrong {
             | EngineError::UnknownCommand(_)
             | EngineError::UnknownPipelineName { .. }
             | EngineError::UnknownPipeline(_)
+            | EngineError::Unknown(_)
+            | EngineError::Forbidden(_)
+            | EngineError::StepUp
             | EngineError::Unavailable(_)
             | EngineError::Internal(_) => None,
         }
@@ -109,6 +118,20 @@ pub(super) fn to_query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) 
         escape(value, &mut query);
     }
     query
+}
+
+/// A form's body of all of those pairs.
+pub(super) fn to_query_with_empty<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let mut body = String::new();
+    for (key, value) in pairs {
+        if !body.is_empty() {
+            body.push('&');
+        }
+        escape(key, &mut body);
+        body.push('=');
+        escape(value, &mut body);
+    }
+    body
 }
 
 fn escape(value: &str, into: &mut String) {

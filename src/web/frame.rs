@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, ContentType, LOCATION};
 use askama::Template;
 
-use crate::domain::Timestamp;
+use crate::domain::{Ask, Timestamp};
 
 use super::error::Problem;
 use super::{Visitor, Web, assets};
@@ -16,6 +16,10 @@ pub(super) struct Frame {
     pub(super) here: &'static str,
     /// None where nobody is signed in.
     pub(super) actor: Option<String>,
+    /// Whether ops are theirs to run, anywhere.
+    pub(super) runs: bool,
+    /// Whether hosts, users and tokens are theirs to manage.
+    pub(super) admin: bool,
     pub(super) zone: String,
     /// The dashboard's clock when the page was drawn, so that a browser's wrong clock shows no wrong age.
     pub(super) now: String,
@@ -27,6 +31,8 @@ impl Frame {
             title: title.into(),
             here,
             actor: Some(visitor.actor.name().to_owned()),
+            runs: visitor.may(Ask::Run),
+            admin: visitor.may(Ask::Users),
             zone: web.clock().zone(),
             now: Timestamp::now().to_rfc3339(),
         }
@@ -38,6 +44,8 @@ impl Frame {
             title: title.into(),
             here: "",
             actor: None,
+            runs: false,
+            admin: false,
             zone: String::new(),
             now: Timestamp::now().to_rfc3339(),
         }

@@ -1,52 +1,27 @@
-//! Who may come in: the name in `Host`, the origin of whatever changes something, the session of whatever
-//! shows something. Two middlewares, because the API shares the door but has sessions of its own kind.
+//! The door, for pages and programs alike: the name in `Host`, the origin of whatever changes something, the headers of
+//! every answer; and where a request really comes from. Who it is, is looked at behind it (`session`, `api::guard`).
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::net::IpAddr;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, ContentType, HOST, HeaderMap, HeaderValue, LOCATION, ORIGIN,
-    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, ContentType, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
+    REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, HttpMessage as _, HttpResponse};
+use actix_web::{Error, HttpRequest, HttpResponse};
 
-use crate::domain::{Actor, Digest, MESSAGE_LIMIT, Timestamp, bounded};
+use crate::domain::{Access, Actor};
 use crate::engine::By;
 
 use super::Web;
 
-/// The cookie that carries a session's token.
-pub(super) const COOKIE: &str = "qd_session";
-
 /// Nothing comes from elsewhere, nothing is inline, nothing frames us.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-
-/// Who made a request that came through the guard.
-#[derive(Clone, Debug)]
-pub struct Visitor {
-    /// The actor of the session.
-    pub actor: Actor,
-    /// The address of the other end.
-    pub address: Option<String>,
-}
-
-impl Visitor {
-    /// For the engine.
-    #[must_use]
-    pub fn by(&self) -> By {
-        By {
-            actor: self.actor.clone(),
-            address: self.address.clone(),
-        }
-    }
-}
 
 /// Refuses a foreign `Host` and a foreign origin, and puts the security headers on every answer.
 ///
@@ -57,17 +32,18 @@ pub async fn door<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let tls = is_secure(&web, request.request());
     let mut response = match refusal(&web, &request) {
         None => next.call(request).await?.map_into_left_body(),
         Some((status, kind, text)) => {
-            note(&web, address(&request), kind).await;
+            note(&web, request.request(), kind).await;
             let answer = HttpResponse::build(status)
                 .content_type(ContentType::plaintext())
                 .body(text);
             request.into_response(answer).map_into_right_body()
         }
     };
-    secure(response.headers_mut());
+    secure(response.headers_mut(), tls);
     Ok(response)
 }
 
@@ -81,7 +57,8 @@ fn refusal(web: &Web, request: &ServiceRequest) -> Option<(StatusCode, &'static 
         ));
     };
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    let program = request.path().starts_with("/api/") && request.headers().contains_key(AUTHORIZATION);
+    // The API knows nobody by a cookie, so no page can make a browser ask it for somebody.
+    let program = request.path().starts_with("/api/");
     if reads || program || same_origin(request.headers(), host) {
         return None;
     }
@@ -114,8 +91,12 @@ fn same_origin(headers: &HeaderMap, host: &str) -> bool {
         .any(|rest| rest.eq_ignore_ascii_case(host))
 }
 
-fn secure(headers: &mut HeaderMap) {
+fn secure(headers: &mut HeaderMap, tls: bool) {
+    if tls {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if !headers.contains_key(CACHE_CONTROL) {
@@ -123,142 +104,52 @@ fn secure(headers: &mut HeaderMap) {
     }
 }
 
-/// Lets in who has a session; sends a page to `/enter` and refuses a poll. Assets and `/enter` need none.
-pub(super) async fn session<B: MessageBody + 'static>(
-    web: Data<Web>,
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    if request.path().starts_with("/static/") || request.path() == "/enter" {
-        return Ok(next.call(request).await?.map_into_left_body());
+/// The other end's address, without its port. Where the other end is a proxy that the configuration trusts, the last
+/// address in `X-Forwarded-For` that is none of those: the ones before it anybody may have written.
+pub(super) fn address(web: &Web, request: &HttpRequest) -> Option<String> {
+    let peer = request.peer_addr()?.ip();
+    let trusted = |address: IpAddr| web.settings.proxies.iter().any(|net| net.contains(address));
+    if !trusted(peer) {
+        return Some(peer.to_string());
     }
-    let answer = match visitor(&web, &request).await {
-        Ok(Some(visitor)) => {
-            request.extensions_mut().insert(visitor.clone());
-            let response = next.call(request).await?;
-            note_wish(&web, &visitor, &response).await;
-            return Ok(response.map_into_left_body());
-        }
-        Ok(None) => {
-            // Who only looks is shown the way in; who wants something changed is noted.
-            if !matches!(*request.method(), Method::GET | Method::HEAD) {
-                note(&web, address(&request), "a change without a session").await;
-            }
-            without_session(&request)
-        }
-        Err(problem) => problem.answer(),
+    let forwarded: Vec<&str> = request
+        .headers()
+        .get_all(HeaderName::from_static("x-forwarded-for"))
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .collect();
+    let client = forwarded
+        .iter()
+        .rev()
+        .map_while(|text| text.parse::<IpAddr>().ok())
+        .find(|address| !trusted(*address));
+    Some(client.unwrap_or(peer).to_string())
+}
+
+/// Whether the browser speaks HTTPS: to us, or to a proxy that the configuration trusts.
+pub(super) fn is_secure(web: &Web, request: &HttpRequest) -> bool {
+    let Some(peer) = request.peer_addr() else {
+        return false;
     };
-    Ok(request.into_response(answer).map_into_right_body())
+    let by_proxy = web.settings.proxies.iter().any(|net| net.contains(peer.ip()))
+        && request
+            .headers()
+            .get("x-forwarded-proto")
+            .is_some_and(|scheme| scheme == "https");
+    web.settings.tls || by_proxy
 }
 
-async fn visitor(web: &Web, request: &ServiceRequest) -> Result<Option<Visitor>, super::error::Problem> {
-    let Some(cookie) = request.cookie(COOKIE) else {
-        return Ok(None);
-    };
-    if cookie.value().len() != 64 {
-        return Ok(None);
-    }
-    let hash = Digest::of(cookie.value().as_bytes()).to_string();
-    let row = web.engine.reader().read(move |journal| journal.session(&hash)).await?;
-    let visitor = row.filter(|row| row.expires_at > Timestamp::now()).map(|row| Visitor {
-        actor: row.actor,
-        address: address(request),
-    });
-    Ok(visitor)
-}
-
-fn without_session(request: &ServiceRequest) -> HttpResponse {
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let is_poll = request.headers().contains_key("hx-request") || request.path().ends_with("/tail");
-    if is_poll || request.method() != Method::GET {
-        return super::error::Problem::no_session(is_poll).answer();
-    }
-    // A strict cookie stays at home when a link on another site leads here: one step on our own site brings it.
-    if header("sec-fetch-site") == Some("cross-site") && header("sec-fetch-mode") == Some("navigate") {
-        return super::pages::enter::step(own_place(request));
-    }
-    HttpResponse::SeeOther().insert_header((LOCATION, "/enter")).finish()
-}
-
-/// Where the request wants to go on this site: `//other.example` would lead to another one.
-fn own_place(request: &ServiceRequest) -> &str {
-    let place = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    if place.starts_with('/') && !place.starts_with("//") && !place.starts_with("/\\") {
-        place
-    } else {
-        "/"
-    }
-}
-
-/// The other end's address, without its port.
-pub(super) fn address(request: &ServiceRequest) -> Option<String> {
-    request.peer_addr().map(|peer| peer.ip().to_string())
-}
-
-/// Somebody who is signed in asked for a change and was refused it: that is an event too.
-async fn note_wish<B>(web: &Web, visitor: &Visitor, response: &ServiceResponse<B>) {
-    let asked = response.request();
-    let Some(why) = response
-        .response()
-        .error()
-        .filter(|_| response.status().is_client_error())
-    else {
-        return;
-    };
-    if asked.method() != Method::POST {
-        return;
-    }
-    let route = asked.match_pattern().unwrap_or_else(|| "a change".to_owned());
-    let message = bounded(
-        &format!("{} was refused {route}: {why}", visitor.actor.name()),
-        MESSAGE_LIMIT,
-    );
-    if !web
-        .refusals
-        .is_new(&message, visitor.address.as_deref(), Instant::now())
-    {
-        return;
-    }
-    if let Err(why) = web.engine.note_refusal(&message, visitor.by()).await {
-        tracing::warn!(%why, "a refusal could not be journaled");
-    }
-}
-
-/// Journals that a stranger was refused, once a minute for each kind and address.
-pub(super) async fn note(web: &Web, address: Option<String>, kind: &str) {
-    if !web.refusals.is_new(kind, address.as_deref(), Instant::now()) {
-        return;
-    }
+/// Journals what a stranger was refused; the same is counted.
+pub(super) async fn note(web: &Web, request: &HttpRequest, kind: &str) {
+    let address = address(web, request);
     let message = format!(
-        "a request was refused: {kind} (from {}); more of the same within a minute are not listed",
+        "a request was refused: {kind} (from {})",
         address.as_deref().unwrap_or("an unknown address")
     );
-    let by = By {
-        actor: Actor::System,
-        address,
-    };
+    let by = By::new(Actor::System, address, Access::Nothing);
     if let Err(why) = web.engine.note_refusal(&message, by).await {
         tracing::warn!(%why, "a refusal could not be journaled");
-    }
-}
-
-/// Which refusals were journaled lately, so that a stranger cannot fill the log.
-#[derive(Default)]
-pub(super) struct Refusals(Mutex<HashMap<(String, String), Instant>>);
-
-impl Refusals {
-    const PAUSE: Duration = Duration::from_secs(60);
-    const MOST: usize = 1_000;
-
-    fn is_new(&self, kind: &str, address: Option<&str>, now: Instant) -> bool {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.retain(|_, at| now.duration_since(*at) < Self::PAUSE);
-        let key = (kind.to_owned(), address.unwrap_or_default().to_owned());
-        if seen.contains_key(&key) || seen.len() >= Self::MOST {
-            return false;
-        }
-        seen.insert(key, now);
-        true
     }
 }
 
@@ -298,16 +189,5 @@ mod tests {
         ] {
             assert_eq!(same_origin(&headers(&pairs), own), expected, "{pairs:?}");
         }
-    }
-
-    #[test]
-    fn a_stranger_cannot_fill_the_log() {
-        let refusals = Refusals::default();
-        let now = Instant::now();
-        assert!(refusals.is_new("origin", Some("10.0.0.1"), now));
-        assert!(!refusals.is_new("origin", Some("10.0.0.1"), now));
-        assert!(refusals.is_new("origin", Some("10.0.0.2"), now));
-        assert!(refusals.is_new("host", Some("10.0.0.1"), now));
-        assert!(refusals.is_new("origin", Some("10.0.0.1"), now + Refusals::PAUSE));
     }
 }

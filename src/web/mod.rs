@@ -9,8 +9,10 @@ pub mod api;
 mod assets;
 mod clock;
 mod connections;
+mod entry;
 mod error;
 mod fields;
+mod form;
 mod frame;
 mod guard;
 mod health;
@@ -18,7 +20,10 @@ mod links;
 mod live;
 mod pages;
 mod routes;
+mod session;
+mod setup;
 mod spans;
+pub mod tls;
 mod words;
 
 use std::sync::Arc;
@@ -27,13 +32,17 @@ use std::sync::atomic::AtomicU64;
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Net;
 use crate::domain::Span;
 use crate::engine::Engine;
 
 pub use connections::Connections;
-pub use guard::{Visitor, door};
+pub use entry::Need;
+pub use guard::door;
 pub use links::Links;
-pub use routes::routes;
+pub use routes::{list, routes};
+pub use session::Visitor;
+pub use setup::SetUp;
 pub use spans::Spans;
 
 /// What the pages are given once, at start; every handler gets it as application data.
@@ -43,7 +52,7 @@ pub struct Web {
     settings: Settings,
     shutdown: CancellationToken,
     waiters: Arc<AtomicU64>,
-    refusals: guard::Refusals,
+    set_up: SetUp,
 }
 
 /// The part of the configuration that the pages need.
@@ -56,8 +65,10 @@ pub struct Settings {
     pub names: Vec<String>,
     /// How long a session lasts.
     pub session: Span,
-    /// Whether browsers reach the dashboard over HTTPS (through a proxy): the cookie is then `Secure`.
-    pub secure: bool,
+    /// Whether the dashboard itself speaks TLS: its cookies are then `Secure`.
+    pub tls: bool,
+    /// The proxies whose word about the other end is taken.
+    pub proxies: Vec<Net>,
 }
 
 impl Settings {
@@ -74,14 +85,20 @@ impl Settings {
 impl Web {
     /// Puts the pages on top of an engine. `shutdown` wakes every waiting request when it is cancelled.
     #[must_use]
-    pub fn new(engine: Engine, links: Arc<Links>, settings: Settings, shutdown: CancellationToken) -> Self {
+    pub fn new(
+        engine: Engine,
+        links: Arc<Links>,
+        set_up: SetUp,
+        settings: Settings,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self {
             engine,
             links,
             settings,
             shutdown,
             waiters: Arc::default(),
-            refusals: guard::Refusals::default(),
+            set_up,
         }
     }
 

@@ -1,64 +1,138 @@
-//! Every URL of the pages, as a table of contents.
+//! Every URL in one list, with what it takes to be answered. What is not in it is not served.
 
+use actix_web::http::Method;
 use actix_web::middleware::{Compress, from_fn};
-use actix_web::web::{self, FormConfig, ServiceConfig, get, post};
+use actix_web::web::{self, FormConfig, PayloadConfig, ServiceConfig, to};
 
+use crate::domain::Ask;
+
+use super::entry::Need::{May, Open};
+use super::entry::{Entry, Need, at};
 use super::pages::{
-    command, definition, enter, fleet, history, host, log, pipeline, pipeline_form, pipeline_list, pipeline_wish, wish,
+    account, command, definition, enter, fleet, history, host, log, pipeline, pipeline_form, pipeline_list,
+    pipeline_wish, tokens, users, wish,
 };
-use super::{assets, guard, health};
+use super::{api, assets, guard, health, session};
 
 /// The most that a form may send: room for some thousand host names.
 const FORM_LIMIT: usize = 256 * 1024;
 
-/// Mounts the pages. The last scope takes every URL that nothing else took, so mount `/api/v1` first.
+const GET: Method = Method::GET;
+const HEAD: Method = Method::HEAD;
+const POST: Method = Method::POST;
+
+/// For whoever restarts or routes: no session, no page.
+const PLAIN: &[Entry] = &[
+    at(GET, "/healthz", Open, || to(health::alive)),
+    at(HEAD, "/healthz", Open, || to(health::alive)),
+    at(GET, "/readyz", Open, || to(health::ready)),
+    at(HEAD, "/readyz", Open, || to(health::ready)),
+];
+
+/// The pages.
+pub(super) const LIST: &[Entry] = &[
+    // Getting in, and out.
+    at(GET, "/static/{file:.*}", Open, || to(assets::serve)),
+    at(GET, "/enter", Open, || to(enter::enter)),
+    at(POST, "/enter", Open, || to(enter::log_in)),
+    at(GET, "/setup", Open, || to(enter::set_up)),
+    at(POST, "/setup", Open, || to(enter::first_user)),
+    at(POST, "/logout", May(Ask::Account), || to(enter::log_out)),
+    // Fleet and hosts.
+    at(GET, "/", May(Ask::See), || to(fleet::show)),
+    at(POST, "/run", May(Ask::Run), || to(fleet::run)),
+    at(POST, "/hosts", May(Ask::Hosts), || to(host::add)),
+    at(GET, "/hosts/{name}", May(Ask::See), || to(host::show)),
+    at(POST, "/hosts/{name}/test", May(Ask::Test), || to(host::test)),
+    at(POST, "/hosts/{name}/remove", May(Ask::Hosts), || to(host::remove)),
+    // Commands.
+    at(GET, "/history", May(Ask::See), || to(history::show)),
+    at(GET, "/commands/{id}", May(Ask::See), || to(command::show)),
+    at(GET, "/commands/{id}/tail", May(Ask::See), || to(command::tail)),
+    at(GET, "/commands/{id}/output", May(Ask::See), || to(command::download)),
+    at(POST, "/commands/{id}/stop", May(Ask::Steer), || to(wish::stop)),
+    at(POST, "/commands/{id}/extend", May(Ask::Steer), || to(wish::extend)),
+    at(POST, "/commands/{id}/retry", May(Ask::Run), || to(wish::retry)),
+    at(POST, "/commands/{id}/find-out", May(Ask::Steer), || to(wish::find_out)),
+    at(POST, "/commands/{id}/resolve", May(Ask::Steer), || to(wish::resolve)),
+    at(GET, "/definitions/{digest}", May(Ask::See), || to(definition::show)),
+    // Pipelines.
+    at(GET, "/pipelines", May(Ask::See), || to(pipeline_list::show)),
+    at(POST, "/pipelines", May(Ask::Run), || to(pipeline_form::start)),
+    at(GET, "/pipelines/new", May(Ask::Run), || to(pipeline_form::form)),
+    at(POST, "/pipelines/new", May(Ask::Run), || to(pipeline_form::form_again)),
+    at(POST, "/pipelines/preview", May(Ask::Run), || to(pipeline_form::preview)),
+    at(GET, "/pipelines/{id}", May(Ask::See), || to(pipeline::show)),
+    at(POST, "/pipelines/{id}/hold", May(Ask::Steer), || {
+        to(pipeline_wish::hold)
+    }),
+    at(POST, "/pipelines/{id}/continue", May(Ask::Run), || {
+        to(pipeline_wish::go_on)
+    }),
+    at(GET, "/pipelines/{id}/cancel", May(Ask::Steer), || {
+        to(pipeline_wish::ask_cancel)
+    }),
+    at(POST, "/pipelines/{id}/cancel", May(Ask::Steer), || {
+        to(pipeline_wish::cancel)
+    }),
+    at(GET, "/pipelines/{id}/retry", May(Ask::Run), || {
+        to(pipeline_wish::ask_retry)
+    }),
+    at(POST, "/pipelines/{id}/retry", May(Ask::Run), || {
+        to(pipeline_wish::retry)
+    }),
+    // System log.
+    at(GET, "/log", May(Ask::See), || to(log::show)),
+    // One's own account.
+    at(GET, "/account", May(Ask::Account), || to(account::show)),
+    at(POST, "/account/password", May(Ask::Account), || to(account::password)),
+    at(GET, "/account/totp", May(Ask::Account), || to(account::totp)),
+    at(POST, "/account/totp", May(Ask::Account), || to(account::set_totp)),
+    at(POST, "/account/totp/remove", May(Ask::Account), || {
+        to(account::remove_totp)
+    }),
+    at(POST, "/sessions/{id}/end", May(Ask::Account), || {
+        to(account::end_session)
+    }),
+    // Users and tokens.
+    at(GET, "/users", May(Ask::Users), || to(users::show)),
+    at(POST, "/users", May(Ask::Users), || to(users::add)),
+    at(POST, "/users/{name}/role", May(Ask::Users), || to(users::role)),
+    at(POST, "/users/{name}/password", May(Ask::Users), || to(users::password)),
+    at(POST, "/users/{name}/disable", May(Ask::Users), || to(users::disable)),
+    at(POST, "/users/{name}/enable", May(Ask::Users), || to(users::enable)),
+    at(POST, "/users/{name}/totp/remove", May(Ask::Users), || {
+        to(users::remove_totp)
+    }),
+    at(GET, "/tokens", May(Ask::Tokens), || to(tokens::show)),
+    at(POST, "/tokens", May(Ask::Tokens), || to(tokens::add)),
+    at(POST, "/tokens/{name}/revoke", May(Ask::Tokens), || to(tokens::revoke)),
+];
+
+/// Every URL of pages and API with what it takes: for a test that walks them all.
+pub fn list() -> impl Iterator<Item = (&'static Method, &'static str, Need)> {
+    let all = PLAIN.iter().chain(LIST).chain(api::LIST);
+    all.map(|entry| (&entry.method, entry.path, entry.need))
+}
+
+/// Mounts everything that browsers, and programs over the network, can ask for.
 pub fn routes(cfg: &mut ServiceConfig) {
-    cfg.route("/healthz", get().to(health::alive))
-        .route("/healthz", web::head().to(health::alive))
-        .route("/readyz", get().to(health::ready))
-        .route("/readyz", web::head().to(health::ready));
+    for entry in PLAIN {
+        cfg.route(entry.path, entry.route());
+    }
+    api::routes_beside_pages(cfg);
+    // The last scope takes every URL that nothing else took.
+    let mut pages = web::scope("")
+        .app_data(FormConfig::default().limit(FORM_LIMIT))
+        .app_data(PayloadConfig::default().limit(FORM_LIMIT));
+    for entry in LIST {
+        pages = pages.route(entry.path, entry.route());
+    }
     cfg.service(
-        web::scope("")
-            .app_data(FormConfig::default().limit(FORM_LIMIT))
-            .wrap(from_fn(guard::session))
+        pages
+            .default_service(web::to(super::error::not_found))
+            .wrap(from_fn(session::session))
             .wrap(from_fn(guard::door))
-            .wrap(Compress::default())
-            // Without a session.
-            .route("/static/{file:.*}", get().to(assets::serve))
-            .route("/enter", get().to(enter::enter))
-            // Fleet and hosts.
-            .route("/", get().to(fleet::show))
-            .route("/run", post().to(fleet::run))
-            .route("/hosts", post().to(host::add))
-            .route("/hosts/{name}", get().to(host::show))
-            .route("/hosts/{name}/test", post().to(host::test))
-            .route("/hosts/{name}/remove", post().to(host::remove))
-            // Commands.
-            .route("/history", get().to(history::show))
-            .route("/commands/{id}", get().to(command::show))
-            .route("/commands/{id}/tail", get().to(command::tail))
-            .route("/commands/{id}/output", get().to(command::download))
-            .route("/commands/{id}/stop", post().to(wish::stop))
-            .route("/commands/{id}/extend", post().to(wish::extend))
-            .route("/commands/{id}/retry", post().to(wish::retry))
-            .route("/commands/{id}/find-out", post().to(wish::find_out))
-            .route("/commands/{id}/resolve", post().to(wish::resolve))
-            .route("/definitions/{digest}", get().to(definition::show))
-            // Pipelines.
-            .route("/pipelines", get().to(pipeline_list::show))
-            .route("/pipelines", post().to(pipeline_form::start))
-            .route("/pipelines/new", get().to(pipeline_form::form))
-            .route("/pipelines/new", post().to(pipeline_form::form_again))
-            .route("/pipelines/preview", post().to(pipeline_form::preview))
-            .route("/pipelines/{id}", get().to(pipeline::show))
-            .route("/pipelines/{id}/hold", post().to(pipeline_wish::hold))
-            .route("/pipelines/{id}/continue", post().to(pipeline_wish::go_on))
-            .route("/pipelines/{id}/cancel", get().to(pipeline_wish::ask_cancel))
-            .route("/pipelines/{id}/cancel", post().to(pipeline_wish::cancel))
-            .route("/pipelines/{id}/retry", get().to(pipeline_wish::ask_retry))
-            .route("/pipelines/{id}/retry", post().to(pipeline_wish::retry))
-            // System log.
-            .route("/log", get().to(log::show))
-            .default_service(web::to(super::error::not_found)),
+            .wrap(Compress::default()),
     );
 }

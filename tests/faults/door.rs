@@ -99,7 +99,12 @@ async fn what_comes_from_elsewhere_is_refused_changes_nothing_and_is_an_event() 
     );
     assert_eq!(state(&qd), before, "nothing changed");
     // The same press from our own page is taken: it was the origin that was refused.
+    let page = client().get(format!("{}/account", qd.url)).header(COOKIE, &cookie);
+    let page = page.send().await.expect("an answer").text().await.expect("text");
+    let token = page.split("name=\"form_token\" value=\"").nth(1).expect("a form");
+    let token = token.split('"').next().expect("its token");
     let own = run(&qd).header(COOKIE, &cookie).header(ORIGIN, &qd.url);
+    let own = own.body(format!("{RUN}&form_token={token}"));
     assert_eq!(own.send().await.expect("an answer").status(), 303);
     assert_ne!(state(&qd), before);
 }
@@ -107,6 +112,8 @@ async fn what_comes_from_elsewhere_is_refused_changes_nothing_and_is_an_event() 
 #[tokio::test]
 async fn without_a_session_nothing_is_changed_and_the_attempt_is_an_event() {
     let qd = Dashboard::start(QUIET).await;
+    let alice = serde_json::json!({ "name": "alice", "password": "correct horse", "role": "viewer" });
+    assert_eq!(qd.post("/users", &alice).await.0, 201);
     let before = state(&qd);
     let forged = format!("qd_session={}", "0".repeat(64));
     for cookie in ["", forged.as_str(), "qd_session=short"] {
@@ -121,7 +128,7 @@ async fn without_a_session_nothing_is_changed_and_the_attempt_is_an_event() {
         let page = page.send().await.expect("an answer");
         assert_eq!(
             (page.status().as_u16(), page.headers()[LOCATION].as_bytes()),
-            (303, b"/enter".as_slice())
+            (303, b"/enter?next=%2Fhistory".as_slice())
         );
         let poll = client().get(format!("{}/", qd.url)).header("hx-request", "true");
         assert_eq!(

@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use quarterdeck::config::{Config, Flags};
-use quarterdeck::domain::{Actor, LimitsGiven, PipelineId, PipelineStatus, Reach, Selection, Span};
+use quarterdeck::domain::{
+    Access, Actor, Factor, Grants, LimitsGiven, PipelineId, PipelineStatus, Proof, Reach, Selection, Span, Timestamp,
+};
 use quarterdeck::engine::{self, Engine, StartPipeline};
 use quarterdeck::executor::{self, Executor};
 use quarterdeck::store::{By, CommandRow, MatrixWindow, NewHost, OpenSettings, PipelineRow, Store, Topic};
@@ -61,7 +63,10 @@ pub(crate) struct Inside {
 }
 
 pub(crate) fn alice() -> By {
-    By::from(Actor::User("alice".to_owned()))
+    By {
+        proof: Some(Proof::Given(Factor::Password, Timestamp::now())),
+        ..By::new(Actor::User("alice".to_owned()), None, Access::Granted(Grants::all()))
+    }
 }
 
 impl Inside {
@@ -272,6 +277,11 @@ pub(crate) fn open(dir: &Path, resume_within: Span, ssh_config: Option<PathBuf>)
         probe_interval: None,
         keep_events: None,
         keep_commands: None,
+        access: engine::AccessSettings {
+            session: Span::from_days(7),
+            idle: Span::from_days(1),
+            require_totp: Vec::new(),
+        },
     };
     let engine = Engine::new(settings, config.catalog, store.clone(), executor);
     (store, engine)

@@ -72,7 +72,12 @@ async fn one_of_three_fails_in_the_first_stage() {
         ["0 SUCCESS h1 h3", "0 ERROR h2"],
         "hosts by identical result"
     );
-    let fleet = qd.store.reader().read(quarterdeck::store::Journal::fleet).await.expect("read");
+    let fleet = qd
+        .store
+        .reader()
+        .read(quarterdeck::store::Journal::fleet)
+        .await
+        .expect("read");
     let h2 = fleet.iter().find(|row| row.host.hostname.as_str() == "h2").expect("h2");
     let last = h2.last.as_ref().expect("a last command");
     assert_eq!(

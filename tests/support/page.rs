@@ -11,6 +11,8 @@ pub(crate) struct Browser {
     client: Client,
     url: String,
     cookie: String,
+    /// The token that forms of this session carry.
+    token: String,
 }
 
 impl Browser {
@@ -20,11 +22,15 @@ impl Browser {
         let answer = client.get(&dashboard.link).send().await.expect("an answer");
         assert_eq!(answer.status(), 303);
         let cookie = answer.headers()[SET_COOKIE].to_str().expect("text").to_owned();
-        Self {
+        let mut browser = Self {
             client,
             url: dashboard.url.clone(),
             cookie: cookie.split(';').next().unwrap_or_default().to_owned(),
-        }
+            token: String::new(),
+        };
+        let (_, page) = browser.get("/account").await;
+        browser.token = browser.hidden(&page, "form_token");
+        browser
     }
 
     /// A page: status and HTML.
@@ -40,7 +46,11 @@ impl Browser {
             .header(COOKIE, &self.cookie)
             .header("sec-fetch-site", "same-origin")
             .header("content-type", "application/x-www-form-urlencoded");
-        request.body(form.to_owned()).send().await.expect("an answer")
+        request
+            .body(format!("form_token={}&{form}", self.token))
+            .send()
+            .await
+            .expect("an answer")
     }
 
     /// Sends a form that is answered with a page: status and HTML.

@@ -26,7 +26,9 @@ pub(crate) struct Dashboard {
     pub(super) client: reqwest::Client,
     /// Where pages are served, as `http://127.0.0.1:PORT`.
     pub(crate) url: String,
-    /// The one-time link of the last start.
+    /// What the last start printed of how to get in: the set-up link while there is no user.
+    pub(crate) welcome: String,
+    /// A one-time link of this machine's own account, as `quarterdeck open` prints it.
     pub(crate) link: String,
     /// `TZ` of the next start.
     pub(crate) zone: Option<String>,
@@ -61,6 +63,8 @@ impl Dashboard {
             dir.path().join("data").display()
         );
         fs::write(dir.path().join("quarterdeck.toml"), text).expect("config");
+        // Once in a process, before the first client: no cipher suites are built in by default.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .unix_socket(seen.join("quarterdeck.sock"))
             .timeout(PATIENCE)
@@ -71,6 +75,7 @@ impl Dashboard {
             child: None,
             client,
             url: String::new(),
+            welcome: String::new(),
             link: String::new(),
             zone: None,
             env: Vec::new(),
@@ -121,17 +126,24 @@ impl Dashboard {
         });
         let (up, open) = lines.await.expect("its first lines");
         let address = up
-            .split("http://")
-            .nth(1)
-            .and_then(|rest| rest.split(',').next())
+            .split_once("up on ")
+            .and_then(|(_, rest)| rest.split(',').next())
             .unwrap_or_else(|| {
                 panic!(
                     "it did not come up: {up:?}; its log:\n{}",
                     fs::read_to_string(self.dir.path().join("stderr")).unwrap_or_default()
                 )
             });
-        self.url = format!("http://{address}");
-        self.link = open.split_whitespace().last().unwrap_or_default().to_owned();
+        self.url = address.to_owned();
+        self.welcome = open.split_whitespace().last().unwrap_or_default().to_owned();
+        self.link = self.open().await;
+    }
+
+    /// Another one-time link.
+    pub(crate) async fn open(&self) -> String {
+        let (status, made) = self.post("/links", &serde_json::json!({})).await;
+        assert_eq!(status, 201, "{made}");
+        made["url"].as_str().expect("a link").to_owned()
     }
 
     /// Starts it (again) and waits for nothing: for whoever kills it while it starts.
@@ -148,8 +160,9 @@ impl Dashboard {
             // The first start takes any free port, the later ones keep it: an open page finds it again.
             .args(
                 self.url
-                    .strip_prefix("http://")
+                    .split_once("://")
                     .into_iter()
+                    .map(|(_, address)| address)
                     .flat_map(|address| ["--listen", address]),
             )
             .stdin(Stdio::null())

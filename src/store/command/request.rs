@@ -102,7 +102,12 @@ impl Store {
                 retry_of: request.retry_of,
                 pipeline: None,
             };
-            hosts.iter().map(|host| insert(tx, &ask, host)).collect()
+            let rows: Vec<CommandRow> = hosts
+                .iter()
+                .map(|host| insert(tx, &ask, host))
+                .collect::<Result<_, Fault>>()?;
+            tx.only_once(&request.by, rows.first().map(|row| row.id), None)?;
+            Ok(rows)
         })
         .await
     }

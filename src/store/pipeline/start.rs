@@ -90,6 +90,7 @@ fn start(tx: &mut Tx<'_>, new: &NewPipeline) -> Result<Advanced, Fault> {
         tx.keep_definition(definition)?;
     }
     let id = tx.journal.next_pipeline_id()?;
+    tx.only_once(&new.by, None, Some(id))?;
     let status = match new.held {
         Some(_) => PipelineStatus::Held,
         None => PipelineStatus::Running,

@@ -114,6 +114,15 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
             "UPDATE pipelines SET evidence = '{\"hosts\":{}}' WHERE retry_of IS NOT NULL",
         ),
         ("pairs of filters", "UPDATE commands SET actor = 'user:a'"),
+        (
+            "users",
+            "INSERT INTO users (id, name, password, grants) VALUES (1, 'alice', '$argon2id$v=19', 'admin'); \
+             INSERT INTO recovery_codes (hash, user_id) VALUES ('r', 1); \
+             INSERT INTO tokens (name, hash, grants, created_by) VALUES ('ci', 't', 'viewer', 'user:alice'); \
+             INSERT INTO sessions (hash, actor, user_id, expires_at) VALUES ('h', 'user:alice', 1, '2026-01-01 00:00:00'); \
+             INSERT INTO login_attempts (what, failures, last_at) VALUES ('a', 1, '2026-01-01 00:00:00'); \
+             INSERT INTO once (actor, key, request) VALUES ('token:ci', 'k', 'd')",
+        ),
     ];
     let dir = tempfile::tempdir().expect("folder");
     let path = dir.path().join("quarterdeck.db");
@@ -139,6 +148,10 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
         "INSERT INTO commands (id, host_id, op, status, actor, definition, finished_at, created_at, pipeline_id, stage) VALUES ('00000000-0000-7000-8000-000000000003', 1, 'x', 'BLOCKED', 'system', hex(zeroblob(32)), '2026-01-01 00:00:00', '2026-01-01 00:00:00', '00000000-0000-7000-8000-000000000001', 0)",
         "UPDATE pipeline_hosts SET waiting_since = 'soon'",
         "DELETE FROM hosts",
+        "DELETE FROM users",
+        "UPDATE users SET password = 'secret'",
+        "INSERT INTO users (name, password, grants) VALUES ('alice', '$argon2id$', '')",
+        "INSERT INTO once (actor, key, request) VALUES ('token:ci', 'k', 'other')",
     ] {
         assert!(conn.batch_execute(bad).is_err(), "{bad}");
     }

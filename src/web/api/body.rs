@@ -105,15 +105,20 @@ pub(super) async fn required<T: Body>(payload: Payload) -> Result<T, Problem> {
 
 /// Reads a body that may be left away.
 pub(super) async fn optional<T: Body + Default>(payload: Payload) -> Result<T, Problem> {
-    let bytes = bytes(payload).await?;
+    parse_optional(&bytes(payload).await?)
+}
+
+/// The same of bytes that were read already.
+pub(super) fn parse_optional<T: Body + Default>(bytes: &[u8]) -> Result<T, Problem> {
     if bytes.is_empty() {
         Ok(T::default())
     } else {
-        parse(&bytes)
+        parse(bytes)
     }
 }
 
-async fn bytes(payload: Payload) -> Result<Bytes, Problem> {
+/// The body as it came.
+pub(super) async fn bytes(payload: Payload) -> Result<Bytes, Problem> {
     match payload.to_bytes_limited(LIMIT).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(why)) => Err(Problem::malformed(format!("the body cannot be read: {why}"))),

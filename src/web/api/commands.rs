@@ -6,30 +6,32 @@ use serde_json::json;
 
 use crate::domain::{Actor, CommandId, CommandStatus, HostName, IdPart, part_means};
 use crate::engine::{By, EngineError, Start};
-use crate::store::{CommandRow, Cursor, HistoryFilter};
+use crate::store::{CommandRow, Cursor, HistoryFilter, OnceRow};
 
 use super::Api;
 use super::body::{self, ExtendBody, ReasonBody, StartBody};
 use super::caller::Caller;
+use super::once;
 use super::problem::Problem;
 use super::query::Parameters;
 
 type Answer = Result<HttpResponse, Problem>;
 
-pub(super) async fn start(api: Data<Api>, caller: Caller, payload: Payload) -> Answer {
+pub(super) async fn start(api: Data<Api>, caller: Caller, request: HttpRequest, payload: Payload) -> Answer {
     let Caller(by) = caller;
-    let body = body::required::<StartBody>(payload).await;
+    let bytes = body::bytes(payload).await?;
+    let body = body::parse::<StartBody>(&bytes);
     let what = body
         .as_ref()
         .map_or_else(|_| "an op".to_owned(), |body| body.op.clone());
-    let rows = match body {
-        Ok(StartBody { op, hosts, reason }) => {
-            let wish = Start { op, hosts, reason };
-            api.engine.start(wish, by.clone()).await.map_err(Problem::from)
-        }
-        Err(problem) => Err(problem),
+    let answer = async {
+        let StartBody { op, hosts, reason } = body?;
+        let key = once::key_of(&request, &bytes)?;
+        let wish = Start { op, hosts, reason };
+        let act = async |by| Ok(api.engine.start(wish, by).await?);
+        once::once(&api, by.clone(), key, async |made| again(&api, made).await, act).await
     };
-    let rows = api.noted(&by, &what, rows).await?;
+    let rows = api.noted(&by, &what, answer.await).await?;
     // On several hosts it is a pipeline, of which further rows may come; every row names it.
     let pipeline_id = rows.iter().find_map(|row| row.pipeline_id);
     let goes_on = match pipeline_id {
@@ -39,6 +41,20 @@ pub(super) async fn start(api: Data<Api>, caller: Caller, payload: Payload) -> A
     let any = rows.iter().any(|row| row.status != CommandStatus::Blocked);
     let any = any || goes_on.is_some_and(|row| row.is_open());
     Ok(accepted(any).json(json!({"commands": rows, "pipeline_id": pipeline_id})))
+}
+
+/// The rows that were made under a key before, as they stand now.
+async fn again(api: &Api, made: OnceRow) -> Result<Vec<CommandRow>, Problem> {
+    let rows = api
+        .engine
+        .reader()
+        .read(move |journal| match (made.command_id, made.pipeline_id) {
+            (Some(id), _) => Ok(journal.command(id)?.into_iter().collect()),
+            (None, Some(id)) => journal.commands_of_pipeline(id),
+            (None, None) => Ok(Vec::new()),
+        })
+        .await?;
+    if rows.is_empty() { Err(once::gone()) } else { Ok(rows) }
 }
 
 pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Answer {
@@ -117,10 +133,20 @@ pub(super) async fn cancel(api: Data<Api>, caller: Caller, id: Path<String>, pay
     .await
 }
 
-pub(super) async fn retry(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
+pub(super) async fn retry(
+    api: Data<Api>,
+    caller: Caller,
+    id: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Answer {
     wish("a retry of", &api, caller, &id, async |id, by| {
-        let ReasonBody { reason } = body::optional(payload).await?;
-        Ok(api.engine.retry(id, reason, by).await?)
+        let bytes = body::bytes(payload).await?;
+        let ReasonBody { reason } = body::parse_optional(&bytes)?;
+        let key = once::key_of(&request, &bytes)?;
+        let act = async |by| Ok(api.engine.retry(id, reason, by).await?);
+        let replay = async |made| again(&api, made).await?.into_iter().next().ok_or_else(once::gone);
+        once::once(&api, by, key, replay, act).await
     })
     .await
 }

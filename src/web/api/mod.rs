@@ -24,37 +24,55 @@
 //! | `GET /state` | `{instance, version}` |
 //! | `GET /recovery` | what a start would do now |
 //! | `POST /sweep` | sweep now |
-//! | `POST /links` | a one-time link to the pages: `{url}` |
+//! | `POST /links` | a one-time link to the pages: `{url}`; on the Unix socket only |
+//! | `POST /login` | `{name, password, code?}`: a session for a terminal, `{session}` |
+//! | `POST /logout` | ends that session |
+//! | `GET /me` | who asks, and what they may do |
+//! | `GET /users`, `POST` | users; make one: `{name, password, role}` |
+//! | `POST /users/{name}/role`, `password`, `disable`, `enable`; `DELETE /users/{name}/totp` | change one: `{role}`, `{password}` |
+//! | `GET /tokens`, `POST`, `DELETE /tokens/{name}` | tokens; make one: `{name, role, lasts?}`, its secret is in this answer alone; revoke one |
+//!
+//! On the Unix socket the kernel says who asks; over the network a token does (`Authorization: Bearer`). A start or a
+//! retry under an `Idempotency-Key` is made once, however often it is asked for.
 //!
 //! Rows are the store's rows: the column names of the journal, `host` is the name. Whatever is refused
 //! is a problem document (RFC 9457) that names the field and the fix; a refused change is also an event.
 //!
 //! Handlers parse, make one call of the engine or one read of the journal, and answer. Who asks is
-//! known from the connection alone ([`Caller`]): the kernel says whose process it is.
+//! found out before them (`guard`), as is whether they may: [`Caller`].
 
+mod access;
 mod body;
 mod caller;
 mod commands;
 mod events;
+mod guard;
 mod hosts;
+mod once;
 mod output;
 mod pipeline_body;
 mod pipelines;
 mod problem;
 mod query;
-mod refusals;
 mod system;
 
 use std::sync::Arc;
 
-use actix_web::web::{ServiceConfig, delete, get, post, resource, route, scope};
+use actix_web::Scope;
+use actix_web::http::Method;
+use actix_web::middleware::from_fn;
+use actix_web::web::{ServiceConfig, scope, to};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::{Ask, bounded};
 use crate::engine::{By, Engine};
 use crate::web::Links;
 
-pub use caller::{Caller, on_connect};
+use super::entry::Need::{May, Open};
+use super::entry::{Entry, at};
+pub use caller::Caller;
+pub use guard::on_connect;
 use problem::Problem;
 
 /// What the API is given once, at start; handlers get it as application data (`web::Data<Api>`).
@@ -63,7 +81,6 @@ pub struct Api {
     links: Arc<Links>,
     pages: String,
     shutdown: CancellationToken,
-    refusals: refusals::Refusals,
 }
 
 impl Api {
@@ -76,66 +93,138 @@ impl Api {
             links,
             pages: pages.into(),
             shutdown,
-            refusals: refusals::Refusals::default(),
         }
     }
 
     /// Passes an answer on; a refusal is journaled first: who was refused what, and why.
     async fn noted<T>(&self, by: &By, what: &str, answer: Result<T, Problem>) -> Result<T, Problem> {
-        self.refusals.noted(&self.engine, by, what, answer).await
+        if let Err(problem) = &answer
+            && problem.is_refusal()
+        {
+            let what = bounded(what, 200);
+            let message = format!("{} was refused {what}: {}", by.actor.name(), problem.detail());
+            // The refusal stands, whether or not it could be noted.
+            if let Err(why) = self.engine.note_refusal(&message, by.clone()).await {
+                tracing::warn!(%why, message, "a refusal could not be journaled");
+            }
+        }
+        answer
     }
 }
 
-/// Every URL of the API.
+const GET: Method = Method::GET;
+const POST: Method = Method::POST;
+const DELETE: Method = Method::DELETE;
+
+/// Every URL of the API, with what it takes. What is not in it is not served.
+pub(super) const LIST: &[Entry] = &[
+    // Commands.
+    at(GET, "/api/v1/commands", May(Ask::See), || to(commands::list)),
+    at(POST, "/api/v1/commands", May(Ask::Run), || to(commands::start)),
+    at(GET, "/api/v1/commands/{id}", May(Ask::See), || to(commands::show)),
+    at(GET, "/api/v1/commands/{id}/output", May(Ask::See), || to(output::read)),
+    at(POST, "/api/v1/commands/{id}/cancel", May(Ask::Steer), || {
+        to(commands::cancel)
+    }),
+    at(POST, "/api/v1/commands/{id}/retry", May(Ask::Run), || {
+        to(commands::retry)
+    }),
+    at(POST, "/api/v1/commands/{id}/resolve", May(Ask::Steer), || {
+        to(commands::resolve)
+    }),
+    at(POST, "/api/v1/commands/{id}/extend", May(Ask::Steer), || {
+        to(commands::extend)
+    }),
+    at(POST, "/api/v1/commands/{id}/find-out", May(Ask::Steer), || {
+        to(commands::find_out)
+    }),
+    // Pipelines.
+    at(GET, "/api/v1/pipelines", May(Ask::See), || to(pipelines::list)),
+    at(POST, "/api/v1/pipelines", May(Ask::Run), || to(pipelines::start)),
+    at(POST, "/api/v1/pipelines/preview", May(Ask::See), || {
+        to(pipelines::preview)
+    }),
+    at(GET, "/api/v1/pipelines/{id}", May(Ask::See), || to(pipelines::show)),
+    at(GET, "/api/v1/pipelines/{id}/commands", May(Ask::See), || {
+        to(pipelines::commands)
+    }),
+    at(POST, "/api/v1/pipelines/{id}/cancel", May(Ask::Steer), || {
+        to(pipelines::cancel)
+    }),
+    at(POST, "/api/v1/pipelines/{id}/hold", May(Ask::Steer), || {
+        to(pipelines::hold)
+    }),
+    at(POST, "/api/v1/pipelines/{id}/continue", May(Ask::Run), || {
+        to(pipelines::go_on)
+    }),
+    at(GET, "/api/v1/pipelines/{id}/retry", May(Ask::See), || {
+        to(pipelines::preview_retry)
+    }),
+    at(POST, "/api/v1/pipelines/{id}/retry", May(Ask::Run), || {
+        to(pipelines::retry)
+    }),
+    at(GET, "/api/v1/pipeline-definitions", May(Ask::See), || {
+        to(pipelines::definitions)
+    }),
+    // Hosts.
+    at(GET, "/api/v1/hosts", May(Ask::See), || to(hosts::list)),
+    at(POST, "/api/v1/hosts", May(Ask::Hosts), || to(hosts::add)),
+    at(GET, "/api/v1/hosts/{name}", May(Ask::See), || to(hosts::show)),
+    at(DELETE, "/api/v1/hosts/{name}", May(Ask::Hosts), || to(hosts::remove)),
+    at(POST, "/api/v1/hosts/{name}/test", May(Ask::Test), || to(hosts::test)),
+    // The dashboard.
+    at(GET, "/api/v1/ops", May(Ask::See), || to(system::ops)),
+    at(GET, "/api/v1/events", May(Ask::See), || to(events::list)),
+    at(GET, "/api/v1/state", May(Ask::See), || to(system::state)),
+    at(GET, "/api/v1/recovery", May(Ask::See), || to(system::recovery)),
+    at(POST, "/api/v1/sweep", May(Ask::Settings), || to(system::sweep)),
+    at(POST, "/api/v1/links", May(Ask::Link), || to(system::link)),
+    // People and programs.
+    at(POST, "/api/v1/login", Open, || to(access::log_in)),
+    at(POST, "/api/v1/logout", May(Ask::Account), || to(access::log_out)),
+    at(GET, "/api/v1/me", May(Ask::Account), || to(access::me)),
+    at(GET, "/api/v1/users", May(Ask::Users), || to(access::users)),
+    at(POST, "/api/v1/users", May(Ask::Users), || to(access::add_user)),
+    at(POST, "/api/v1/users/{name}/role", May(Ask::Users), || to(access::role)),
+    at(POST, "/api/v1/users/{name}/password", May(Ask::Users), || {
+        to(access::password)
+    }),
+    at(POST, "/api/v1/users/{name}/disable", May(Ask::Users), || {
+        to(access::disable)
+    }),
+    at(POST, "/api/v1/users/{name}/enable", May(Ask::Users), || {
+        to(access::enable)
+    }),
+    at(DELETE, "/api/v1/users/{name}/totp", May(Ask::Users), || {
+        to(access::remove_totp)
+    }),
+    at(GET, "/api/v1/tokens", May(Ask::Tokens), || to(access::tokens)),
+    at(POST, "/api/v1/tokens", May(Ask::Tokens), || to(access::add_token)),
+    at(DELETE, "/api/v1/tokens/{name}", May(Ask::Tokens), || {
+        to(access::revoke_token)
+    }),
+];
+
+/// The API on the Unix socket.
 pub fn routes(config: &mut ServiceConfig) {
+    config.service(listed().wrap(from_fn(guard::programs)));
+}
+
+/// The API beside the pages: the same behind the door that the pages have.
+pub(super) fn routes_beside_pages(config: &mut ServiceConfig) {
     config.service(
-        scope("/api/v1")
-            .service(
-                resource("/commands")
-                    .route(get().to(commands::list))
-                    .route(post().to(commands::start)),
-            )
-            .service(resource("/commands/{id}").route(get().to(commands::show)))
-            .service(resource("/commands/{id}/output").route(get().to(output::read)))
-            .service(resource("/commands/{id}/cancel").route(post().to(commands::cancel)))
-            .service(resource("/commands/{id}/retry").route(post().to(commands::retry)))
-            .service(resource("/commands/{id}/resolve").route(post().to(commands::resolve)))
-            .service(resource("/commands/{id}/extend").route(post().to(commands::extend)))
-            .service(resource("/commands/{id}/find-out").route(post().to(commands::find_out)))
-            .service(
-                resource("/pipelines")
-                    .route(get().to(pipelines::list))
-                    .route(post().to(pipelines::start)),
-            )
-            .service(resource("/pipelines/preview").route(post().to(pipelines::preview)))
-            .service(resource("/pipelines/{id}").route(get().to(pipelines::show)))
-            .service(resource("/pipelines/{id}/commands").route(get().to(pipelines::commands)))
-            .service(resource("/pipelines/{id}/cancel").route(post().to(pipelines::cancel)))
-            .service(resource("/pipelines/{id}/hold").route(post().to(pipelines::hold)))
-            .service(resource("/pipelines/{id}/continue").route(post().to(pipelines::go_on)))
-            .service(
-                resource("/pipelines/{id}/retry")
-                    .route(get().to(pipelines::preview_retry))
-                    .route(post().to(pipelines::retry)),
-            )
-            .service(resource("/pipeline-definitions").route(get().to(pipelines::definitions)))
-            .service(
-                resource("/hosts")
-                    .route(get().to(hosts::list))
-                    .route(post().to(hosts::add)),
-            )
-            .service(
-                resource("/hosts/{name}")
-                    .route(get().to(hosts::show))
-                    .route(delete().to(hosts::remove)),
-            )
-            .service(resource("/hosts/{name}/test").route(post().to(hosts::test)))
-            .service(resource("/ops").route(get().to(system::ops)))
-            .service(resource("/events").route(get().to(events::list)))
-            .service(resource("/state").route(get().to(system::state)))
-            .service(resource("/recovery").route(get().to(system::recovery)))
-            .service(resource("/sweep").route(post().to(system::sweep)))
-            .service(resource("/links").route(post().to(system::link)))
-            .default_service(route().to(system::unknown)),
+        listed()
+            .wrap(from_fn(guard::programs))
+            .wrap(from_fn(super::guard::door)),
     );
 }
+
+fn listed() -> Scope {
+    let mut api = scope(PREFIX);
+    for entry in LIST {
+        api = api.route(entry.path.strip_prefix(PREFIX).unwrap_or(entry.path), entry.route());
+    }
+    api.default_service(to(system::unknown))
+}
+
+const PREFIX: &str = "/api/v1";

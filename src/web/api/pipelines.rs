@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 
 use crate::domain::{CommandId, HostName, PipelineId, PipelineStatus};
 use crate::engine::{By, EngineError, StartPipeline};
-use crate::store::{Cursor, HistoryFilter, Journal, PipelineFilter, PipelineRow, ReadError};
+use crate::store::{Cursor, HistoryFilter, Journal, OnceRow, PipelineFilter, PipelineRow, ReadError};
 
 use super::Api;
 use super::body::{self, ReasonBody};
 use super::caller::Caller;
+use super::once;
 use super::pipeline_body::{CancelPipelineBody, Nothing, PipelineBody};
 use super::problem::Problem;
 use super::query::Parameters;
@@ -29,15 +30,28 @@ pub(super) async fn preview(api: Data<Api>, _: Caller, payload: Payload) -> Answ
     Ok(HttpResponse::Ok().json(api.engine.preview_pipeline(&start).await?))
 }
 
-pub(super) async fn start(api: Data<Api>, caller: Caller, payload: Payload) -> Answer {
+pub(super) async fn start(api: Data<Api>, caller: Caller, request: HttpRequest, payload: Payload) -> Answer {
     let Caller(by) = caller;
-    let body = body::required::<PipelineBody>(payload).await;
+    let bytes = body::bytes(payload).await?;
+    let body = body::parse::<PipelineBody>(&bytes);
     let what = body
         .as_ref()
         .map_or_else(|_| "a pipeline".to_owned(), |body| format!("pipeline {}", body.name));
-    let answer = async { Ok(api.engine.start_pipeline(body?.into(), by.clone()).await?) };
+    let answer = async {
+        let start: StartPipeline = body?.into();
+        let key = once::key_of(&request, &bytes)?;
+        let act = async |by| Ok(api.engine.start_pipeline(start, by).await?);
+        once::once(&api, by.clone(), key, async |made| again(&api, made).await, act).await
+    };
     let row = api.noted(&by, &what, answer.await).await?;
     Ok(HttpResponse::Accepted().json(row))
+}
+
+/// The pipeline that was made under a key before, as it stands now.
+async fn again(api: &Api, made: OnceRow) -> Result<PipelineRow, Problem> {
+    let id = made.pipeline_id.ok_or_else(once::gone)?;
+    let row = api.engine.reader().read(move |journal| journal.pipeline(id)).await?;
+    row.ok_or_else(once::gone)
 }
 
 pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Answer {
@@ -166,10 +180,19 @@ pub(super) async fn preview_retry(api: Data<Api>, _: Caller, id: Path<String>) -
     Ok(HttpResponse::Ok().json(api.engine.preview_retry(read_id(&id)?).await?))
 }
 
-pub(super) async fn retry(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
+pub(super) async fn retry(
+    api: Data<Api>,
+    caller: Caller,
+    id: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Answer {
     wish("a retry of", &api, caller, &id, async |id, by| {
-        let ReasonBody { reason } = body::optional(payload).await?;
-        Ok(api.engine.retry_pipeline(id, reason, by).await?)
+        let bytes = body::bytes(payload).await?;
+        let ReasonBody { reason } = body::parse_optional(&bytes)?;
+        let key = once::key_of(&request, &bytes)?;
+        let act = async |by| Ok(api.engine.retry_pipeline(id, reason, by).await?);
+        once::once(&api, by, key, async |made| again(&api, made).await, act).await
     })
     .await
 }

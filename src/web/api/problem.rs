@@ -77,6 +77,37 @@ impl Problem {
         )
     }
 
+    pub(super) fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "urn:quarterdeck:forbidden",
+            "Whoever asks may not do that",
+            detail,
+        )
+    }
+
+    pub(super) fn too_many(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "urn:quarterdeck:too-many",
+            "Too many failed attempts",
+            detail,
+        )
+    }
+
+    pub(super) fn other_method(method: &str) -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "urn:quarterdeck:method",
+            "This address takes other methods",
+            format!("{method} is not taken here; the list of addresses stands in the README"),
+        )
+    }
+
+    pub(super) fn is_conflict(&self) -> bool {
+        self.status == StatusCode::CONFLICT.as_u16()
+    }
+
     pub(super) fn failed(detail: String) -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -126,7 +157,14 @@ impl From<EngineError> for Problem {
                 field: Some("name".to_owned()),
                 ..Self::not_found(detail)
             },
-            EngineError::UnknownCommand(_) | EngineError::UnknownPipeline(_) => Self::not_found(detail),
+            EngineError::UnknownCommand(_) | EngineError::UnknownPipeline(_) | EngineError::Unknown(_) => {
+                Self::not_found(detail)
+            }
+            EngineError::Forbidden(why) => Self::forbidden(why),
+            EngineError::StepUp => Self {
+                kind: "urn:quarterdeck:step-up",
+                ..Self::forbidden(detail)
+            },
             EngineError::Conflict(_) => Self::new(
                 StatusCode::CONFLICT,
                 "urn:quarterdeck:conflict",
@@ -165,7 +203,11 @@ impl ResponseError for Problem {
         if self.status >= 500 {
             tracing::error!(status = self.status, detail = self.detail, "a request failed");
         }
-        HttpResponse::build(self.status_code())
+        let mut answer = HttpResponse::build(self.status_code());
+        if self.status == StatusCode::UNAUTHORIZED.as_u16() {
+            answer.insert_header(("www-authenticate", "Bearer"));
+        }
+        answer
             .content_type("application/problem+json")
             .body(serde_json::to_vec(self).unwrap_or_default())
     }

@@ -1,6 +1,8 @@
 //! One file per page: its handlers and, beside them, the struct that its template draws.
 
+pub(super) mod account;
 pub(super) mod command;
+pub(super) mod confirm;
 pub(super) mod definition;
 pub(super) mod enter;
 pub(super) mod fleet;
@@ -17,4 +19,6 @@ pub(super) mod pipeline_wish;
 mod pipeline_words;
 mod run;
 mod ticks;
+pub(super) mod tokens;
+pub(super) mod users;
 pub(super) mod wish;

@@ -227,6 +227,9 @@ async fn refused(web: &Web, visitor: &Visitor, wish: Wish, why: EngineError) -> 
         EngineError::Conflict(_) => (StatusCode::CONFLICT, String::new(), &text),
         EngineError::UnknownCommand(_)
         | EngineError::UnknownPipeline(_)
+        | EngineError::Unknown(_)
+        | EngineError::Forbidden(_)
+        | EngineError::StepUp
         | EngineError::Unavailable(_)
         | EngineError::Internal(_) => return Err(why.into()),
     };

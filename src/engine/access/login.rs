@@ -1,0 +1,339 @@
+//! How somebody proves who they are: at log-in, and once more before what is dangerous.
+//!
+//! An unknown name, a wrong password, a wrong code and a disabled account get the same answer after the same work:
+//! a password is always hashed, against a hash of nobody's where there is none.
+
+use std::net::IpAddr;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::domain::{Access, Actor, Factor, Grants, Timestamp};
+use crate::store::{By, Counted, NewSession, NewUser, UserRow};
+
+use super::super::{Engine, EngineError};
+use super::secrets;
+
+/// What somebody typed. Has no `Debug`.
+pub struct Credentials {
+    /// The name.
+    pub name: String,
+    /// The password.
+    pub password: String,
+    /// The second factor's code, or a recovery code; empty where there is none.
+    pub code: String,
+    /// Where it comes from.
+    pub address: Option<String>,
+    /// What the browser says that it is.
+    pub agent: Option<String>,
+}
+
+/// A session that was opened. Has no `Debug`: it holds the session's secret.
+pub struct LoggedIn {
+    /// The secret, for the cookie; only its hash is stored.
+    pub secret: String,
+    /// The user's name.
+    pub name: String,
+}
+
+/// Why nobody was let in.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// Something of it is wrong; what, is not said.
+    #[error("the name, the password or the code is wrong")]
+    Wrong,
+    /// Too many were wrong before.
+    #[error("too many failed log-ins; try again after {} UTC", &.0.to_string()[11..19])]
+    Wait(Timestamp),
+    /// Something else.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl From<crate::store::WriteError> for LoginError {
+    fn from(why: crate::store::WriteError) -> Self {
+        Self::Engine(why.into())
+    }
+}
+
+/// Failures that an account and an address bear before they have to wait.
+const FREE_ACCOUNT: i64 = 5;
+const FREE_ADDRESS: i64 = 20;
+/// How long a log-in waits for its turn at the hashing of passwords.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Hashes passwords: two at a time, so that a flood of log-ins takes 40 MB and not the machine.
+pub(crate) struct Verifier {
+    turns: Semaphore,
+    /// The hash of nobody's password.
+    nobody: OnceLock<String>,
+}
+
+impl Default for Verifier {
+    fn default() -> Self {
+        Self {
+            turns: Semaphore::new(2),
+            nobody: OnceLock::new(),
+        }
+    }
+}
+
+impl Engine {
+    /// Opens a session for who knows a name, its password and, where it has one, a code of its second factor.
+    ///
+    /// # Errors
+    /// [`LoginError`].
+    pub async fn log_in(&self, given: Credentials) -> Result<LoggedIn, LoginError> {
+        let name = given.name.trim().to_lowercase();
+        let stranger = By::new(Actor::System, given.address.clone(), Access::Nothing);
+        let counted = counted(&name, given.address.as_deref());
+        if let Some(until) = self.0.store.begin_attempt(counted.to_vec(), stranger.clone()).await? {
+            self.note_failure("a log-in was refused: too many failed before", stranger);
+            return Err(LoginError::Wait(until));
+        }
+        let wanted = name.clone();
+        let user = self.reader().read(move |journal| journal.user(&wanted)).await;
+        let user = user.map_err(EngineError::from)?;
+        let fits = self
+            .password_fits(user.as_ref().map(|user| user.password.clone()), given.password)
+            .await?;
+        let enabled = user.as_ref().filter(|user| fits && user.disabled_at.is_none());
+        let factor = match enabled {
+            Some(user) => self.second_factor(user, &given.code, &stranger).await?,
+            None => None,
+        };
+        let (Some(user), Some(factor)) = (enabled, factor) else {
+            match user {
+                Some(user) => {
+                    let by = By {
+                        actor: Actor::User(user.name),
+                        ..stranger
+                    };
+                    self.note_failure("a log-in failed", by);
+                }
+                None => self.note_failure("a log-in failed: there is no such user", stranger),
+            }
+            return Err(LoginError::Wrong);
+        };
+        let [account, address] = counted;
+        self.0.store.attempt_went_well(account.what, address.what).await?;
+        Ok(self.open_for(user, factor, given.address, given.agent).await?)
+    }
+
+    /// Checks once more that it is them: by a code where they have a second factor, else by the password.
+    ///
+    /// # Errors
+    /// [`LoginError`]; counted like a failed log-in.
+    pub async fn step_up(&self, known: &super::Known, typed: String, by: &By) -> Result<By, LoginError> {
+        let Some(user) = &known.user else {
+            return Ok(by.clone());
+        };
+        let counted = counted(&user.name, by.address.as_deref());
+        if let Some(until) = self.0.store.begin_attempt(counted.to_vec(), by.clone()).await? {
+            return Err(LoginError::Wait(until));
+        }
+        let factor = if user.totp_secret.is_some() {
+            self.second_factor(user, &typed, by).await?
+        } else {
+            let fits = self.password_fits(Some(user.password.clone()), typed).await?;
+            fits.then_some(Factor::Password)
+        };
+        let Some(factor) = factor else {
+            self.note_failure("the confirmation before something dangerous failed", by.clone());
+            return Err(LoginError::Wrong);
+        };
+        let [account, address] = counted;
+        self.0.store.attempt_went_well(account.what, address.what).await?;
+        let at = self
+            .0
+            .store
+            .session_proved(known.session.id, factor, by.clone())
+            .await?;
+        let mut by = by.clone();
+        by.proof = Some(crate::domain::Proof::Given(factor, at));
+        Ok(by)
+    }
+
+    /// Makes the first user, who may everything, and lets them in. Only where there is no user yet.
+    ///
+    /// # Errors
+    /// A name or password that cannot be taken; somebody else was first.
+    pub async fn set_up(&self, given: Credentials) -> Result<LoggedIn, EngineError> {
+        let name = given.name.trim().to_owned();
+        secrets::check_name(&name)?;
+        secrets::check_password(&name, &given.password)?;
+        let new = NewUser {
+            name: name.clone(),
+            password: self.hash_password(given.password).await?,
+            grants: Grants::all(),
+            first: true,
+        };
+        let by = By::new(Actor::User(name), given.address.clone(), Access::Granted(Grants::all()));
+        let user = self.0.store.add_user(new, by).await?;
+        self.open_for(&user, Factor::Password, given.address, given.agent).await
+    }
+
+    /// A session for who used a one-time link on this machine; gives its secret.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub async fn open_local_session(&self, by: By, agent: Option<String>) -> Result<String, EngineError> {
+        let secret = secrets::random_hex::<32>()?;
+        let new = NewSession {
+            hash: secrets::hash_of(&secret),
+            user_id: None,
+            agent,
+            factor: None,
+            expires_at: Timestamp::now().plus(self.0.settings.access.session),
+        };
+        self.0.store.session_open(new, by).await?;
+        Ok(secret)
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub async fn log_out(&self, hash: String, by: By) -> Result<bool, EngineError> {
+        Ok(self.0.store.session_close(hash, by).await?)
+    }
+
+    async fn open_for(
+        &self,
+        user: &UserRow,
+        factor: Factor,
+        address: Option<String>,
+        agent: Option<String>,
+    ) -> Result<LoggedIn, EngineError> {
+        let secret = secrets::random_hex::<32>()?;
+        let new = NewSession {
+            hash: secrets::hash_of(&secret),
+            user_id: Some(user.id),
+            agent,
+            factor: Some(factor),
+            expires_at: Timestamp::now().plus(self.0.settings.access.session),
+        };
+        let by = By::new(
+            Actor::User(user.name.clone()),
+            address,
+            Access::Granted(user.grants.clone()),
+        );
+        self.0.store.session_open(new, by).await?;
+        Ok(LoggedIn {
+            secret,
+            name: user.name.clone(),
+        })
+    }
+
+    /// What the code proves; a user without a second factor needs none. No code is taken twice.
+    async fn second_factor(&self, user: &UserRow, code: &str, by: &By) -> Result<Option<Factor>, EngineError> {
+        let Some(secret) = &user.totp_secret else {
+            return Ok(Some(Factor::Password));
+        };
+        let totp = secrets::totp(&user.name, secret)?;
+        let now = Timestamp::now().as_micros() / 1_000_000;
+        if let Some(step) = secrets::step_of_code(&totp, code, now) {
+            let fresh = self.0.store.use_totp_step(user.id, step).await?;
+            return Ok(fresh.then_some(Factor::Totp));
+        }
+        let Some(hash) = secrets::hash_of_recovery_code(code) else {
+            return Ok(None);
+        };
+        let by = By {
+            actor: Actor::User(user.name.clone()),
+            ..by.clone()
+        };
+        let used = self.0.store.use_recovery_code(user, hash, by).await?;
+        Ok(used.then_some(Factor::Recovery))
+    }
+
+    pub(super) async fn hash_password(&self, password: String) -> Result<String, EngineError> {
+        self.on_a_turn(move |_| secrets::hash_password(&password)).await?
+    }
+
+    async fn password_fits(&self, hash: Option<String>, password: String) -> Result<bool, EngineError> {
+        self.on_a_turn(move |verifier| match hash {
+            Some(hash) => secrets::password_fits(&password, &hash),
+            None => {
+                let nobody = verifier
+                    .nobody
+                    .get_or_init(|| secrets::hash_password("nobody's password").unwrap_or_default());
+                secrets::password_fits(&password, nobody);
+                false
+            }
+        })
+        .await
+    }
+
+    /// Runs what is expensive on a blocking thread, when it is its turn.
+    async fn on_a_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Verifier) -> T + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let busy = || EngineError::Unavailable("too many log-ins at once; try again in a moment".to_owned());
+        let turn = tokio::time::timeout(PATIENCE, self.0.verifier.turns.acquire()).await;
+        let _turn = turn.map_err(|_| busy())?.map_err(|_| busy())?;
+        let engine = self.clone();
+        tokio::task::spawn_blocking(move || work(&engine.0.verifier))
+            .await
+            .map_err(|why| EngineError::Internal(why.to_string()))
+    }
+
+    /// The hash of nobody's password, before anybody can measure how long its making takes.
+    pub fn warm_up(&self) {
+        let engine = self.clone();
+        self.0.tasks.spawn(async move {
+            let _ = engine.password_fits(None, String::new()).await;
+        });
+    }
+
+    /// Journals it beside the answer, so that the answer takes the same time whatever is journaled.
+    fn note_failure(&self, message: &'static str, by: By) {
+        let engine = self.clone();
+        self.0.tasks.spawn(async move {
+            if let Err(why) = engine.note_refusal(message, by).await {
+                tracing::warn!(%why, "a failed log-in could not be journaled");
+            }
+        });
+    }
+}
+
+/// What an attempt is counted against: the account and the address, in this order.
+fn counted(name: &str, address: Option<&str>) -> [Counted; 2] {
+    [
+        Counted {
+            what: secrets::hash_of(&format!("account:{name}")),
+            free: FREE_ACCOUNT,
+        },
+        Counted {
+            what: secrets::hash_of(&format!("address:{}", network(address.unwrap_or_default()))),
+            free: FREE_ADDRESS,
+        },
+    ]
+}
+
+/// An address as it is counted: whoever has one IPv6 address has 2^64 of them.
+fn network(address: &str) -> String {
+    match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+        Ok(IpAddr::V4(address)) => address.to_string(),
+        Err(_) => address.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_in_a_network_are_counted_together() {
+        assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::9"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_eq!(network("::ffff:192.0.2.7"), network("192.0.2.7"));
+        assert_ne!(network("192.0.2.7"), network("192.0.2.8"));
+    }
+}

@@ -1,0 +1,197 @@
+//! Who asks, and whether they may. Both doors recognise people and programs through here, and every method that
+//! changes something asks [`Engine::allow`] before it does anything: a door that forgets to ask cannot open more.
+
+mod login;
+mod people;
+mod refusals;
+mod secrets;
+
+use crate::domain::{Access, Actor, Ask, Decision, Factor, Grants, HostName, On, Proof, Role, Span, Tag, Timestamp};
+use crate::store::{By, SessionRow, UserRow};
+
+use super::{Engine, EngineError};
+
+pub use login::{Credentials, LoggedIn, LoginError};
+pub use people::NewTotp;
+pub use secrets::hash_of;
+
+pub(super) use login::Verifier;
+pub(super) use refusals::{Refusals, refusal_loop};
+
+/// What the engine is told about log-ins.
+#[derive(Clone, Debug)]
+pub struct AccessSettings {
+    /// How long a session lasts at most.
+    pub session: Span,
+    /// How long a session may stay unused.
+    pub idle: Span,
+    /// Who has one of these roles may do nothing before they have a second factor.
+    pub require_totp: Vec<Role>,
+}
+
+/// How long a proof holds for what is dangerous.
+pub const PROOF_HOLDS: Span = Span::from_secs(600);
+
+/// Somebody who was recognised by a session.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// For the engine. Its address is to be filled in by the door.
+    pub by: By,
+    /// The session.
+    pub session: SessionRow,
+    /// The user; none where the session is that of an account of this machine.
+    pub user: Option<UserRow>,
+    /// True where they have to set up a second factor before anything else.
+    pub must_enrol: bool,
+}
+
+/// To the minute is near enough for "last used".
+const A_MINUTE: Span = Span::from_secs(60);
+
+impl Engine {
+    /// Whose session it is, by the hash of its secret; none where it has ended. `alive` says that a person does
+    /// something, and not a page that polls by itself.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn recognise(&self, hash: String, alive: bool) -> Result<Option<Known>, EngineError> {
+        let found = self.reader().read(move |journal| journal.session(&hash)).await?;
+        let Some((session, user)) = found else {
+            return Ok(None);
+        };
+        let now = Timestamp::now();
+        let settings = &self.0.settings.access;
+        if session.last_seen_at.plus(settings.idle) <= now {
+            return Ok(None);
+        }
+        if alive
+            && now.since(session.last_seen_at) >= A_MINUTE
+            && let Err(why) = self.0.store.session_seen(session.id).await
+        {
+            tracing::warn!(%why, "the use of a session could not be noted");
+        }
+        let must_enrol = user.as_ref().is_some_and(|user| {
+            let required = settings
+                .require_totp
+                .iter()
+                .any(|role| user.grants.has_somewhere(*role));
+            required && user.totp_secret.is_none()
+        });
+        let access = match (&user, &session.actor) {
+            (Some(_), _) if must_enrol => Access::Granted(Grants::default()),
+            (Some(user), _) => Access::Granted(user.grants.clone()),
+            (None, Actor::Local(_)) => Access::Everything,
+            (None, Actor::User(_) | Actor::Token(_) | Actor::System) => Access::Nothing,
+        };
+        let mut by = By::new(session.actor.clone(), None, access);
+        by.proof = session
+            .factor
+            .zip(session.proved_at)
+            .map(|(factor, at)| Proof::Given(factor, at));
+        Ok(Some(Known {
+            by,
+            session,
+            user,
+            must_enrol,
+        }))
+    }
+
+    /// Whose token it is, by the hash of its secret; none where it is revoked, over or never was.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn recognise_token(&self, hash: String) -> Result<Option<By>, EngineError> {
+        let Some(token) = self.reader().read(move |journal| journal.token(&hash)).await? else {
+            return Ok(None);
+        };
+        let now = Timestamp::now();
+        if token.last_used_at.is_none_or(|used| now.since(used) >= A_MINUTE)
+            && let Err(why) = self.0.store.token_used(token.id).await
+        {
+            tracing::warn!(%why, "the use of a token could not be noted");
+        }
+        let access = Access::Granted(token.grants);
+        Ok(Some(By::new(Actor::Token(token.name), None, access)))
+    }
+
+    /// True once there is any user: before that, only the set-up is served.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn has_users(&self) -> Result<bool, EngineError> {
+        Ok(self.reader().read(crate::store::Journal::has_users).await?)
+    }
+
+    /// Lets through what is granted on every one of these hosts.
+    pub(super) fn allow<'a>(
+        &self,
+        by: &By,
+        ask: Ask,
+        hosts: impl IntoIterator<Item = (&'a HostName, &'a [Tag])>,
+    ) -> Result<(), EngineError> {
+        for (name, tags) in hosts {
+            if let Decision::Denied(why) = by.access.may(ask, On::Host(name, tags)) {
+                return Err(EngineError::Forbidden(why));
+            }
+        }
+        self.allow_at_all(by, ask)
+    }
+
+    /// Lets through what is granted at all, where it is about no host.
+    pub(super) fn allow_at_all(&self, by: &By, ask: Ask) -> Result<(), EngineError> {
+        match by.access.may(ask, On::Somewhere) {
+            Decision::Allowed => Ok(()),
+            Decision::Denied(why) => Err(EngineError::Forbidden(why)),
+        }
+    }
+
+    /// Wants a person to have proved lately who they are. Accounts of this machine are proved by the kernel, and a
+    /// token by having the right at all.
+    pub(super) fn proved_lately(&self, by: &By) -> Result<(), EngineError> {
+        if !matches!(by.actor, Actor::User(_)) {
+            return Ok(());
+        }
+        let now = Timestamp::now();
+        match by.proof {
+            // A proof from the future (a clock that was set back) is none.
+            Some(Proof::Given(_, at)) if at <= now && now.since(at) < PROOF_HOLDS => Ok(()),
+            _ => Err(EngineError::StepUp),
+        }
+    }
+
+    /// The host of a command, for [`Engine::allow`].
+    pub(super) async fn allow_on_host(&self, by: &By, ask: Ask, name: &HostName) -> Result<(), EngineError> {
+        let wanted = name.clone();
+        let host = self.reader().read(move |journal| journal.host(&wanted)).await?;
+        let tags = host.map(|host| host.tags).unwrap_or_default();
+        self.allow(by, ask, [(name, tags.as_slice())])
+    }
+
+    /// The hosts of a pipeline, by their numbers.
+    pub(super) async fn allow_on_hosts(&self, by: &By, ask: Ask, ids: Vec<i64>) -> Result<(), EngineError> {
+        if by.access == Access::Everything {
+            return Ok(());
+        }
+        let hosts = self
+            .reader()
+            .read(move |journal| {
+                let mut hosts = Vec::with_capacity(ids.len());
+                for id in ids {
+                    hosts.extend(journal.host_by_id(id)?);
+                }
+                Ok(hosts)
+            })
+            .await?;
+        self.allow(by, ask, hosts.iter().map(|host| (&host.hostname, host.tags.as_slice())))
+    }
+}
+
+/// How somebody proved who they are, in a sentence.
+#[must_use]
+pub fn factor_in_words(factor: Factor) -> &'static str {
+    match factor {
+        Factor::Password => "password",
+        Factor::Totp => "code of the second factor",
+        Factor::Recovery => "recovery code",
+    }
+}

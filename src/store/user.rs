@@ -1,0 +1,333 @@
+//! `users` and `recovery_codes`: people. A user is never deleted, so that no name is ever given away twice.
+
+use diesel::prelude::*;
+use serde::Serialize;
+
+use super::error::Fault;
+use super::schema::{recovery_codes, sessions, users};
+use super::tx::Tx;
+use super::{By, Journal, NewEvent, ReadError, Store, WriteError};
+use crate::domain::{Grants, Level, Role, Timestamp};
+
+/// A person with an account. What is secret of it is not serialized, and not shown by `Debug`.
+#[derive(Clone, PartialEq, Eq, Serialize, Queryable, Selectable)]
+#[diesel(table_name = users, check_for_backend(diesel::sqlite::Sqlite))]
+pub struct UserRow {
+    /// Its number.
+    pub id: i64,
+    /// Its name; never used again.
+    pub name: String,
+    /// The password's hash: a PHC string of argon2id.
+    #[serde(skip)]
+    pub password: String,
+    /// What it may do.
+    pub grants: Grants,
+    /// The second factor's secret, in base32.
+    #[serde(skip)]
+    pub totp_secret: Option<String>,
+    /// The last time step whose code was taken.
+    #[serde(skip)]
+    pub totp_step: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its password was last set.
+    pub password_at: Timestamp,
+    /// Since when it cannot log in.
+    pub disabled_at: Option<Timestamp>,
+}
+
+impl std::fmt::Debug for UserRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UserRow")
+            .field("name", &self.name)
+            .field("grants", &self.grants)
+            .field("disabled_at", &self.disabled_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A user that is to be made. The password is hashed already.
+#[derive(Clone)]
+pub struct NewUser {
+    /// Its name.
+    pub name: String,
+    /// The password's hash.
+    pub password: String,
+    /// What it may do.
+    pub grants: Grants,
+    /// Only where there is no user yet.
+    pub first: bool,
+}
+
+impl Journal {
+    /// Every user, disabled ones too, by name.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn users(&mut self) -> Result<Vec<UserRow>, ReadError> {
+        Ok(users::table
+            .order(users::name.asc())
+            .select(UserRow::as_select())
+            .load(&mut self.conn)?)
+    }
+
+    /// The user of this name, also a disabled one.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn user(&mut self, name: &str) -> Result<Option<UserRow>, ReadError> {
+        Ok(users::table
+            .filter(users::name.eq(name))
+            .select(UserRow::as_select())
+            .first(&mut self.conn)
+            .optional()?)
+    }
+
+    /// True once there is any user.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn has_users(&mut self) -> Result<bool, ReadError> {
+        let first: Option<i64> = users::table.select(users::id).first(&mut self.conn).optional()?;
+        Ok(first.is_some())
+    }
+
+    /// How many recovery codes a user has left.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn recovery_codes_left(&mut self, user_id: i64) -> Result<usize, ReadError> {
+        let left: Vec<i64> = recovery_codes::table
+            .filter(recovery_codes::user_id.eq(user_id))
+            .select(recovery_codes::user_id)
+            .load(&mut self.conn)?;
+        Ok(left.len())
+    }
+}
+
+impl Store {
+    /// Makes a user.
+    ///
+    /// # Errors
+    /// [`WriteError::Conflict`] where the name is, or was, in use; or it should be the first and is not.
+    pub async fn add_user(&self, new: NewUser, by: By) -> Result<UserRow, WriteError> {
+        self.write(move |tx| {
+            if new.first && tx.journal.has_users()? {
+                return Err(WriteError::Conflict("there is a user already; log in".to_owned()).into());
+            }
+            if tx.journal.user(&new.name)?.is_some() {
+                let why = format!("there is, or was, a user “{}”; names are not used again", new.name);
+                return Err(WriteError::Conflict(why).into());
+            }
+            let row = diesel::insert_into(users::table)
+                .values((
+                    users::name.eq(&new.name),
+                    users::password.eq(&new.password),
+                    users::grants.eq(&new.grants),
+                    users::created_at.eq(tx.now),
+                    users::password_at.eq(tx.now),
+                ))
+                .returning(UserRow::as_returning())
+                .get_result(&mut tx.journal.conn)?;
+            let message = format!("{} made the user {}: {}", by.actor.name(), row.name, shown(&row.grants));
+            changed(
+                tx,
+                &by,
+                "user:add",
+                message,
+                serde_json::json!({ "user": row.name, "after": row.grants }),
+            )?;
+            Ok(row)
+        })
+        .await
+    }
+
+    /// Gives a user other rights.
+    ///
+    /// # Errors
+    /// [`WriteError::NotFound`]; [`WriteError::Conflict`] where nobody would be admin any more.
+    pub async fn set_grants(&self, name: String, grants: Grants, by: By) -> Result<UserRow, WriteError> {
+        self.write(move |tx| {
+            let before = found(tx, &name)?;
+            if !grants.has(Role::Admin) {
+                keep_an_admin(tx, &before)?;
+            }
+            let row = diesel::update(users::table.find(before.id))
+                .set(users::grants.eq(&grants))
+                .returning(UserRow::as_returning())
+                .get_result(&mut tx.journal.conn)?;
+            let message = format!("{} gave {name} other rights: {}", by.actor.name(), shown(&grants));
+            let details = serde_json::json!({ "user": name, "before": before.grants, "after": grants });
+            changed(tx, &by, "user:role", message, details)?;
+            Ok(row)
+        })
+        .await
+    }
+
+    /// Sets a user's password, and ends their sessions, all but the one with the number `keep`.
+    ///
+    /// # Errors
+    /// [`WriteError::NotFound`].
+    pub async fn set_password(
+        &self,
+        name: String,
+        hash: String,
+        keep: Option<i64>,
+        by: By,
+    ) -> Result<UserRow, WriteError> {
+        self.write(move |tx| {
+            let before = found(tx, &name)?;
+            let row = diesel::update(users::table.find(before.id))
+                .set((users::password.eq(&hash), users::password_at.eq(tx.now)))
+                .returning(UserRow::as_returning())
+                .get_result(&mut tx.journal.conn)?;
+            end_sessions(tx, row.id, keep)?;
+            let message = format!("{} set the password of {name}", by.actor.name());
+            changed(tx, &by, "user:passwd", message, serde_json::json!({ "user": name }))?;
+            Ok(row)
+        })
+        .await
+    }
+
+    /// Shuts a user out and ends their sessions, or lets them in again. The row stays.
+    ///
+    /// # Errors
+    /// [`WriteError::NotFound`]; [`WriteError::Conflict`] where nobody would be admin any more.
+    pub async fn set_disabled(&self, name: String, disabled: bool, by: By) -> Result<UserRow, WriteError> {
+        self.write(move |tx| {
+            let before = found(tx, &name)?;
+            if disabled {
+                keep_an_admin(tx, &before)?;
+                end_sessions(tx, before.id, None)?;
+            }
+            let row = diesel::update(users::table.find(before.id))
+                .set(users::disabled_at.eq(disabled.then_some(tx.now)))
+                .returning(UserRow::as_returning())
+                .get_result(&mut tx.journal.conn)?;
+            let (action, did) = if disabled {
+                ("user:disable", "disabled")
+            } else {
+                ("user:enable", "enabled")
+            };
+            let message = format!("{} {did} the user {name}", by.actor.name());
+            changed(tx, &by, action, message, serde_json::json!({ "user": name }))?;
+            Ok(row)
+        })
+        .await
+    }
+
+    /// Gives a user a second factor, whose code for `step` was shown, with new recovery codes; or takes it away.
+    ///
+    /// # Errors
+    /// [`WriteError::NotFound`].
+    pub async fn set_totp(
+        &self,
+        name: String,
+        secret: Option<(String, i64)>,
+        codes: Vec<String>,
+        by: By,
+    ) -> Result<UserRow, WriteError> {
+        self.write(move |tx| {
+            let before = found(tx, &name)?;
+            let (text, step) = secret.clone().unzip();
+            let row = diesel::update(users::table.find(before.id))
+                .set((users::totp_secret.eq(text), users::totp_step.eq(step.unwrap_or(0))))
+                .returning(UserRow::as_returning())
+                .get_result(&mut tx.journal.conn)?;
+            diesel::delete(recovery_codes::table.filter(recovery_codes::user_id.eq(row.id)))
+                .execute(&mut tx.journal.conn)?;
+            for hash in &codes {
+                diesel::insert_into(recovery_codes::table)
+                    .values((recovery_codes::hash.eq(hash), recovery_codes::user_id.eq(row.id)))
+                    .execute(&mut tx.journal.conn)?;
+            }
+            let did = if secret.is_some() { "set up" } else { "took away" };
+            let message = format!("{} {did} the second factor of {name}", by.actor.name());
+            let details = serde_json::json!({
+                "user": name, "before": before.totp_secret.is_some(), "after": secret.is_some(),
+            });
+            changed(tx, &by, "user:totp", message, details)?;
+            Ok(row)
+        })
+        .await
+    }
+
+    /// Uses up the code of a time step: false where that, or a later one, was used before.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn use_totp_step(&self, user_id: i64, step: i64) -> Result<bool, WriteError> {
+        self.write(move |tx| {
+            let fresh = users::table
+                .filter(users::id.eq(user_id))
+                .filter(users::totp_step.lt(step));
+            let used = diesel::update(fresh)
+                .set(users::totp_step.eq(step))
+                .execute(&mut tx.journal.conn)?;
+            Ok(used == 1)
+        })
+        .await
+    }
+
+    /// Uses up a recovery code: false where the user has none of this hash.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn use_recovery_code(&self, user: &UserRow, hash: String, by: By) -> Result<bool, WriteError> {
+        let (id, name) = (user.id, user.name.clone());
+        self.write(move |tx| {
+            let code = recovery_codes::table
+                .filter(recovery_codes::hash.eq(&hash))
+                .filter(recovery_codes::user_id.eq(id));
+            let used = diesel::delete(code).execute(&mut tx.journal.conn)? == 1;
+            if used {
+                let message = format!("{name} used a recovery code");
+                tx.event(NewEvent::audit(&by, Level::Warn, "user:recovery-code", message))?;
+            }
+            Ok(used)
+        })
+        .await
+    }
+}
+
+fn found(tx: &mut Tx<'_>, name: &str) -> Result<UserRow, Fault> {
+    let row = tx.journal.user(name)?;
+    Ok(row.ok_or_else(|| WriteError::NotFound(format!("the user “{name}”")))?)
+}
+
+/// Refuses what would leave nobody who can mend it from a page.
+fn keep_an_admin(tx: &mut Tx<'_>, without: &UserRow) -> Result<(), Fault> {
+    if without.disabled_at.is_some() || !without.grants.has(Role::Admin) {
+        return Ok(());
+    }
+    let users = tx.journal.users()?;
+    let others = users
+        .iter()
+        .any(|user| user.id != without.id && user.disabled_at.is_none() && user.grants.has(Role::Admin));
+    if others {
+        return Ok(());
+    }
+    let why = format!("{} is the only admin; make somebody else admin first", without.name);
+    Err(WriteError::Conflict(why).into())
+}
+
+fn end_sessions(tx: &mut Tx<'_>, user_id: i64, keep: Option<i64>) -> Result<(), Fault> {
+    let theirs = sessions::table
+        .filter(sessions::user_id.eq(user_id))
+        .filter(sessions::id.ne(keep.unwrap_or(0)));
+    diesel::delete(theirs).execute(&mut tx.journal.conn)?;
+    Ok(())
+}
+
+fn changed(tx: &mut Tx<'_>, by: &By, action: &str, message: String, details: serde_json::Value) -> Result<(), Fault> {
+    tx.event(NewEvent {
+        details: Some(details),
+        ..NewEvent::audit(by, Level::Info, action, message)
+    })?;
+    Ok(())
+}
+
+fn shown(grants: &Grants) -> String {
+    let text = grants.to_string();
+    if text.is_empty() { "none".to_owned() } else { text }
+}

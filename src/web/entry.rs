@@ -1,0 +1,70 @@
+//! One line of the table of URLs: method, address, what it takes to be answered, who answers.
+//!
+//! The table *is* the registration, so no URL can be served that nobody listed; and what is asked for is looked up in
+//! it by the same decoded path by which it will be routed, so that no other spelling of an address takes less.
+
+use actix_web::Route;
+use actix_web::dev::ServiceRequest;
+use actix_web::http::Method;
+
+use crate::domain::Ask;
+
+/// What it takes to be answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Need {
+    /// Nothing: how to get in, and what is needed to show that.
+    Open,
+    /// To be somebody who may do this, at least somewhere; the engine looks again, at the hosts.
+    May(Ask),
+}
+
+/// See the module.
+pub(super) struct Entry {
+    pub(super) method: Method,
+    pub(super) path: &'static str,
+    pub(super) need: Need,
+    pub(super) route: fn() -> Route,
+}
+
+/// One line of the table.
+pub(super) const fn at(method: Method, path: &'static str, need: Need, route: fn() -> Route) -> Entry {
+    Entry {
+        method,
+        path,
+        need,
+        route,
+    }
+}
+
+impl Entry {
+    /// The route as it is registered.
+    pub(super) fn route(&self) -> Route {
+        (self.route)().method(self.method.clone())
+    }
+}
+
+/// What the table says of a request.
+pub(super) enum Listed {
+    /// Its line.
+    At(&'static Entry),
+    /// The address is listed with other methods only.
+    OtherMethod,
+    /// Nobody listed it: it is denied.
+    Nowhere,
+}
+
+/// Looks a request up.
+pub(super) fn listed(table: &'static [Entry], request: &ServiceRequest) -> Listed {
+    // The path as the router has decoded it, not as it was written.
+    let Some(pattern) = request.resource_map().match_pattern(request.match_info().as_str()) else {
+        return Listed::Nowhere;
+    };
+    let mut at = table.iter().filter(|entry| entry.path == pattern).peekable();
+    if at.peek().is_none() {
+        return Listed::Nowhere;
+    }
+    match at.find(|entry| entry.method == *request.method()) {
+        Some(entry) => Listed::At(entry),
+        None => Listed::OtherMethod,
+    }
+}

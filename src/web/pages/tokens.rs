@@ -1,0 +1,83 @@
+//! Tokens, for admins: programs that may ask over the network. A secret is shown once.
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Form, Path, ReqData};
+use askama::Template;
+
+use crate::domain::{Grants, Invalid, Span, Timestamp};
+use crate::store::Journal;
+
+use super::super::clock::When;
+use super::super::error::{Problem, bad_form};
+use super::super::fields::Fields;
+use super::super::frame::{Frame, html, see};
+use super::super::{Visitor, Web};
+
+type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
+
+#[derive(Template)]
+#[template(path = "access/tokens.html")]
+struct TokensPage {
+    frame: Frame,
+    tokens: Vec<TokenView>,
+    /// The name and secret of one that was made just now.
+    made: Option<(String, String)>,
+}
+
+struct TokenView {
+    name: String,
+    grants: String,
+    by: String,
+    made: When,
+    used: Option<When>,
+    expires: Option<When>,
+    ended: bool,
+}
+
+pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> Result<HttpResponse, Problem> {
+    page(&web, &visitor, None).await
+}
+
+async fn page(web: &Web, visitor: &Visitor, made: Option<(String, String)>) -> Result<HttpResponse, Problem> {
+    let tokens = web.engine.reader().read(Journal::tokens).await?;
+    let clock = web.clock();
+    html(&TokensPage {
+        frame: Frame::new(web, visitor, "tokens", "Tokens"),
+        tokens: tokens
+            .into_iter()
+            .map(|token| TokenView {
+                ended: token.revoked_at.is_some() || token.expires_at.is_some_and(|end| end <= clock.now),
+                name: token.name,
+                grants: token.grants.to_string(),
+                by: token.created_by.name().to_owned(),
+                made: clock.when(token.created_at),
+                used: clock.maybe(token.last_used_at),
+                expires: clock.maybe(token.expires_at),
+            })
+            .collect(),
+        made,
+    })
+}
+
+pub(in crate::web) async fn add(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    form: FormPairs,
+) -> Result<HttpResponse, Problem> {
+    let form = form.map_err(|why| bad_form(&why))?;
+    let fields = Fields::form(form.into_inner());
+    let name = fields.owned("name").ok_or_else(|| Invalid::new("name", "is missing"))?;
+    let grants = fields.parse::<Grants>("role")?.unwrap_or_default();
+    let expires = fields.parse::<Span>("lasts")?.map(|span| Timestamp::now().plus(span));
+    let (row, secret) = web.engine.add_token(name, grants, expires, visitor.by()).await?;
+    page(&web, &visitor, Some((row.name, secret))).await
+}
+
+pub(in crate::web) async fn revoke(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    name: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    web.engine.revoke_token(name.into_inner(), visitor.by()).await?;
+    Ok(see("/tokens"))
+}

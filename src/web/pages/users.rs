@@ -1,0 +1,136 @@
+//! Users, for admins: who there is, what they may, and their sessions.
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Form, Path, ReqData};
+use askama::Template;
+
+use crate::domain::{Grants, Invalid};
+
+use super::super::clock::When;
+use super::super::error::{Problem, bad_form};
+use super::super::fields::Fields;
+use super::super::frame::{Frame, html, see};
+use super::super::{Visitor, Web};
+use super::account::SessionView;
+
+type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
+
+#[derive(Template)]
+#[template(path = "access/users.html")]
+struct UsersPage {
+    frame: Frame,
+    users: Vec<UserView>,
+    sessions: Vec<SessionView>,
+}
+
+struct UserView {
+    name: String,
+    grants: String,
+    totp: bool,
+    since: When,
+    disabled: Option<When>,
+}
+
+pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> Result<HttpResponse, Problem> {
+    let (users, sessions) = web
+        .engine
+        .reader()
+        .read(|journal| Ok((journal.users()?, journal.sessions(None)?)))
+        .await?;
+    let clock = web.clock();
+    let mine = visitor.known().session.id;
+    html(&UsersPage {
+        frame: Frame::new(&web, &visitor, "users", "Users"),
+        users: users
+            .into_iter()
+            .map(|user| UserView {
+                name: user.name,
+                grants: user.grants.to_string(),
+                totp: user.totp_secret.is_some(),
+                since: clock.when(user.created_at),
+                disabled: clock.maybe(user.disabled_at),
+            })
+            .collect(),
+        sessions: sessions
+            .into_iter()
+            .map(|row| SessionView::new(row, mine, &clock))
+            .collect(),
+    })
+}
+
+pub(in crate::web) async fn add(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    form: FormPairs,
+) -> Result<HttpResponse, Problem> {
+    let fields = read(form)?;
+    let name = fields.owned("name").ok_or_else(|| Invalid::new("name", "is missing"))?;
+    let password = fields.raw("new_password").unwrap_or_default();
+    web.engine
+        .add_user(name, password, grants(&fields)?, visitor.by())
+        .await?;
+    Ok(see("/users"))
+}
+
+pub(in crate::web) async fn role(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    name: Path<String>,
+    form: FormPairs,
+) -> Result<HttpResponse, Problem> {
+    let fields = read(form)?;
+    web.engine
+        .set_grants(name.into_inner(), grants(&fields)?, visitor.by())
+        .await?;
+    Ok(see("/users"))
+}
+
+pub(in crate::web) async fn password(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    name: Path<String>,
+    form: FormPairs,
+) -> Result<HttpResponse, Problem> {
+    let fields = read(form)?;
+    let password = fields.raw("new_password").unwrap_or_default();
+    web.engine
+        .set_password(name.into_inner(), password, None, visitor.by())
+        .await?;
+    Ok(see("/users"))
+}
+
+pub(in crate::web) async fn disable(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    name: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    web.engine.set_disabled(name.into_inner(), true, visitor.by()).await?;
+    Ok(see("/users"))
+}
+
+pub(in crate::web) async fn enable(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    name: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    web.engine.set_disabled(name.into_inner(), false, visitor.by()).await?;
+    Ok(see("/users"))
+}
+
+pub(in crate::web) async fn remove_totp(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    name: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    web.engine.remove_totp(&name, visitor.by()).await?;
+    Ok(see("/users"))
+}
+
+fn grants(fields: &Fields) -> Result<Grants, Problem> {
+    Ok(fields.parse::<Grants>("role")?.unwrap_or_default())
+}
+
+fn read(form: FormPairs) -> Result<Fields, Problem> {
+    form.map(|form| Fields::form(form.into_inner()))
+        .map_err(|why| bad_form(&why))
+}

@@ -1,0 +1,67 @@
+//! The first run: a secret, printed once, with which the first user is made. It is worth something only while there is
+//! no user, for an hour, and once.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::links::random_token;
+
+/// How long the link can be used.
+const VALID: Duration = Duration::from_secs(60 * 60);
+
+/// See the module. In memory only: a restart makes another one.
+#[derive(Default)]
+pub struct SetUp(Mutex<Option<([u8; 32], Instant)>>);
+
+impl SetUp {
+    /// A new secret, to be put behind `/setup?key=`; the one before is worth nothing.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn issue(&self) -> Result<String, getrandom::Error> {
+        let token = random_token()?;
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *waiting = Some((hash(&token), Instant::now() + VALID));
+        Ok(token)
+    }
+
+    /// Whether this is the secret, and may still be used.
+    #[must_use]
+    pub fn is(&self, token: &str) -> bool {
+        self.is_at(token, Instant::now())
+    }
+
+    fn is_at(&self, token: &str, now: Instant) -> bool {
+        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.is_some_and(|(known, until)| until > now && bool::from(known.ct_eq(&hash(token))))
+    }
+
+    /// It has done its work.
+    pub fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+fn hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_link_works_for_an_hour_and_once() {
+        let set_up = SetUp::default();
+        assert!(!set_up.is(""));
+        let old = set_up.issue().expect("random");
+        let token = set_up.issue().expect("random");
+        assert!(set_up.is(&token) && !set_up.is(&old) && !set_up.is("0000"));
+        assert!(!set_up.is_at(&token, Instant::now() + VALID));
+        set_up.forget();
+        assert!(!set_up.is(&token));
+    }
+}

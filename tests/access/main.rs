@@ -1,0 +1,61 @@
+//! SCENARIOS, "Access" (49 to 53), and issue 4: who comes in, what they may, what is asked again, what is never said.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod browser;
+mod factors;
+mod network;
+mod routes;
+mod secrets;
+mod sessions;
+
+use serde_json::json;
+use support::Dashboard;
+
+/// A password that nobody would guess, and that no page, log or row may ever show.
+pub(crate) const PASSWORD: &str = "violet-anchor-shovel-19";
+
+pub(crate) const OPS: &str = r#"
+[probe]
+interval = "0s"
+
+[[op]]
+id = "quick"
+retryable = true
+script = "echo done"
+
+[[op]]
+id = "hurts"
+dangerous = true
+retryable = true
+script = "echo hurt"
+"#;
+
+/// A user with these rights.
+pub(crate) async fn user(dashboard: &Dashboard, name: &str, role: &str) {
+    let body = json!({ "name": name, "password": PASSWORD, "role": role });
+    let (status, answer) = dashboard.post("/users", &body).await;
+    assert_eq!(status, 201, "{answer}");
+}
+
+/// A token with these rights; gives its secret.
+pub(crate) async fn token(dashboard: &Dashboard, name: &str, role: &str) -> String {
+    let (status, answer) = dashboard.post("/tokens", &json!({ "name": name, "role": role })).await;
+    assert_eq!(status, 201, "{answer}");
+    answer["token"].as_str().expect("its secret").to_owned()
+}
+
+/// A second local host with a tag.
+pub(crate) async fn host(dashboard: &Dashboard, name: &str, tag: &str) {
+    let spool = dashboard.path(&format!("spool-{name}"));
+    let body = json!({ "name": name, "local": true, "tags": [tag], "spool": spool });
+    let (status, answer) = dashboard.post("/hosts", &body).await;
+    assert_eq!(status, 201, "{answer}");
+}
+
+/// How many events of this action there are.
+pub(crate) async fn events(dashboard: &Dashboard, action: &str) -> usize {
+    let events = dashboard.events().await;
+    events.iter().filter(|event| event["action"] == action).count()
+}
