@@ -162,7 +162,7 @@ fn recover(tx: &mut Tx<'_>, resume_within: Span) -> Result<Recovered, Fault> {
     hold_before_danger(tx)?;
     if !(did.orphaned.is_empty() && did.cancelled.is_empty()) {
         let message = format!(
-            "Dashboard restarted: {} executing and now being found out, {} waiting and resumed, {} waiting and cancelled",
+            "Dashboard restarted: {} executing (being found out now), {} waiting and resumed, {} waiting and cancelled",
             count(did.orphaned.len()),
             did.resumed.len(),
             did.cancelled.len()

@@ -130,9 +130,17 @@ follow() {
       PAUSE=0.05 QUIET=$NOW
     elif [ -n "$STARTED" ]; then
       case $((NOW - ${QUIET:-$BEGAN})) in
-      [0-9] | [0-9][0-9] | [0-9][0-9][0-9] | 1???) PAUSE=0.05 ;;
+      [0-9] | [0-9][0-9] | [0-4][0-9][0-9]) PAUSE=0.05 ;;
+      [0-9][0-9][0-9] | 1???) PAUSE=0.1 ;;
       ????) PAUSE=0.2 ;;
       *) PAUSE=1 ;;
+      esac
+    else
+      # A machine that takes its time over a start is not helped by being asked.
+      case $PAUSE in
+      0.02) PAUSE=0.05 ;;
+      0.05) PAUSE=0.1 ;;
+      *) PAUSE=0.2 ;;
       esac
     fi
     nap "$PAUSE"
