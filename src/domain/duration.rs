@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::Invalid;
+use super::schema::{described, text};
 
 /// A length of time, never negative, to the microsecond.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -130,6 +131,15 @@ impl<'de> serde::Deserialize<'de> for Span {
             .map_err(|wrong: Invalid| serde::de::Error::custom(wrong.problem))
     }
 }
+
+described!(
+    Span,
+    text(
+        "^([0-9]{1,3}d|(([0-9]{1,5}h ?)?([0-9]{1,2}m ?)?([0-9]{1,2}s ?)?([0-9]{1,3}ms)?))$",
+        "1h 30m",
+        "A length of time, up to 10 years: `90s`, `5m`, `1h 30m`, `7d`.",
+    )
+);
 
 #[cfg(test)]
 mod tests {
