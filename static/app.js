@@ -125,8 +125,8 @@
     }
     if (atEnd) box.scrollTop = box.scrollHeight;
     const following = document.getElementById("following");
-    if (following && !region()) following.textContent = "It has ended; this is all of its output's end.";
-    if (!region() && box.textContent === "") box.textContent = "The command wrote nothing (0 bytes).";
+    if (following && !region()) following.textContent = "It has ended; nothing more comes.";
+    if (!region() && box.textContent === "") box.textContent = document.getElementById("live")?.dataset.none ?? "";
   });
 
   // The log: "4 new" leads to the top, and there the page is live again.

@@ -387,3 +387,75 @@ async fn the_first_minute_in_a_real_browser() {
     assert!(violations.is_empty(), "{violations:?}");
     browser.end().await;
 }
+
+const PIPELINE: &str = r#"
+[[op]]
+id = "waits"
+script = "while [ ! -e \"$HOME/go\" ]; do sleep 0.1; done; echo gone on"
+
+[[op]]
+id = "after"
+script = "echo after all"
+
+[[pipeline]]
+id = "both"
+label = "Both"
+ops = ["waits", "after"]
+"#;
+
+#[tokio::test]
+async fn a_pipeline_on_a_selection_is_seen_to_get_done_live() {
+    let qd = Dashboard::start(&format!("{OPS}{PIPELINE}")).await;
+    for name in ["one", "two", "three"] {
+        let body = json!({"name": name, "local": true, "spool": qd.path(&format!("spool-{name}"))});
+        assert_eq!(qd.post("/hosts", &body).await.0, 201);
+    }
+    let browser = Browser::start(true).await;
+    browser.client.set_window_size(1280, 1000).await.expect("room");
+    browser.client.goto(&qd.link).await.expect("page");
+    browser.click(Locator::Css("#pick-one")).await;
+    browser.click(Locator::Css("#pick-two")).await;
+    browser.click(Locator::XPath("//button[.='Pipeline …']")).await;
+    browser.until("Start a pipeline").await;
+    let select = browser.client.find(Locator::Css("select[name=name]")).await;
+    let select = select.expect("what can be started");
+    select.select_by_value("both").await.expect("the pipeline");
+    browser.click(Locator::XPath("//button[.='Preview']")).await;
+    let page = browser.until("Both on 2 hosts?").await;
+    assert!(page.contains("waits on 2 hosts") && page.contains("one, two"), "{page}");
+    browser.click(Locator::XPath("//button[.='Start on 2 hosts']")).await;
+    let page = browser.until("Stage 1 of 2, 0 done, 2 running").await;
+    assert!(page.contains("both on 2 hosts:\nRunning"), "{page}");
+    let mark = "window.sameDocument = true; return true";
+    browser.client.execute(mark, Vec::new()).await.expect("marked");
+
+    std::fs::write(qd.path("home/go"), "").expect("go");
+    let page = browser.until("both on 2 hosts:\nComplete").await;
+    for part in ["2 of 2 hosts passed.", "gone on", "after all", "2 hosts"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert_eq!(
+        page.matches("Succeeded").count(),
+        6,
+        "four cells and two groups: {page}"
+    );
+    let same = browser
+        .client
+        .execute("return window.sameDocument === true", Vec::new())
+        .await;
+    assert_eq!(same.expect("asked"), Value::Bool(true), "no reload in between");
+
+    // One click from a cell to the output.
+    browser.click(Locator::Css("#h-two td a")).await;
+    let page = browser.until("waits on two").await;
+    assert!(
+        page.contains("gone on") && page.contains("both on 2 hosts, stage 1 of 2"),
+        "{page}"
+    );
+    let console = browser.console().await;
+    let violations: Vec<_> = (console.iter())
+        .filter(|line| line.contains("Content Security Policy"))
+        .collect();
+    assert!(violations.is_empty(), "{violations:?}");
+    browser.end().await;
+}

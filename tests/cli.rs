@@ -344,3 +344,44 @@ async fn output_is_read_by_ranges() {
         assert_eq!(bytes[..], whole[from..to], "{range}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_page_shows_can_be_typed() {
+    let mut dashboard = Dashboard::start(OPS).await;
+    let (code, _, err) = quarterdeck(&dashboard, "run fails --host localhost --wait").await;
+    assert_eq!(code, 1, "{err}");
+    let rows = json(&dashboard, "history --status failed --since 1h").await;
+    assert_eq!(rows.len(), 1, "the words of the pages");
+    let id = id_of(&rows[0]);
+    let bare = rows[0]["actor"]
+        .as_str()
+        .expect("actor")
+        .trim_start_matches("local:")
+        .to_owned();
+    for (args, number) in [
+        (format!("history --actor {bare}"), 1),
+        (format!("history --actor local:{bare} --status ERROR"), 1),
+        ("history --actor somebody-else".to_owned(), 0),
+        ("history --until 2026-01-01".to_owned(), 0),
+    ] {
+        assert_eq!(json(&dashboard, &args).await.len(), number, "{args}");
+    }
+    let (short, begin) = (id[28..].to_owned(), id[..18].to_owned());
+    for part in [&short, &begin, &id] {
+        let (code, out, err) = quarterdeck(&dashboard, &format!("show {part}")).await;
+        assert_eq!(code, 0, "{err}");
+        assert!(out.starts_with("fails on localhost: Failed, exit 3\n"), "{out}");
+    }
+    let (code, _, err) = quarterdeck(&dashboard, "run hello --host localhost --wait").await;
+    assert_eq!(code, 0, "{err}");
+    let (code, _, err) = quarterdeck(&dashboard, &format!("show {}", &id[..4])).await;
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("several") && err.contains(&id), "{err}");
+    let (code, _, err) = quarterdeck(&dashboard, &format!("retry {short}")).await;
+    assert_eq!(code, 0, "{err}");
+    dashboard.stop().await;
+    let (code, out, _) = quarterdeck(&dashboard, &format!("output {short}")).await;
+    assert_eq!((code, out.as_str()), (0, "no good\n"), "at rest too");
+    let (code, _, err) = quarterdeck(&dashboard, "--listen 127.0.0.1:0 history").await;
+    assert_eq!(code, 2, "{err}");
+}

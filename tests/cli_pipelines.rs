@@ -78,7 +78,7 @@ async fn a_pipeline_is_waited_for_and_its_results_are_grouped() {
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains("a | all good") && out.contains("b | all good"), "{out}");
     // A dangerous op takes one host first; the other one's command is asked for later, and followed too.
-    let (code, out, err) = quarterdeck(&dashboard, "run risky --host a --host b --wait").await;
+    let (code, out, err) = quarterdeck(&dashboard, "run risky --host a --host b --confirm 2 --wait").await;
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains("a | dared") && out.contains("b | dared"), "{out}");
     let listed = json(&dashboard, "pipeline list --status complete").await;
@@ -102,7 +102,7 @@ async fn a_failed_host_is_named_and_tried_again() {
     let (code, out, err) = quarterdeck(&dashboard, &format!("pipeline retry {first}")).await;
     assert_eq!(code, 2, "{out}{err}");
     assert!(
-        out.contains("c from stage 2: picky was ERROR"),
+        out.contains("c from stage 2: picky failed: "),
         "the set is shown first: {out}"
     );
     assert!(err.contains("--yes"), "{err}");

@@ -172,8 +172,8 @@ async fn the_guard_lets_in_who_belongs_here() {
         .filter(|event| event["action"] == "refused")
         .count();
     assert_eq!(
-        refused, 2,
-        "one event for each kind and address in a minute, not one for each request"
+        refused, 3,
+        "a used link, a foreign name, a foreign origin: one event for each kind and address in a minute, not one for each request"
     );
 
     dashboard.kill().await;
@@ -284,7 +284,8 @@ async fn every_action_works_without_script() {
         browser
             .press("/run", &format!("{both}&count=2"))
             .await
-            .starts_with("/history?op=hurts&since=")
+            .starts_with("/pipelines/"),
+        "an op on several hosts is a pipeline of one stage"
     );
 
     let wrong = browser
@@ -395,4 +396,216 @@ async fn a_long_timeline_shows_its_newest_events_and_says_so() {
     let (first, last) = (page.find("note 1.<"), page.find("note 200.<"));
     assert!(first.is_some() && first < last, "oldest first, and the newest is there");
     assert!(!page.contains("contacting the host"));
+}
+
+/// The numbers of the top line, by their filter.
+fn parts_of(page: &str) -> Vec<(String, usize)> {
+    let links = page.split("href=\"/?show=").skip(1);
+    links
+        .filter_map(|link| {
+            let key = link.split('"').next()?.to_owned();
+            let text = link.split('>').nth(1)?.split('<').next()?;
+            Some((key, text.split(' ').next()?.parse().ok()?))
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn the_counts_of_the_fleet_are_the_rows_they_list() {
+    let mut dashboard = Dashboard::start(OPS).await;
+    let browser = Browser::signed_in(&dashboard).await;
+    let place = browser.press("/run", "op=hostile&host=localhost").await;
+    dashboard.until_final(place.rsplit('/').next().expect("id")).await;
+    browser.press("/hosts", "address=nobody@127.0.0.1:1&name=far").await;
+    let place = browser.press("/run", "op=sleeps&host=localhost").await;
+    let id = place.rsplit('/').next().expect("id").to_owned();
+    dashboard.until_output(&id, "begun").await;
+    let (_, page) = browser.get("/").await;
+    let parts = parts_of(&page);
+    let number = |key: &str| parts.iter().find(|(part, _)| part == key).map(|(_, number)| *number);
+    assert_eq!(number("running"), Some(1), "it failed before, and it runs: {parts:?}");
+    assert_eq!(
+        (number("attention"), number("idle"), number("unreachable")),
+        (Some(1), Some(0), Some(1)),
+        "{parts:?}"
+    );
+    for (key, number) in &parts {
+        let (_, page) = browser.get(&format!("/?show={key}")).await;
+        assert_eq!(page.matches("<tr id=\"h-").count(), *number, "{key}");
+    }
+    let pid = dashboard.pid();
+    assert!(
+        page.contains("Try it") && page.contains(&format!("kill -9 {pid}")),
+        "{page}"
+    );
+    dashboard.kill().await;
+    dashboard.start_again().await;
+    let browser = Browser {
+        url: dashboard.url.clone(),
+        ..browser
+    };
+    let (_, page) = browser.get("/").await;
+    assert!(
+        page.contains("Dashboard restarted") && page.contains("sleeps on localhost"),
+        "{page}"
+    );
+    assert!(!page.contains("Try it"), "it was tried");
+    wait_for("the job to be followed again", async || {
+        let (_, page) = browser.get(&place).await;
+        (page.contains("→ reattached") && page.contains("no output lost")).then_some(())
+    })
+    .await;
+    browser.press(&format!("{place}/stop"), "").await;
+    assert!(
+        browser.get(&place).await.1.contains("being stopped")
+            || dashboard.command(&id).await["finished_at"].is_string()
+    );
+    dashboard.until_status(&id, "CANCELLED").await;
+}
+
+#[tokio::test]
+async fn a_form_comes_back_as_it_was_filled_in() {
+    let dashboard = Dashboard::start(OPS).await;
+    let browser = Browser::signed_in(&dashboard).await;
+    let own = [("sec-fetch-site", "same-origin")];
+    let wrong = browser
+        .post("/hosts", "address=root@web-03&name=-bad&tags=web+prod", &own)
+        .await;
+    assert_eq!(wrong.status(), 400);
+    let page = wrong.text().await.expect("text");
+    assert!(
+        page.contains("value=\"root@web-03\"")
+            && page.contains("value=\"web prod\"")
+            && page.contains("value=\"-bad\""),
+        "{page}"
+    );
+    let beside = page.split("value=\"-bad\"").nth(1).expect("the field");
+    assert!(
+        beside
+            .split("</label>")
+            .next()
+            .expect("label")
+            .contains("role=\"alert\""),
+        "{page}"
+    );
+    let taken = browser
+        .post("/hosts", "address=x@127.0.0.1:1&name=localhost", &own)
+        .await;
+    assert_eq!(taken.status(), 409);
+    assert!(taken.text().await.expect("text").contains("value=\"x@127.0.0.1:1\""));
+
+    let place = browser.press("/run", "op=sleeps&host=localhost").await;
+    let id = place.rsplit('/').next().expect("id").to_owned();
+    dashboard.until_output(&id, "begun").await;
+    let wrong = browser.post(&format!("{place}/extend"), "span=soonish", &own).await;
+    assert_eq!(wrong.status(), 400);
+    let page = wrong.text().await.expect("text");
+    assert!(
+        page.contains("value=\"soonish\"") && page.contains("id=\"extend-it\" open"),
+        "{page}"
+    );
+    browser.press(&format!("{place}/stop"), "").await;
+    dashboard.until_status(&id, "CANCELLED").await;
+}
+
+#[tokio::test]
+async fn a_test_of_a_host_shows_what_works_as_ticks() {
+    let dashboard = Dashboard::start(OPS).await;
+    let browser = Browser::signed_in(&dashboard).await;
+    let place = browser.press("/hosts/localhost/test", "").await;
+    let (_, page) = browser.get(&place).await;
+    let ticks = page
+        .split("id=\"ticks\"")
+        .nth(1)
+        .expect("ticks")
+        .split("</section>")
+        .next()
+        .expect("end");
+    assert!(
+        ticks.contains("its clock agrees") && !ticks.contains("status bad"),
+        "{ticks}"
+    );
+    let place = browser.press("/hosts", "address=nobody@127.0.0.1:1&name=far").await;
+    let (_, page) = browser.get(&place).await;
+    let ticks = page
+        .split("id=\"ticks\"")
+        .nth(1)
+        .expect("ticks")
+        .split("</section>")
+        .next()
+        .expect("end");
+    assert!(
+        ticks.contains("status bad") && ticks.contains("ssh -p 1 nobody@127.0.0.1 true") && ticks.contains("not tried"),
+        "{ticks}"
+    );
+    let asks = browser
+        .post("/run", "op=hurts&host=localhost", &[("sec-fetch-site", "same-origin")])
+        .await;
+    assert!(asks.text().await.expect("text").contains("dashboard&#39;s own machine"));
+}
+
+#[tokio::test]
+async fn a_command_page_says_what_ran_and_shows_whole_lines() {
+    let dashboard = Dashboard::start(&format!(
+        "{OPS}\n[[op]]\nid = \"prints\"\nretryable = true\nscript = \"seq -f 'line %g of a long output' 1 20000; exit 3\"\n\n[[op]]\nid = \"needless\"\npre_check = \"exit 10\"\nscript = \"true\"\n"
+    ))
+    .await;
+    let browser = Browser::signed_in(&dashboard).await;
+    let place = browser
+        .press("/run", "op=prints&host=localhost&reason=weekly+round")
+        .await;
+    dashboard.until_final(place.rsplit('/').next().expect("id")).await;
+    let (_, page) = browser.get(&place).await;
+    let shown = page
+        .split("<pre id=\"output\"")
+        .nth(1)
+        .expect("output")
+        .split("</pre>")
+        .next()
+        .expect("end");
+    assert_eq!(shown.matches("line ").count(), 40, "{shown}");
+    assert!(shown.contains(">line 19961 of"), "{shown}");
+    assert!(
+        page.contains("name=\"reason\" value=\"weekly round\""),
+        "a retry carries the reason"
+    );
+    let (_, all) = browser.get(&format!("{place}?output=all")).await;
+    assert!(
+        all.contains(">line 1 of a long output\n"),
+        "all of it begins at the beginning"
+    );
+    let later = all
+        .split("&amp;from=")
+        .nth(1)
+        .expect("a later part")
+        .split('"')
+        .next()
+        .expect("offset");
+    let (_, next) = browser.get(&format!("{place}?output=all&from={later}")).await;
+    let shown = next.split("<pre id=\"output\"").nth(1).expect("output");
+    let first = shown.split_once('>').expect("text").1;
+    assert!(first.starts_with("line "), "{}", &first[..40]);
+    assert!(all.contains(
+        &format!("line {} of", first[5..].split(' ').next().expect("number").parse::<u32>().expect("number") - 1)
+    ));
+
+    let place = browser.press("/run", "op=needless&host=localhost").await;
+    dashboard.until_final(place.rsplit('/').next().expect("id")).await;
+    let (_, page) = browser.get(&place).await;
+    assert!(page.contains("It did not run, so there is no output."), "{page}");
+    assert!(!page.contains("needed: not needed"), "{page}");
+    let name = dashboard.command(place.rsplit('/').next().expect("id")).await["actor"]
+        .as_str()
+        .expect("actor")
+        .to_owned();
+    let bare = name.split(':').next_back().expect("name");
+    for who in [bare, &name] {
+        let (_, log) = browser.get(&format!("/log?actor={who}")).await;
+        assert!(log.contains("was asked for") || log.contains("<tr id=\"e-"), "{who}");
+    }
+    let (_, past) = browser.get("/history?since=2020-01-01").await;
+    assert!(
+        past.contains("Commands are kept for") && past.contains("is deleted"),
+        "{past}"
+    );
 }

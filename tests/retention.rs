@@ -5,6 +5,7 @@ mod support;
 
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection as _;
+use support::cli::{json, quarterdeck};
 use support::{Dashboard, wait_for};
 
 const QUIET: &str = "[probe]\ninterval = \"0s\"\n";
@@ -262,4 +263,69 @@ async fn a_sweep_that_fails_is_an_event_and_not_each_time_anew() {
     let (status, answer) = qd.post("/sweep", &serde_json::json!({})).await;
     assert!((200..300).contains(&status), "{answer}");
     assert_eq!(qd.get(&format!("/commands/{id}")).await.0, 404);
+}
+
+#[tokio::test]
+async fn s39_an_old_pipeline_with_a_young_command_stays_and_the_command_with_it() {
+    let config = format!(
+        "{QUIET}[[op]]\nid = \"fine\"\nscript = \"true\"\n[[pipeline]]\nid = \"all\"\nops = [\"fine\", \"fine\"]\n"
+    );
+    let mut qd = Dashboard::start(&config).await;
+    let mut pipelines = Vec::new();
+    for _ in 0..2 {
+        let started = json(&qd, "pipeline start all --host localhost").await;
+        pipelines.push(started[0]["id"].as_str().expect("id").to_owned());
+        wait_for("the pipeline's end", async || {
+            (qd.sql("SELECT count(*) FROM pipelines WHERE finished_at IS NULL") == "0").then_some(())
+        })
+        .await;
+    }
+    let [mixed, old] = [&pipelines[0], &pipelines[1]];
+    let alone = ended(&qd, "uptime").await;
+    let ids = qd.sql(&format!(
+        "SELECT group_concat(id) FROM commands WHERE pipeline_id = '{mixed}'"
+    ));
+    let ids: Vec<&str> = ids.split(',').collect();
+    assert_eq!(ids.len(), 2);
+    qd.stop().await;
+    let young = qd.sql(&format!("SELECT max(id) FROM commands WHERE pipeline_id = '{mixed}'"));
+    let times = qd.sql(&format!("SELECT settled_at FROM commands WHERE id = '{young}'"));
+    age_everything(&qd, 31);
+    alter(
+        &qd,
+        &format!(
+            "UPDATE commands SET finished_at = '{times}', settled_at = '{times}' WHERE id = '{young}';
+             UPDATE pipelines SET created_at = strftime('%Y-%m-%d %H:%M:%f000', created_at, '-31 days'),
+                 finished_at = strftime('%Y-%m-%d %H:%M:%f000', finished_at, '-31 days');"
+        ),
+    );
+    forget_the_last_sweep(&qd);
+    qd.start_again().await;
+    let (code, out, err) = quarterdeck(&qd, "sweep").await;
+    assert_eq!(code, 0, "{out}{err}");
+    // The start's own sweep may have been the first to remove what is old: what is left is what counts.
+    wait_for("what is old to go", async || {
+        (qd.get(&format!("/commands/{alone}")).await.0 == 404).then_some(())
+    })
+    .await;
+    for id in &ids {
+        let row = qd.command(id).await;
+        assert_eq!(row["pipeline_id"], mixed.as_str(), "old and young stay together: {row}");
+    }
+    assert_eq!(qd.get(&format!("/pipelines/{mixed}")).await.0, 200);
+    assert_eq!(
+        qd.get(&format!("/pipelines/{old}")).await.0,
+        404,
+        "one that is old as a whole goes"
+    );
+    for dangling in [
+        "SELECT count(*) FROM pragma_foreign_key_check",
+        "SELECT count(*) FROM commands WHERE pipeline_id IS NOT NULL AND pipeline_id NOT IN (SELECT id FROM pipelines)",
+        "SELECT count(*) FROM event_log WHERE command_id IS NOT NULL AND command_id NOT IN (SELECT id FROM commands)",
+        "SELECT count(*) FROM event_log WHERE pipeline_id IS NOT NULL AND pipeline_id NOT IN (SELECT id FROM pipelines)",
+    ] {
+        assert_eq!(qd.sql(dangling), "0", "{dangling}");
+    }
+    let (_, out, _) = quarterdeck(&qd, "sweep").await;
+    assert!(out.contains("nothing was past its retention"), "{out}");
 }

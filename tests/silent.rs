@@ -286,7 +286,9 @@ async fn a_flood_of_connections_stops_no_job_from_being_followed() {
     let marks = tempfile::tempdir().expect("folder");
     let mut qd = Dashboard::start(&config(&marks, None, "follow_limit = 10", "")).await;
     qd.stop().await;
-    qd.files = Some((256, 700));
+    qd.wrapper = ["/bin/sh", "-c", "ulimit -S -n 256; ulimit -H -n 700; exec \"$@\"", "sh"]
+        .map(str::to_owned)
+        .to_vec();
     qd.start_again().await;
     let address = qd.url.trim_start_matches("http://").to_owned();
     let id = qd.accepted("waits", "localhost").await;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::domain::CommandId;
+use crate::domain::IdPart;
 
 use super::Context;
 use super::failure::Failure;
@@ -10,8 +10,8 @@ use super::rows::CommandRow;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The command's id
-    id: CommandId,
+    /// The command's id, its beginning, or the short form that pages show
+    id: IdPart,
     /// Why, for the journal
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,

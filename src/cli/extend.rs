@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::domain::{CommandId, Span};
+use crate::domain::{IdPart, Span};
 
 use super::Context;
 use super::failure::Failure;
@@ -10,8 +10,8 @@ use super::rows::{CommandRow, when};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The command's id
-    id: CommandId,
+    /// The command's id, its beginning, or the short form that pages show
+    id: IdPart,
     /// How much more time: 90s, 30m, 1h 30m
     #[arg(value_name = "FOR")]
     span: Span,

@@ -1,6 +1,8 @@
 //! `history`: commands, newest first.
 
-use crate::domain::{CommandStatus, HostName};
+use jiff::tz::TimeZone;
+
+use crate::domain::{Actor, CommandStatus, HostName, Span, Timestamp};
 
 use super::Context;
 use super::failure::Failure;
@@ -15,16 +17,29 @@ pub(super) struct Args {
     /// Of this op
     #[arg(long, value_name = "OP")]
     op: Option<String>,
-    /// Of these statuses, separated by commas: PENDING, EXECUTING, SUCCESS, ERROR, ...
-    #[arg(long, value_name = "STATUS", value_delimiter = ',')]
+    /// Of these statuses, separated by commas: failed, running, timed-out, ... or ERROR, EXECUTING, TIMEOUT, ...
+    #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = CommandStatus::asked)]
     status: Vec<CommandStatus>,
+    /// By this person or program: alice, or local:alice, user:alice, token:ci
+    #[arg(long, value_name = "NAME")]
+    actor: Option<String>,
+    /// Asked for at this time or later: "2026-11-23 14:05" (in the configured zone), or so long ago: 2h, 3d
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Asked for before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..))]
     limit: i64,
 }
 
 pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {
+    let time = |text: Option<String>| text.map(|text| moment(&text, &context.config.zone)).transpose();
     let wanted = Wanted {
+        actor: args.actor.as_deref().map(Actor::asked),
+        since: time(args.since)?,
+        until: time(args.until)?,
         host: args.host,
         op: args.op,
         status: args.status,
@@ -36,4 +51,17 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
     }
     let zone = context.config.zone.clone();
     rows::commands(&mut context.out, &found, &zone)
+}
+
+/// An instant, or how long ago it was.
+fn moment(text: &str, zone: &TimeZone) -> Result<Timestamp, Failure> {
+    if let Ok(span) = text.parse::<Span>() {
+        return Ok(Timestamp::now().minus(span));
+    }
+    Timestamp::read_in(zone, text).map_err(|wrong| {
+        Failure::Usage(format!(
+            "“{text}” is no time ({}); write it as \"2026-11-23 14:05\", or 2h",
+            wrong.problem
+        ))
+    })
 }

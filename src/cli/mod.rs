@@ -6,6 +6,7 @@
 
 mod cancel;
 mod client;
+mod confirm;
 mod extend;
 mod failure;
 mod find_out;
@@ -58,6 +59,9 @@ Exit codes:
 struct Cli {
     #[command(flatten)]
     global: Global,
+    /// The address and port of the pages, where no subcommand is given; as in `serve`
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -220,7 +224,13 @@ pub fn main() -> ExitCode {
 }
 
 fn execute(cli: Cli) -> Result<(), Failure> {
-    let command = cli.command.unwrap_or(Command::Serve(serve::Args::default()));
+    let mut command = cli.command.unwrap_or(Command::Serve(serve::Args::default()));
+    if cli.listen.is_some() {
+        let Command::Serve(args) = &mut command else {
+            return Err(Failure::Usage("--listen goes with `serve` alone".to_owned()));
+        };
+        args.listen = args.listen.take().or(cli.listen);
+    }
     let mut flags = Flags {
         config: cli.global.config,
         data_dir: cli.global.data_dir,
@@ -293,6 +303,9 @@ mod tests {
         for line in [
             "quarterdeck",
             "quarterdeck serve --listen 127.0.0.1:0",
+            "quarterdeck --listen 127.0.0.1:0",
+            "quarterdeck show 6f2a91c0",
+            "quarterdeck history --status failed,timed-out,ERROR --actor alice --since 2h",
             "quarterdeck --data-dir /d host list --json",
             "quarterdeck host add web-03 --ssh root@web-03:22 --tag web --tag prod --spool /var/spool/qd --run-as root",
             "quarterdeck host add here --local",

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::domain::{Actor, CommandId, CommandStatus, Span, Timestamp};
+use crate::domain::{Actor, CommandId, CommandStatus, Span, Standing, Timestamp};
 
 use super::failure::Failure;
 use super::out::Out;
@@ -30,6 +30,9 @@ pub(super) struct CommandRow {
     pub(super) retry_of: Option<CommandId>,
     pub(super) deadline: Option<Timestamp>,
     pub(super) stop_by: Option<String>,
+    pub(super) stop_at: Option<Timestamp>,
+    pub(super) stage: Option<i64>,
+    pub(super) launched_at: Option<Timestamp>,
     pub(super) overdue_at: Option<Timestamp>,
     pub(super) output_bytes: Option<i64>,
 }
@@ -54,33 +57,21 @@ impl CommandRow {
         self.finished_at.is_some()
     }
 
-    /// Where it stands, in words.
+    /// Where it stands, in the words of the pages.
     pub(super) fn words(&self) -> String {
-        let error = || self.error.clone().unwrap_or_else(|| "no reason was kept".to_owned());
-        match self.status {
-            CommandStatus::Pending => "Waiting".to_owned(),
-            CommandStatus::Validating => "Checking".to_owned(),
-            CommandStatus::Executing if self.overdue_at.is_some() => "Running, overdue".to_owned(),
-            CommandStatus::Executing => "Running".to_owned(),
-            CommandStatus::Success => "Succeeded".to_owned(),
-            CommandStatus::Error => match self.exit_code {
-                Some(code) => format!("Failed, exit {code}"),
-                None => "Failed".to_owned(),
-            },
-            CommandStatus::Timeout => "Timed out, stopped".to_owned(),
-            CommandStatus::Cancelled => {
-                format!("Cancelled by {}", name(self.stop_by.as_deref().unwrap_or(&self.actor)))
-            }
-            CommandStatus::Blocked => {
-                let code = self.refusal.as_deref().unwrap_or("refused");
-                self.error
-                    .as_deref()
-                    .map_or_else(|| format!("Refused: {code}"), |why| format!("Refused: {why}"))
-            }
-            CommandStatus::Skipped => format!("Skipped: {}", self.error.as_deref().unwrap_or("not needed")),
-            CommandStatus::Orphaned if !self.is_final() => "Finding out".to_owned(),
-            CommandStatus::Orphaned => format!("Outcome unknown: {}", error()),
+        let code = self.refusal.as_deref().unwrap_or_default();
+        let by = name(self.stop_by.as_deref().unwrap_or(&self.actor));
+        Standing {
+            status: self.status,
+            ended: self.is_final(),
+            overdue: self.overdue_at.is_some(),
+            stopping: self.stop_at.is_some(),
+            exit_code: self.exit_code,
+            cancelled_by: &by,
+            earlier_stage: self.stage.is_some() && self.launched_at.is_none() && self.error.is_some(),
+            why: self.error.as_deref().unwrap_or(code),
         }
+        .words()
     }
 
     /// How long it took, or has been going on.

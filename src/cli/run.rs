@@ -1,10 +1,14 @@
 //! `run`: an op on one or several hosts, and on request its output and end.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::domain::{CommandStatus, HostName, PipelineId};
 
 use super::Context;
+use super::client::Client;
+use super::confirm::Confirm;
 use super::failure::{Failure, say};
 use super::follow::{self, Show};
 use super::rows::{self, CommandRow};
@@ -16,6 +20,8 @@ pub(super) struct Args {
     /// A host; may be given several times
     #[arg(long = "host", value_name = "NAME", required = true)]
     hosts: Vec<HostName>,
+    #[command(flatten)]
+    confirm: Confirm,
     /// Why, for the journal
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -26,7 +32,11 @@ pub(super) struct Args {
 
 pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {
     let body = json!({"op": args.op, "hosts": args.hosts, "reason": args.reason});
-    let answer = context.client()?.post("/commands", &body).await?;
+    let client = context.client()?;
+    let hosts = args.hosts.iter().collect::<BTreeSet<_>>().len();
+    let dangerous = hosts > 1 && is_dangerous(&client, &args.op).await?;
+    args.confirm.check(&args.op, hosts, dangerous)?;
+    let answer = client.post("/commands", &body).await?;
     let started = rows::list(&answer, "commands");
     // On several hosts it is a pipeline of one stage, which may ask for the rest of its commands later.
     let pipeline: Option<PipelineId> = answer["pipeline_id"].as_str().and_then(|id| id.parse().ok());
@@ -45,6 +55,12 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
         say(&format!("all of it together: quarterdeck pipeline show {id}"));
     }
     verdict(&ended)
+}
+
+/// Whether the catalog has it as dangerous; an op that it does not have is refused when it is asked for.
+async fn is_dangerous(client: &Client, op: &str) -> Result<bool, Failure> {
+    let ops = rows::list(&client.get("/ops", &[]).await?, "ops");
+    Ok(ops.iter().any(|known| known["id"] == op && known["dangerous"] == true))
 }
 
 /// Beside the output, the outcome goes to stderr: stdout is the op's own.

@@ -1,6 +1,6 @@
 //! `show`: all that is known of one command.
 
-use crate::domain::CommandId;
+use crate::domain::IdPart;
 
 use super::Context;
 use super::failure::Failure;
@@ -8,8 +8,8 @@ use super::rows::{CommandRow, name, when};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The command's id
-    id: CommandId,
+    /// The command's id, its beginning, or the short form that pages show
+    id: IdPart,
 }
 
 pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {

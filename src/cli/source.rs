@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::config::Config;
-use crate::domain::{Catalog, CommandId, CommandStatus, HostName, Span};
+use crate::domain::{Catalog, CommandId, CommandStatus, HostName, IdPart, Span, Timestamp, part_means};
 use crate::store::{Cursor, EventFilter, FleetRow, HistoryFilter, Journal, Reader, Store, output};
 
 use super::client::{Client, PIECE};
@@ -34,6 +34,10 @@ pub(super) struct Wanted {
     pub(super) host: Option<HostName>,
     pub(super) op: Option<String>,
     pub(super) status: Vec<CommandStatus>,
+    /// As it is written: `local:alice`.
+    pub(super) actor: Option<String>,
+    pub(super) since: Option<Timestamp>,
+    pub(super) until: Option<Timestamp>,
     pub(super) limit: i64,
 }
 
@@ -67,10 +71,13 @@ impl Source {
         }
     }
 
-    pub(super) async fn command(&self, id: CommandId) -> Result<Value, Failure> {
+    pub(super) async fn command(&self, id: impl Into<IdPart>) -> Result<Value, Failure> {
+        let id = id.into();
         match self {
             Self::Live(client) => client.get(&format!("/commands/{id}"), &[]).await,
             Self::AtRest(journal) => {
+                let found = journal.reader.read_blocking(|journal| journal.commands_like(&id))?;
+                let id = part_means(id.as_str(), &found).map_err(Failure::Usage)?;
                 let row = journal.reader.read_blocking(|journal| journal.command(id))?;
                 let row = row
                     .ok_or_else(|| Failure::Usage(format!("there is no command {id}; it may be past its retention")))?;
@@ -174,6 +181,9 @@ impl Client {
             ("host", wanted.host.as_ref().map(ToString::to_string)),
             ("op", wanted.op.clone()),
             ("status", (!status.is_empty()).then(|| status.join(","))),
+            ("actor", wanted.actor.clone()),
+            ("since", wanted.since.map(Timestamp::to_rfc3339)),
+            ("until", wanted.until.map(Timestamp::to_rfc3339)),
             ("limit", Some(limit.to_string())),
             ("cursor", cursor.map(|id| id.to_string())),
         ];
@@ -192,6 +202,9 @@ impl AtRest {
         let mut filter = HistoryFilter {
             op: wanted.op.clone(),
             status: wanted.status.clone(),
+            actor: wanted.actor.clone(),
+            since: wanted.since,
+            until: wanted.until,
             ..HistoryFilter::default()
         };
         let page = self.reader.read_blocking(|journal| {

@@ -75,6 +75,16 @@ impl FromStr for Actor {
 }
 
 impl Actor {
+    /// An actor as somebody asks for one: a bare name is an account of the dashboard's own machine.
+    #[must_use]
+    pub fn asked(text: &str) -> String {
+        match text {
+            "the dashboard" => Self::System.to_string(),
+            bare if bare != "system" && !bare.contains(':') => Self::Local(bare.to_owned()).to_string(),
+            whole => whole.to_owned(),
+        }
+    }
+
     /// The bare name, for a sentence.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -79,9 +79,91 @@ sorted_id!(
     "pipeline"
 );
 
+/// An id as somebody gives it: whole, its beginning, or the short form that pages show (its end).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IdPart(String);
+
+impl IdPart {
+    /// The fewest digits that are taken for a part of an id.
+    const LEAST: usize = 4;
+
+    /// The part as it was given, in lower case.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether an id begins or ends with it.
+    #[must_use]
+    pub fn fits(&self, id: &str) -> bool {
+        id.starts_with(&self.0) || id.ends_with(&self.0)
+    }
+}
+
+impl From<CommandId> for IdPart {
+    fn from(id: CommandId) -> Self {
+        Self(id.to_string())
+    }
+}
+
+impl fmt::Display for IdPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for IdPart {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let digits = text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        if !digits || !(Self::LEAST..=36).contains(&text.len()) {
+            return Err(Invalid::new("id", format!("“{}” is no id", super::bounded(text, 60))));
+        }
+        Ok(Self(text.to_ascii_lowercase()))
+    }
+}
+
+/// The only id that was found, or why there is not one: the command line says the same without a dashboard.
+///
+/// # Errors
+/// A sentence: there is none, or there are several, which it names.
+pub fn part_means(part: &str, found: &[CommandId]) -> Result<CommandId, String> {
+    match found {
+        [one] => Ok(*one),
+        [] => Err(format!(
+            "no command's id begins or ends with {part}; it may be past its retention"
+        )),
+        several => {
+            let ids: Vec<_> = several.iter().map(ToString::to_string).collect();
+            Err(format!(
+                "several commands' ids begin or end with {part}: {}; write more of it",
+                ids.join(", ")
+            ))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_of_an_id_is_its_beginning_or_its_end() {
+        let part: IdPart = "0FFFFFFF-ffff".parse().expect("a part");
+        assert!(
+            part.fits("0fffffff-ffff-7fff-8fff-fffffffffff0") && !part.fits("1fffffff-ffff-7fff-8fff-fffffffffff0")
+        );
+        assert!(
+            "fffffff0"
+                .parse::<IdPart>()
+                .expect("short")
+                .fits("0fffffff-ffff-7fff-8fff-fffffffffff0")
+        );
+        for wrong in ["42", "web-03", "", "0fffffff-ffff-7fff-8fff-fffffffffff00"] {
+            assert!(wrong.parse::<IdPart>().is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn never_sorts_below_the_largest() {

@@ -21,6 +21,7 @@ mod selection;
 mod status;
 mod text;
 mod time;
+mod words;
 
 pub use access::{Access, Ask, Decision, Factor, Grants, On, Proof, Role};
 pub use catalog::Catalog;
@@ -28,7 +29,7 @@ pub use duration::Span;
 pub use event::{Actor, Category, Level};
 pub use evidence::{Evidence, Identity, Known, Outcome, StopReason, settle};
 pub use host::{HostName, Reach, RunAs, SpoolDir, Tag};
-pub use id::{CommandId, PipelineId};
+pub use id::{CommandId, IdPart, PipelineId, part_means};
 pub use limits::{IfBusy, Limits, LimitsGiven, OnFailure, Share};
 pub use nearest::nearest;
 pub use op::{Definition, Digest, Expect, OnTimeout, Op, OpError, OpId, built_in};
@@ -38,6 +39,7 @@ pub use selection::{Member, Selected, Selection, batches};
 pub use status::{CancelMode, CommandStatus, PipelineStatus, Refusal};
 pub use text::{MESSAGE_LIMIT, bounded};
 pub use time::Timestamp;
+pub use words::Standing;
 
 /// A value that a person typed and that cannot be taken: says which field, what is wrong, what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -67,6 +67,21 @@ impl Timestamp {
         format!("{}Z", self.civil().strftime("%Y-%m-%dT%H:%M:%S%.6f"))
     }
 
+    /// What somebody typed: read in this zone, unless it names its own.
+    ///
+    /// # Errors
+    /// When it is no date or time.
+    pub fn read_in(zone: &TimeZone, text: &str) -> Result<Self, Invalid> {
+        let plain = text.trim();
+        if let Ok(civil) = plain.parse::<DateTime>()
+            && !plain.ends_with(['Z', 'z'])
+            && let Ok(zoned) = civil.to_zoned(zone.clone())
+        {
+            return Ok(Self::from_micros(zoned.timestamp().as_microsecond()));
+        }
+        plain.parse()
+    }
+
     fn civil(self) -> DateTime {
         TimeZone::UTC.to_datetime(self.0)
     }

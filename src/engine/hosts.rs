@@ -91,14 +91,20 @@ impl Engine {
         Ok(())
     }
 
-    /// What to paste for a host that was not reached, by what was wrong at the last try of this start.
+    /// Why a host was not reached at the last try of this start; none where it was, or nobody tried.
     #[must_use]
-    pub fn advice(&self, row: &HostRow) -> Option<String> {
+    pub fn last_refusal(&self, row: &HostRow) -> Option<Refusal> {
+        self.0.executor.refusal(&reachable_as(row, None))
+    }
+
+    /// What to paste, as the dashboard's user, for a host that was not reached for this reason.
+    #[must_use]
+    pub fn advice(&self, row: &HostRow, refusal: Refusal) -> Option<String> {
         let host = reachable_as(row, None);
         let Reach::Ssh { user, address, port } = &row.reach else {
             return None;
         };
-        match self.0.executor.refusal(&host)? {
+        match refusal {
             Refusal::HostKey => Some(format!("{} true", self.0.executor.client_line(&host, true)?)),
             Refusal::Unreachable => Some(format!("{} true", self.0.executor.client_line(&host, false)?)),
             Refusal::Auth => {

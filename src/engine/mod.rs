@@ -163,6 +163,12 @@ impl Engine {
         self.0.store.instance()
     }
 
+    /// How long ended commands are kept; none is forever.
+    #[must_use]
+    pub fn keeps_commands(&self) -> Option<Span> {
+        self.0.settings.keep_commands
+    }
+
     /// Where output files are.
     #[must_use]
     pub fn data_dir(&self) -> &Path {

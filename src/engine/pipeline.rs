@@ -4,8 +4,8 @@
 use serde::Serialize;
 
 use crate::domain::{
-    Action, Ask, CancelMode, Cell, HostName, LimitsGiven, Op, PipelineDef, PipelineId, PipelineStatus, Plan, Selection,
-    Stage,
+    Action, Ask, CancelMode, Cell, CommandStatus, HostName, LimitsGiven, Op, PipelineDef, PipelineId, PipelineStatus,
+    Plan, Selection, Stage,
 };
 use crate::store::{By, CommandRow, NewPipeline, PipelineRow};
 
@@ -37,6 +37,8 @@ pub struct RetryPreview {
     pub left_out: Vec<(String, String)>,
     /// Ops whose definition is another one today.
     pub changed: Vec<String>,
+    /// Whether an op that would run is dangerous.
+    pub dangerous: bool,
 }
 
 /// A retry that could be started.
@@ -237,6 +239,7 @@ impl Engine {
             hosts: Vec::new(),
             left_out: Vec::new(),
             changed,
+            dangerous: false,
         };
         let mut gone: std::collections::BTreeSet<i64> = first.plan.hosts().collect();
         plan.begin.clear();
@@ -265,9 +268,13 @@ impl Engine {
             };
             return Err(EngineError::Conflict(format!("“{}”: {why}", first.name)));
         }
+        let plan = plan.without(&gone);
+        preview.dangerous = plan
+            .hosts()
+            .any(|host| plan.stages_of(host).any(|stage| plan.stages[stage].is_dangerous()));
         Ok(Retry {
             preview,
-            plan: plan.without(&gone),
+            plan,
             definitions,
         })
     }
@@ -278,14 +285,30 @@ impl Engine {
     }
 }
 
-/// "switch was ERROR: ...".
+/// How an end is called in a sentence.
+const fn how(status: CommandStatus) -> &'static str {
+    match status {
+        CommandStatus::Error => "failed",
+        CommandStatus::Timeout => "ran out of time",
+        CommandStatus::Cancelled => "was cancelled",
+        CommandStatus::Blocked => "was refused",
+        CommandStatus::Skipped => "was skipped",
+        CommandStatus::Orphaned => "has an unknown outcome",
+        CommandStatus::Success => "succeeded",
+        CommandStatus::Pending | CommandStatus::Validating | CommandStatus::Executing => "has not ended",
+    }
+}
+
+/// "switch failed: ...".
 fn why_again(plan: &Plan, stage: usize, row: Option<&CommandRow>, cell: Option<Cell>) -> String {
     let op = plan.stages.get(stage).map(Stage::text).unwrap_or_default();
     match (row, cell) {
-        (Some(row), Some(Cell::Rest)) => format!("{op} never began: {}", row.error.as_deref().unwrap_or("written off")),
+        (Some(row), Some(Cell::Rest)) if row.launched_at.is_none() => {
+            format!("{op} never began: {}", row.error.as_deref().unwrap_or("written off"))
+        }
         (Some(row), _) => {
             let error = row.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
-            crate::domain::bounded(&format!("{op} was {}{error}", row.status), 500)
+            crate::domain::bounded(&format!("{op} {}{error}", how(row.status)), 500)
         }
         (None, _) => format!("{op} never began"),
     }

@@ -15,6 +15,11 @@ const INTERVAL: Span = Span::from_secs(3_600);
 /// How long an announced jump is waited for; a little less than the interval, so that the next sweep does it.
 const ANNOUNCED_FOR: Span = Span::from_secs(3_540);
 
+/// An announcement older than this says nothing about the present jump.
+const FORGOTTEN_AFTER: Span = Span::from_days(1);
+
+const WITHDRAWN: &str = "What the last sweep announced is not done: the clock is back where it was";
+
 const ANNOUNCEMENT: &str = "The next sweep would delete two days more than the last one did: the clock may have jumped, the \
                             retention was shortened, or the dashboard was away. It is done an hour from now; raise the \
                             retention to keep the rows";
@@ -104,43 +109,55 @@ impl Engine {
     async fn sweep_guarded(&self) -> Result<SweepDone, EngineError> {
         let cutoffs = self.cutoffs();
         let last = self.reader().read(Journal::last_cutoffs).await?;
-        if let Some(last) = last.filter(|last| jumped(&last.cutoffs, &cutoffs)) {
-            let announced = self.announced_since(last.swept_at).await?;
-            let now = Timestamp::now();
-            let waited = announced.is_some_and(|at| now.since(at) >= ANNOUNCED_FOR);
-            if !waited {
-                if announced.is_none() {
-                    self.0
-                        .store
-                        .append_event(NewEvent::system(Level::Warn, "sweep", ANNOUNCEMENT))
-                        .await?;
-                }
-                self.0.sweep.ended();
-                return Ok(SweepDone {
-                    postponed_until: Some(announced.unwrap_or(now).plus(ANNOUNCED_FOR)),
-                    ..SweepDone::default()
-                });
+        let Some(last) = last else {
+            return self.delete(cutoffs).await;
+        };
+        let announced = self.announced_since(last.swept_at).await?;
+        if !jumped(&last.cutoffs, &cutoffs) {
+            if announced.is_some() {
+                // Else the next jump would find itself announced.
+                self.say(Level::Info, WITHDRAWN).await?;
             }
+            return self.delete(cutoffs).await;
         }
-        let swept = self.delete(cutoffs).await?;
+        let now = Timestamp::now();
+        let since = match announced.and_then(|at| Some((at, waited(at, now)?))) {
+            Some((_, true)) => return self.delete(cutoffs).await,
+            Some((at, false)) => at,
+            None => {
+                self.say(Level::Warn, ANNOUNCEMENT).await?;
+                now
+            }
+        };
+        self.0.sweep.ended();
         Ok(SweepDone {
-            swept,
-            postponed_until: None,
+            postponed_until: Some(since.plus(ANNOUNCED_FOR)),
+            ..SweepDone::default()
         })
     }
 
-    /// When a jump was announced, if it was since the last sweep.
+    async fn say(&self, level: Level, text: &str) -> Result<(), EngineError> {
+        let event = NewEvent::system(level, "sweep", text);
+        self.0.store.append_event(event).await?;
+        Ok(())
+    }
+
+    /// When a jump was announced, if that is the last that was said of sweeps, and since the last one.
     async fn announced_since(&self, last: Timestamp) -> Result<Option<Timestamp>, EngineError> {
-        let found = self.reader().read(move |journal| {
+        let found = self.reader().read(|journal| {
             let filter = EventFilter {
                 action: Some("sweep".to_owned()),
-                level: Some(Level::Warn),
-                since: Some(last),
+                // What people asked for, and failures, are of other categories.
+                category: Some(Category::System),
                 ..EventFilter::default()
             };
             journal.events(&filter, None, 1)
         });
-        Ok(found.await?.rows.first().map(|event| event.timestamp))
+        // The newest by its id: times are what cannot be trusted here.
+        let newest = found.await?.rows.into_iter().next();
+        Ok(newest
+            .filter(|event| event.level == Level::Warn && event.timestamp >= last)
+            .map(|event| event.timestamp))
     }
 
     /// The same, because a person asks.
@@ -167,7 +184,7 @@ impl Engine {
     }
 
     /// Rows first, then files: a file without a row is only waste, a row without its file is a lie.
-    async fn delete(&self, cutoffs: Cutoffs) -> Result<Swept, EngineError> {
+    async fn delete(&self, cutoffs: Cutoffs) -> Result<SweepDone, EngineError> {
         let swept = self.0.store.sweep(&cutoffs).await?;
         let (data_dir, files) = (self.0.settings.data_dir.clone(), swept.output_files.clone());
         let left = blocking(move || Ok(output::remove(&data_dir, &files)))
@@ -192,7 +209,10 @@ impl Engine {
                 "swept"
             );
         }
-        Ok(swept)
+        Ok(SweepDone {
+            swept,
+            postponed_until: None,
+        })
     }
 
     /// Removes output files whose rows an earlier sweep removed before it was cut off. Only such as are past the
@@ -223,6 +243,12 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Whether what was announced then has waited its hour; none where the clock has jumped again since.
+fn waited(announced: Timestamp, now: Timestamp) -> Option<bool> {
+    let age = now.since(announced);
+    (announced <= now && age <= FORGOTTEN_AFTER).then_some(age >= ANNOUNCED_FOR)
 }
 
 /// Whether a cut-off lies further past the last one than time can have passed between two sweeps. From keeping all
@@ -260,5 +286,20 @@ mod tests {
         assert_eq!(state.news(Err("broken".to_owned())).as_deref(), Some("broken"));
         assert_eq!(state.news(Ok(())), None);
         assert_eq!(state.news(Err("broken".to_owned())).as_deref(), Some("broken"));
+    }
+
+    #[test]
+    fn an_announcement_counts_for_its_own_jump_alone() {
+        let announced: Timestamp = "2026-11-23 08:00:00".parse().expect("time");
+        for (now, expected) in [
+            ("2026-11-23 08:30:00", Some(false)),
+            ("2026-11-23 09:00:00", Some(true)),
+            ("2026-11-24 08:00:00", Some(true)),
+            ("2026-11-24 08:00:01", None),
+            ("2027-11-23 08:00:00", None),
+            ("2026-11-23 07:59:59", None),
+        ] {
+            assert_eq!(waited(announced, now.parse().expect("time")), expected, "{now}");
+        }
     }
 }

@@ -59,7 +59,8 @@ pub use instance::{InstanceRow, Started};
 pub use once::{OnceKey, OnceRow};
 pub use page::{Cursor, Keyed, PAGE_LIMIT, Page};
 pub use pipeline::{
-    Advanced, Group, MatrixRow, MatrixWindow, NewPipeline, PipelineCounts, PipelineFilter, PipelineRow,
+    Advanced, Group, MatrixPart, MatrixRow, MatrixWindow, NewPipeline, PipelineCounts, PipelineFilter, PipelineRow,
+    StageCounts,
 };
 pub use reader::{Journal, Reader};
 pub use recovery::Recovered;

@@ -122,16 +122,7 @@ impl Clock {
 
     /// A date or time that somebody typed, read in the zone of the pages unless it names its own.
     pub(super) fn read(&self, field: &str, text: &str) -> Result<Timestamp, crate::domain::Invalid> {
-        let plain = text.trim();
-        if let Ok(civil) = plain.parse::<jiff::civil::DateTime>()
-            && !plain.ends_with(['Z', 'z'])
-            && let Ok(zoned) = civil.to_zoned(self.zone.clone())
-        {
-            return Ok(Timestamp::from_micros(zoned.timestamp().as_microsecond()));
-        }
-        plain
-            .parse()
-            .map_err(|wrong: crate::domain::Invalid| crate::domain::Invalid::new(field, wrong.problem))
+        Timestamp::read_in(&self.zone, text).map_err(|wrong| crate::domain::Invalid::new(field, wrong.problem))
     }
 }
 

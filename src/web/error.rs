@@ -140,6 +140,11 @@ impl Problem {
         self.step_up
     }
 
+    /// Its status, for a page that comes again with its form.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// The answer itself.
     pub(super) fn answer(&self) -> HttpResponse {
         if self.status.is_server_error() {

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use crate::domain::Invalid;
+use crate::engine::EngineError;
 
 /// The fields of one request, in the order in which they came.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +63,45 @@ impl Fields {
                     .map_err(|_| Invalid::new(name, format!("“{}” is no number", crate::domain::bounded(text, 40))))
             })
             .transpose()
+    }
+}
+
+/// What is wrong with one field of a form, to be said beside it.
+#[derive(Clone, Debug)]
+pub(super) struct Wrong {
+    pub(super) field: String,
+    pub(super) problem: String,
+}
+
+impl Wrong {
+    /// What the engine says of a form, beside `field` where it names none; none where it is not the form's fault.
+    pub(super) fn of(why: &EngineError, field: &str) -> Option<Self> {
+        match why {
+            EngineError::Invalid(wrong) => Some(Self::from(wrong)),
+            EngineError::Conflict(_) => Some(Self {
+                field: field.to_owned(),
+                problem: why.to_string(),
+            }),
+            EngineError::UnknownOp { .. }
+            | EngineError::UnknownHost(_)
+            | EngineError::UnknownCommand(_)
+            | EngineError::UnknownPipelineName { .. }
+            | EngineError::UnknownPipeline(_)
+            | EngineError::Unknown(_)
+            | EngineError::Forbidden(_)
+            | EngineError::StepUp
+            | EngineError::Unavailable(_)
+            | EngineError::Internal(_) => None,
+        }
+    }
+}
+
+impl From<&Invalid> for Wrong {
+    fn from(wrong: &Invalid) -> Self {
+        Self {
+            field: wrong.field.clone(),
+            problem: wrong.problem.clone(),
+        }
     }
 }
 

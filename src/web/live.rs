@@ -90,6 +90,19 @@ pub(super) async fn wait(web: &Web, topics: &[Topic], shown: &Shown) -> Waited {
     }
 }
 
+/// The same, and when something changed waits on for a moment, so that many changes are drawn once: a pipeline over a
+/// thousand hosts changes all the time.
+pub(super) async fn wait_and_gather(web: &Web, topics: &[Topic], shown: &Shown, moment: Duration) -> Waited {
+    let waited = wait(web, topics, shown).await;
+    if waited == Waited::Changed && shown.instance == web.engine.instance() {
+        tokio::select! {
+            () = web.shutdown.cancelled() => return Waited::Nothing,
+            () = tokio::time::sleep(moment) => {}
+        }
+    }
+    waited
+}
+
 /// Waits for the next change of any of the topics.
 pub(super) async fn changed(topics: &mut [watch::Receiver<i64>]) {
     let changes = topics.iter_mut().map(|topic| {
@@ -120,11 +133,15 @@ impl Waiter {
 
     /// Holds an answer back until as many milliseconds after its arrival as there are waiters.
     pub(super) async fn pace(&self, web: &Web) -> Waited {
-        let pause = Duration::from_millis(self.count.load(Ordering::Relaxed)).min(PACE_LIMIT);
         tokio::select! {
             () = web.shutdown.cancelled() => Waited::Nothing,
-            () = sleep_until(self.arrived + pause) => Waited::Changed,
+            () = sleep_until(self.arrived + self.pause()) => Waited::Changed,
         }
+    }
+
+    /// A millisecond for each waiter there is.
+    pub(super) fn pause(&self) -> Duration {
+        Duration::from_millis(self.count.load(Ordering::Relaxed)).min(PACE_LIMIT)
     }
 }
 

@@ -8,7 +8,10 @@ use crate::domain::Ask;
 
 use super::entry::Need::{May, Open};
 use super::entry::{Entry, Need, at};
-use super::pages::{account, command, definition, enter, fleet, history, host, log, tokens, users, wish};
+use super::pages::{
+    account, command, definition, enter, fleet, history, host, log, pipeline, pipeline_form, pipeline_list,
+    pipeline_wish, tokens, users, wish,
+};
 use super::{api, assets, guard, health, session};
 
 /// The most that a form may send: room for some thousand host names.
@@ -53,6 +56,31 @@ pub(super) const LIST: &[Entry] = &[
     at(POST, "/commands/{id}/find-out", May(Ask::Steer), || to(wish::find_out)),
     at(POST, "/commands/{id}/resolve", May(Ask::Steer), || to(wish::resolve)),
     at(GET, "/definitions/{digest}", May(Ask::See), || to(definition::show)),
+    // Pipelines.
+    at(GET, "/pipelines", May(Ask::See), || to(pipeline_list::show)),
+    at(POST, "/pipelines", May(Ask::Run), || to(pipeline_form::start)),
+    at(GET, "/pipelines/new", May(Ask::Run), || to(pipeline_form::form)),
+    at(POST, "/pipelines/new", May(Ask::Run), || to(pipeline_form::form_again)),
+    at(POST, "/pipelines/preview", May(Ask::Run), || to(pipeline_form::preview)),
+    at(GET, "/pipelines/{id}", May(Ask::See), || to(pipeline::show)),
+    at(POST, "/pipelines/{id}/hold", May(Ask::Steer), || {
+        to(pipeline_wish::hold)
+    }),
+    at(POST, "/pipelines/{id}/continue", May(Ask::Run), || {
+        to(pipeline_wish::go_on)
+    }),
+    at(GET, "/pipelines/{id}/cancel", May(Ask::Steer), || {
+        to(pipeline_wish::ask_cancel)
+    }),
+    at(POST, "/pipelines/{id}/cancel", May(Ask::Steer), || {
+        to(pipeline_wish::cancel)
+    }),
+    at(GET, "/pipelines/{id}/retry", May(Ask::Run), || {
+        to(pipeline_wish::ask_retry)
+    }),
+    at(POST, "/pipelines/{id}/retry", May(Ask::Run), || {
+        to(pipeline_wish::retry)
+    }),
     // System log.
     at(GET, "/log", May(Ask::See), || to(log::show)),
     // One's own account.

@@ -81,6 +81,10 @@ pub(super) async fn session<B: MessageBody + 'static>(
     let known = match known(&web, &request).await {
         Ok(Some(known)) => known,
         Ok(None) => {
+            // Who only looks is shown the way in; who wants something changed is noted.
+            if !matches!(*request.method(), Method::GET | Method::HEAD) {
+                super::guard::note(&web, request.request(), "a change without a session").await;
+            }
             let answer = without_session(&web, &request).await;
             return Ok(request.into_response(answer));
         }

@@ -1,7 +1,7 @@
-//! What a status is called on pages: the one table of words, icons and colours. The journal's own word
+//! Words, icons and colours of the pages; what a status is called is decided in `domain`. The journal's own word
 //! stands in the `title`, and in the API and exports, never bare on a page.
 
-use crate::domain::{CommandStatus, Evidence, Level, Refusal, Span, StopReason, Timestamp};
+use crate::domain::{CommandStatus, Evidence, Level, Refusal, Span, Standing, StopReason, Timestamp};
 use crate::store::{CommandRow, FactsRow};
 
 use super::clock::{Clock, rough};
@@ -28,47 +28,47 @@ impl Word {
 
 /// The word for where a command stands.
 pub(super) fn status(row: &CommandRow, clock: &Clock) -> Word {
-    let word = |tone, icon, text: String| Word::new(tone, icon, text, row.status.as_str());
-    let error = || row.error.clone().unwrap_or_else(|| "no reason was kept".to_owned());
-    match row.status {
-        CommandStatus::Pending => word("wait", "clock", "Waiting".into()),
-        CommandStatus::Validating => word("wait", "clock", "Checking".into()),
-        CommandStatus::Executing if row.overdue_at.is_some() => word("warn", "run", "Running, overdue".into()),
-        CommandStatus::Executing => word("run", "run", "Running".into()),
-        CommandStatus::Success => word("ok", "ok", "Succeeded".into()),
-        CommandStatus::Error => match row.exit_code {
-            Some(code) => word("bad", "bad", format!("Failed, exit {code}")),
-            None => word("bad", "bad", "Failed".into()),
-        },
-        CommandStatus::Timeout => word("bad", "clock", "Timed out, stopped".into()),
-        CommandStatus::Cancelled => {
-            let by = row.stop_by.as_ref().unwrap_or(&row.actor).name();
-            word("quiet", "stop", format!("Cancelled by {by}"))
-        }
-        CommandStatus::Blocked => word("quiet", "ban", format!("Refused: {}", refusal(row, clock))),
-        CommandStatus::Skipped if row.stage.is_some() && row.launched_at.is_none() && row.error.is_some() => {
-            word("quiet", "skip", "Skipped: earlier stage failed".into())
-        }
-        CommandStatus::Skipped => word("quiet", "skip", "Skipped: not needed".into()),
-        CommandStatus::Orphaned if row.finished_at.is_none() => word("warn", "ask", "Finding out".into()),
-        CommandStatus::Orphaned => word("warn", "ask", format!("Outcome unknown: {}", error())),
-    }
+    let why = match row.status {
+        CommandStatus::Blocked => refusal(row, clock),
+        CommandStatus::Pending
+        | CommandStatus::Validating
+        | CommandStatus::Executing
+        | CommandStatus::Success
+        | CommandStatus::Error
+        | CommandStatus::Timeout
+        | CommandStatus::Cancelled
+        | CommandStatus::Skipped
+        | CommandStatus::Orphaned => row.error.clone().unwrap_or_default(),
+    };
+    let standing = Standing {
+        status: row.status,
+        ended: row.finished_at.is_some(),
+        overdue: row.overdue_at.is_some(),
+        stopping: row.stop_at.is_some(),
+        exit_code: row.exit_code,
+        cancelled_by: row.stop_by.as_ref().unwrap_or(&row.actor).name(),
+        earlier_stage: row.stage.is_some() && row.launched_at.is_none() && row.error.is_some(),
+        why: &why,
+    };
+    let (tone, icon) = match row.status {
+        CommandStatus::Pending | CommandStatus::Validating => ("wait", "clock"),
+        CommandStatus::Executing if row.overdue_at.is_some() => ("warn", "run"),
+        CommandStatus::Executing => ("run", "run"),
+        CommandStatus::Success => ("ok", "ok"),
+        CommandStatus::Error => ("bad", "bad"),
+        CommandStatus::Timeout => ("bad", "clock"),
+        CommandStatus::Cancelled => ("quiet", "stop"),
+        CommandStatus::Blocked => ("quiet", "ban"),
+        CommandStatus::Skipped => ("quiet", "skip"),
+        CommandStatus::Orphaned => ("warn", "ask"),
+    };
+    Word::new(tone, icon, standing.words(), row.status.as_str())
 }
 
-/// A status by itself, for a filter.
-pub(super) fn status_name(status: CommandStatus) -> &'static str {
-    match status {
-        CommandStatus::Pending => "Waiting",
-        CommandStatus::Validating => "Checking",
-        CommandStatus::Executing => "Running",
-        CommandStatus::Success => "Succeeded",
-        CommandStatus::Error => "Failed",
-        CommandStatus::Timeout => "Timed out",
-        CommandStatus::Cancelled => "Cancelled",
-        CommandStatus::Blocked => "Refused",
-        CommandStatus::Skipped => "Skipped",
-        CommandStatus::Orphaned => "Outcome unknown, or being found out",
-    }
+/// Why there is no output, where nothing was started on the host.
+pub(super) fn never_ran(row: &CommandRow) -> bool {
+    let proved = matches!(row.evidence, Some(Evidence::NeverStarted));
+    row.finished_at.is_some() && (row.launched_at.is_none() || row.status == CommandStatus::Blocked || proved)
 }
 
 fn refusal(row: &CommandRow, clock: &Clock) -> String {
@@ -230,13 +230,5 @@ mod tests {
         assert_eq!(bytes(1), "1 byte");
         assert_eq!(bytes(2_048), "2 KiB");
         assert_eq!(bytes(3_250_586), "3.1 MiB");
-    }
-
-    #[test]
-    fn every_status_has_a_name() {
-        for status in CommandStatus::ALL {
-            assert!(!status_name(*status).is_empty());
-            assert_ne!(status_name(*status), status.as_str());
-        }
     }
 }

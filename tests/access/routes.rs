@@ -22,6 +22,7 @@ fn may(role: &str, ask: Ask) -> bool {
 
 /// What each route takes, by hand again; a route that is not here fails the test. Whoever adds one decides here too.
 fn takes(method: &str, path: &str) -> Need {
+    let is_page = !path.starts_with("/api/");
     let path = path.strip_prefix("/api/v1").unwrap_or(path);
     let first = path.split('/').nth(1).unwrap_or_default();
     let last = path.rsplit('/').next().unwrap_or_default();
@@ -30,6 +31,11 @@ fn takes(method: &str, path: &str) -> Need {
         (_, "account" | "sessions" | "logout" | "me", _) => Ask::Account,
         (_, "users", _) => Ask::Users,
         (_, "tokens", _) => Ask::Tokens,
+        // A page that starts or stops something is for whoever may; a program may look at what it would do.
+        ("GET" | "POST", "pipelines", "new") => Ask::Run,
+        ("GET", "pipelines", "retry") if is_page => Ask::Run,
+        ("GET", "pipelines", "cancel") if is_page => Ask::Steer,
+        ("POST", "pipelines", "preview") if is_page => Ask::Run,
         ("POST", "pipelines", "preview") => Ask::See,
         ("GET", "" | "history" | "commands" | "pipelines" | "hosts" | "log" | "definitions", _) => Ask::See,
         ("GET", "ops" | "events" | "state" | "recovery" | "pipeline-definitions", _) => Ask::See,

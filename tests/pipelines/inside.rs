@@ -203,6 +203,7 @@ impl Inside {
             offset: 0,
             limit: 1_000,
             failures_first: false,
+            ..MatrixWindow::default()
         };
         let (rows, _) = self
             .store

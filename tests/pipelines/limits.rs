@@ -22,7 +22,7 @@ async fn a_retry_takes_who_did_not_pass_from_where_they_stopped() {
         .map(|(host, stage, _)| (host.as_str(), *stage))
         .collect();
     assert_eq!(hosts, [("h1", 0), ("h2", 1)], "{preview:?}");
-    assert!(preview.hosts[1].2.starts_with("switch was ERROR"), "{preview:?}");
+    assert!(preview.hosts[1].2.starts_with("switch failed"), "{preview:?}");
     qd.unset("pull.fail.h1");
     qd.unset("switch.fail.h2");
     let again = qd.engine.retry_pipeline(first, None, alice()).await.expect("started");

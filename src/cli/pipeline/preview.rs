@@ -58,7 +58,7 @@ fn lines(preview: &Preview) -> Vec<String> {
         } else {
             "hosts".to_owned()
         };
-        lines.push(format!("  {label}: {}", names(batch)));
+        lines.push(format!("  {label}: {}", shown(batch)));
     }
     let mut limits = format!("  at most {} at once", hosts(preview.max_parallel));
     if many {
@@ -80,7 +80,12 @@ fn lines(preview: &Preview) -> Vec<String> {
     lines
 }
 
-fn names(batch: &[String]) -> String {
+/// The hosts that a preview came to, in the order of their turns.
+pub(super) fn names(found: &Value) -> Result<Vec<String>, Failure> {
+    Ok(Preview::deserialize(found)?.batches.concat())
+}
+
+fn shown(batch: &[String]) -> String {
     let shown = batch[..batch.len().min(NAMES)].join(", ");
     match batch.len().saturating_sub(NAMES) {
         0 => shown,

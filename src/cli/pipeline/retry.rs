@@ -1,14 +1,13 @@
 //! `pipeline retry`: a new pipeline over the hosts that did not pass, each from the stage where it stopped. The set is
 //! shown before it starts.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
-
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::domain::PipelineId;
 
 use super::super::Context;
+use super::super::confirm::{Confirm, ask, at_terminal};
 use super::super::failure::{Failure, say};
 use super::begun;
 use super::words::hosts;
@@ -23,11 +22,13 @@ pub(in crate::cli) struct Args {
     /// Why, for the journal
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    #[command(flatten)]
+    confirm: Confirm,
     /// Do not ask
     #[arg(long)]
     yes: bool,
     /// Print what would be tried again, and start nothing
-    #[arg(long, conflicts_with_all = ["wait", "yes"])]
+    #[arg(long, conflicts_with_all = ["wait", "yes", "confirm"])]
     dry_run: bool,
     /// Wait for the end; the exit code is 0 only where it is complete
     #[arg(long)]
@@ -42,6 +43,8 @@ struct Preview {
     left_out: Vec<(String, String)>,
     #[serde(default)]
     changed: Vec<String>,
+    #[serde(default)]
+    dangerous: bool,
 }
 
 pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {
@@ -52,10 +55,15 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
     if args.dry_run {
         return Ok(());
     }
-    if !args.yes && !asked()? {
+    let preview = Preview::deserialize(&found)?;
+    // The number of hosts, where it is asked for, is an answer already.
+    let number = preview.dangerous && preview.hosts.len() > 1;
+    if !args.yes && !number && !args.confirm.is_given() && !asked()? {
         say("nothing was started");
         return Err(Failure::Op);
     }
+    args.confirm
+        .check(&preview.name, preview.hosts.len(), preview.dangerous)?;
     let row = client.post(&path, &json!({"reason": args.reason})).await?;
     begun(context, row, args.wait).await
 }
@@ -105,18 +113,13 @@ fn lines(preview: &Preview) -> Vec<String> {
 
 /// Asks whoever sits at the terminal.
 fn asked() -> Result<bool, Failure> {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() || !std::io::stderr().is_terminal() {
+    if !at_terminal() {
         return Err(Failure::Usage(
             "nobody is there to be asked: give --yes to start it, or --dry-run to see it".to_owned(),
         ));
     }
-    let mut stderr = std::io::stderr();
-    write!(stderr, "Start it? [y/N] ")?;
-    stderr.flush()?;
-    let mut answer = String::new();
-    stdin.lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    let answer = ask("Start it? [y/N]")?;
+    Ok(matches!(answer.to_lowercase().as_str(), "y" | "yes"))
 }
 
 #[cfg(test)]
@@ -126,18 +129,19 @@ mod tests {
     #[test]
     fn the_set_is_shown_host_by_host() {
         let many: Vec<_> = (0..60)
-            .map(|n| (format!("h{n}"), 1, "switch was ERROR".to_owned()))
+            .map(|n| (format!("h{n}"), 1, "switch failed".to_owned()))
             .collect();
         let preview = Preview {
             name: "update".to_owned(),
             hosts: many,
             left_out: vec![("gone".to_owned(), "it was removed".to_owned())],
             changed: vec!["switch".to_owned()],
+            dangerous: false,
         };
         let text = lines(&preview).join("\n");
         for part in [
             "update would be tried again on 60 hosts:",
-            "  h0 from stage 2: switch was ERROR",
+            "  h0 from stage 2: switch failed",
             "  and 10 more",
             "left out: gone (it was removed)",
             "another one today of switch",

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::domain::{HostName, IfBusy, Share, Tag};
 
 use super::super::Context;
+use super::super::confirm::Confirm;
 use super::super::failure::Failure;
 use super::{begun, preview};
 
@@ -37,6 +38,8 @@ pub(in crate::cli) struct Args {
     /// What happens to a busy host: refuse, leave_out, or wait:5m
     #[arg(long, value_name = "HOW")]
     if_busy: Option<IfBusy>,
+    #[command(flatten)]
+    confirm: Confirm,
     /// Why, for the journal
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -49,12 +52,23 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {
-    let body = body(&args);
+    let mut body = body(&args);
     if args.dry_run {
         let found = context.client()?.post("/pipelines/preview", &body).await?;
         return preview::print(context, &found);
     }
-    let row = context.client()?.post("/pipelines", &body).await?;
+    let client = context.client()?;
+    // A program that reads JSON is refused like anybody else; what was counted is what is started.
+    let found = client.post("/pipelines/preview", &body).await?;
+    let dangerous = found["dangerous"] == true;
+    let hosts = preview::names(&found)?;
+    args.confirm.check(&args.name, hosts.len(), dangerous)?;
+    if dangerous || args.confirm.is_given() {
+        body["hosts"] = json!(hosts);
+        body["tags"] = json!([]);
+        body["all"] = json!(false);
+    }
+    let row = client.post("/pipelines", &body).await?;
     begun(context, row, args.wait).await
 }
 

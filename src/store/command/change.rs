@@ -16,7 +16,7 @@ use crate::domain::{
 };
 
 /// What changes in a row; `None` leaves a column as it is, `Some(None)` empties it.
-#[derive(AsChangeset, Default)]
+#[derive(AsChangeset, Clone, Default)]
 #[diesel(table_name = commands)]
 pub(in crate::store) struct Change {
     pub(in crate::store) status: Option<CommandStatus>,
@@ -159,6 +159,16 @@ pub(in crate::store) fn change(
     {
         return Err(WriteError::Conflict(format!("a command that is {} cannot become {next}", row.status)).into());
     }
+    let stopped_with_its_pipeline;
+    let change = if change.status == Some(CommandStatus::Cancelled) && goes_with_its_pipeline(tx, row)? {
+        stopped_with_its_pipeline = Change {
+            refusal: Some(Refusal::Cancelled),
+            ..change.clone()
+        };
+        &stopped_with_its_pipeline
+    } else {
+        change
+    };
     let update = Update {
         set: change.as_changeset(),
         id: row.id,
@@ -173,6 +183,15 @@ pub(in crate::store) fn change(
         tx.touch(Topic::Pipelines);
     }
     Ok(Some(change.applied_to(row)))
+}
+
+/// Whether a command was stopped because its pipeline was cancelled, and not for itself: then its host did not fail.
+fn goes_with_its_pipeline(tx: &mut Tx<'_>, row: &CommandRow) -> Result<bool, Fault> {
+    let Some(id) = row.pipeline_id else {
+        return Ok(false);
+    };
+    let cancelled = tx.journal.pipeline(id)?.and_then(|pipeline| pipeline.cancel_at);
+    Ok(cancelled.is_some_and(|at| row.stop_at.is_some_and(|stop| stop >= at)))
 }
 
 /// An event about a command, by the dashboard; fill in the rest with struct update.
@@ -335,7 +354,16 @@ impl Store {
             let Some(row) = change(tx, &row, &next)? else {
                 return Ok(None);
             };
-            let message = format!("{} on {} was not needed: {text}", row.op, row.host);
+            // A check that says nothing of its own says just "not needed".
+            let why = text
+                .strip_prefix("not needed")
+                .map_or(text.as_str(), |rest| rest.trim_start_matches([':', ' ']));
+            let why = if why.is_empty() {
+                String::new()
+            } else {
+                format!(": {why}")
+            };
+            let message = format!("{} on {} was not needed{why}", row.op, row.host);
             tx.event(command_event(&row, Level::Success, message))?;
             Ok(Some(row))
         })

@@ -23,7 +23,7 @@ pub(super) use stop::stop;
 use super::schema::{commands, hosts};
 use super::{Journal, Keyed, ReadError};
 use crate::domain::{
-    Actor, CommandId, CommandStatus, Digest, Evidence, OpId, PipelineId, Refusal, StopReason, Timestamp,
+    Actor, CommandId, CommandStatus, Digest, Evidence, IdPart, OpId, PipelineId, Refusal, StopReason, Timestamp,
 };
 
 /// A command as it stands in the journal.
@@ -176,6 +176,24 @@ impl Journal {
             .filter(commands::retry_of.eq(id))
             .order(commands::id.asc())
             .load(&mut self.conn)?)
+    }
+
+    /// The commands that a part of an id may mean, newest first: a whole id by itself, else those among the newest
+    /// 10,000 whose id begins or ends so; at most ten.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn commands_like(&mut self, part: &IdPart) -> Result<Vec<CommandId>, ReadError> {
+        if let Ok(id) = part.as_str().parse::<CommandId>() {
+            return Ok(vec![id]);
+        }
+        let newest: Vec<CommandId> = commands::table
+            .select(commands::id)
+            .order(commands::id.desc())
+            .limit(10_000)
+            .load(&mut self.conn)?;
+        let fits = newest.into_iter().filter(|id| part.fits(&id.to_string()));
+        Ok(fits.take(10).collect())
     }
 
     /// The newest SUCCESS of an op on a host.

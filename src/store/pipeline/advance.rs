@@ -104,24 +104,29 @@ pub(super) fn advance(tx: &mut Tx<'_>, id: PipelineId) -> Result<Advanced, Fault
     Ok(did)
 }
 
-/// What a stage asks for; none where a person is waited for.
-pub(super) fn ask(row: &PipelineRow, stage: usize) -> Option<Ask> {
-    match &row.plan.stages.get(stage)?.action {
-        Action::Op { op, definition, .. } => Some(Ask {
-            op: op.clone(),
-            definition: definition.clone(),
-            by: By::from(row.actor.clone()),
-            reason: row.reason.clone(),
-            retry_of: None,
-            pipeline: Some((row.id, row.name.clone(), i64::try_from(stage).unwrap_or(i64::MAX))),
-        }),
-        Action::Wait { .. } => None,
-    }
+/// What a stage asks for on a host; none where a person is waited for. In a retry it names what it tries again.
+pub(super) fn ask(tx: &mut Tx<'_>, row: &PipelineRow, host: i64, stage: usize) -> Result<Option<Ask>, Fault> {
+    let Some(Action::Op { op, definition, .. }) = row.plan.stages.get(stage).map(|stage| &stage.action) else {
+        return Ok(None);
+    };
+    let number = i64::try_from(stage).unwrap_or(i64::MAX);
+    let retry_of = match row.retry_of {
+        Some(first) => tx.journal.command_at(first, host, number)?,
+        None => None,
+    };
+    Ok(Some(Ask {
+        op: op.clone(),
+        definition: definition.clone(),
+        by: By::from(row.actor.clone()),
+        reason: row.reason.clone(),
+        retry_of,
+        pipeline: Some((row.id, row.name.clone(), number)),
+    }))
 }
 
 fn turn(tx: &mut Tx<'_>, row: &PipelineRow, host: i64, stage: usize) -> Result<Turn, Fault> {
     let missing = || WriteError::Database(format!("host number {host} or stage {stage} is not there"));
-    let ask = ask(row, stage).ok_or_else(missing)?;
+    let ask = ask(tx, row, host, stage)?.ok_or_else(missing)?;
     let host: HostRow = tx.journal.host_by_id(host)?.ok_or_else(missing)?;
     if let IfBusy::Wait(patience) = row.plan.if_busy
         && let Some((Refusal::Busy | Refusal::Reserved, _)) = in_the_way(tx, &host, Some(row.id))?

@@ -22,7 +22,7 @@ use serde::Serialize;
 
 pub use advance::Advanced;
 pub use list::PipelineFilter;
-pub use results::{Group, MatrixRow, MatrixWindow, PipelineCounts};
+pub use results::{Group, MatrixPart, MatrixRow, MatrixWindow, PipelineCounts, StageCounts};
 pub use start::NewPipeline;
 
 pub(super) use away::{hold_after_absence, hold_before_danger};
@@ -142,6 +142,17 @@ impl Journal {
             .filter(commands::pipeline_id.eq(id))
             .order(commands::id.asc())
             .load(&mut self.conn)?)
+    }
+
+    /// The command of a pipeline on one host in one stage.
+    pub(super) fn command_at(&mut self, id: PipelineId, host: i64, stage: i64) -> Result<Option<CommandId>, ReadError> {
+        Ok(commands::table
+            .filter(commands::pipeline_id.eq(id))
+            .filter(commands::host_id.eq(host))
+            .filter(commands::stage.eq(stage))
+            .select(commands::id)
+            .first(&mut self.conn)
+            .optional()?)
     }
 
     /// The open commands of a pipeline, oldest first.

@@ -19,7 +19,9 @@ pub(super) fn rest(tx: &mut Tx<'_>, row: &PipelineRow, next: &Next, cells: &mut 
             Why::Stopped => (CommandStatus::Skipped, Refusal::Stopped),
             Why::Cancelled => (CommandStatus::Cancelled, Refusal::Cancelled),
         };
-        let Some(ask) = ask(row, *stage) else { continue };
+        let Some(ask) = ask(tx, row, *host, *stage)? else {
+            continue;
+        };
         let text = match why {
             Why::EarlierStage => match failed_stage(row, cells, *host) {
                 Some((stage, op)) => format!("skipped: {op} (stage {}) did not end well on this host", stage + 1),

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::super::command::rows as command_rows;
 use super::super::schema::{commands, hosts};
-use super::super::{CommandRow, Journal, ReadError};
+use super::super::{CommandRow, Journal, PipelineRow, ReadError};
 use crate::domain::{Cell, Cells, CommandId, CommandStatus, Digest, PipelineId, Plan, Refusal};
 
 /// How many cells (a host in a stage that is for it, waits aside) stand how. All but `hosts` and `stages` add up to
@@ -69,9 +69,40 @@ pub struct Group {
     pub names: Vec<String>,
 }
 
+/// Which hosts of a matrix are asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum MatrixPart {
+    /// All of them.
+    #[default]
+    All,
+    /// On which a stage failed, and those that were not reached.
+    Failed,
+    /// With an open command.
+    Running,
+}
+
+/// How one stage's commands stand; hosts without a row in it are not counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct StageCounts {
+    /// SUCCESS.
+    pub done: i64,
+    /// SKIPPED because the pre-check said "not needed".
+    pub not_needed: i64,
+    /// Failed here, for another reason than not being reached.
+    pub failed: i64,
+    /// Not reached.
+    pub unreachable: i64,
+    /// Open.
+    pub running: i64,
+    /// Written off: skipped or cancelled as part of the rest.
+    pub rest: i64,
+}
+
 /// Which rows of a matrix are asked for: by rank, hosts that need a look first.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct MatrixWindow {
+    /// Which hosts.
+    pub part: MatrixPart,
     /// How many rows are left out at the beginning.
     pub offset: usize,
     /// How many rows at most; 1,000 are the most there are.
@@ -161,6 +192,51 @@ impl Journal {
         Ok(counts)
     }
 
+    /// How each stage's commands stand, in the order of the stages.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn pipeline_stages(&mut self, row: &PipelineRow) -> Result<Vec<StageCounts>> {
+        type Counted = (Option<i64>, CommandStatus, Option<Refusal>, i64);
+        let counted: Vec<Counted> = commands::table
+            .filter(commands::pipeline_id.eq(row.id))
+            .filter(commands::finished_at.is_not_null())
+            .group_by((commands::stage, commands::status, commands::refusal))
+            .select((
+                commands::stage,
+                commands::status,
+                commands::refusal,
+                diesel::dsl::count_star(),
+            ))
+            .load(&mut self.conn)?;
+        let open: Vec<Option<i64>> = commands::table
+            .filter(commands::pipeline_id.eq(row.id))
+            .filter(commands::finished_at.is_null())
+            .select(commands::stage)
+            .load(&mut self.conn)?;
+        let mut stages = vec![StageCounts::default(); row.plan.stages.len()];
+        let index = |stage: Option<i64>| stage.and_then(|stage| usize::try_from(stage).ok());
+        for (stage, status, refusal, n) in counted {
+            let Some(stage) = index(stage).and_then(|stage| stages.get_mut(stage)) else {
+                continue;
+            };
+            *match (Cell::of(status, false, refusal), status) {
+                (Cell::Open, _) => &mut stage.running,
+                (Cell::Good, CommandStatus::Skipped) => &mut stage.not_needed,
+                (Cell::Good, _) => &mut stage.done,
+                (Cell::Failed, _) => &mut stage.failed,
+                (Cell::Unreachable, _) => &mut stage.unreachable,
+                (Cell::Rest, _) => &mut stage.rest,
+            } += n;
+        }
+        for stage in open {
+            if let Some(stage) = index(stage).and_then(|stage| stages.get_mut(stage)) {
+                stage.running += 1;
+            }
+        }
+        Ok(stages)
+    }
+
     /// A pipeline's final commands by identical result, stage by stage, the largest group of a stage first; 200 groups
     /// at most.
     ///
@@ -227,6 +303,11 @@ impl Journal {
         let mut order: Vec<(usize, i64)> = (row.plan.batches.iter().enumerate())
             .flat_map(|(batch, members)| members.iter().map(move |host| (batch, *host)))
             .collect();
+        match window.part {
+            MatrixPart::All => {}
+            MatrixPart::Failed => order.retain(|(_, host)| rank(&row.plan, &cells, *host) <= NOT_REACHED),
+            MatrixPart::Running => order.retain(|(_, host)| of_host(&cells, *host).any(|cell| cell == Cell::Open)),
+        }
         if window.failures_first {
             order.sort_by_key(|(_, host)| rank(&row.plan, &cells, *host));
         }
@@ -272,13 +353,20 @@ impl Journal {
     }
 }
 
+fn of_host(cells: &Cells, host: i64) -> impl Iterator<Item = Cell> {
+    cells.range((host, 0)..=(host, usize::MAX)).map(|(_, cell)| *cell)
+}
+
+/// The last rank of those that count as failed.
+const NOT_REACHED: u8 = 1;
+
 /// Who is shown first: failed, not reached, at work, written off, waiting, through.
 fn rank(plan: &Plan, cells: &Cells, host: i64) -> u8 {
-    let of_host = || cells.range((host, 0)..=(host, usize::MAX)).map(|(_, cell)| *cell);
+    let of_host = || of_host(cells, host);
     if of_host().any(|cell| cell == Cell::Failed) {
         0
     } else if of_host().any(|cell| cell == Cell::Unreachable) {
-        1
+        NOT_REACHED
     } else if of_host().any(|cell| cell == Cell::Open) {
         2
     } else if of_host().any(|cell| cell == Cell::Rest) {

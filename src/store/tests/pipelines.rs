@@ -282,6 +282,7 @@ async fn a_thousand_hosts_are_one_pipeline() {
         offset: 0,
         limit: 100,
         failures_first: true,
+        ..MatrixWindow::default()
     };
     end(&store, &first.started[7], 1).await;
     let (rows, all) = store

@@ -4,7 +4,7 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde_json::json;
 
-use crate::domain::{CommandId, CommandStatus, HostName};
+use crate::domain::{Actor, CommandId, CommandStatus, HostName, IdPart, part_means};
 use crate::engine::{By, EngineError, Start};
 use crate::store::{CommandRow, Cursor, HistoryFilter, OnceRow};
 
@@ -68,8 +68,8 @@ pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Ans
     let mut filter = HistoryFilter {
         op: given.text("op").map(str::to_owned),
         pipeline: given.parsed("pipeline")?,
-        status: given.listed("status")?,
-        actor: given.text("actor").map(str::to_owned),
+        status: statuses(&given)?,
+        actor: given.text("actor").map(Actor::asked),
         since: given.parsed("since")?,
         until: given.parsed("until")?,
         open_only: given.flag("open")?,
@@ -99,16 +99,30 @@ pub(super) async fn show(api: Data<Api>, _: Caller, id: Path<String>) -> Answer 
     Ok(HttpResponse::Ok().json(find(&api, &id).await?))
 }
 
+/// The words of the journal and those of the pages, separated by commas.
+fn statuses(given: &Parameters) -> Result<Vec<CommandStatus>, Problem> {
+    let texts = given.text("status").into_iter().flat_map(|text| text.split(','));
+    Ok(texts.map(CommandStatus::asked).collect::<Result<_, _>>()?)
+}
+
 /// The command of a path; what is no id is not found either.
 pub(super) async fn find(api: &Api, id: &str) -> Result<CommandRow, Problem> {
-    let id = read_id(id)?;
+    let id = read_id(api, id).await?;
     let row = api.engine.reader().read(move |journal| journal.command(id)).await?;
     row.ok_or_else(|| EngineError::UnknownCommand(id).into())
 }
 
-fn read_id(id: &str) -> Result<CommandId, Problem> {
-    id.parse()
-        .map_err(|_| Problem::not_found("there is no command of this id; write it whole, as the history shows it"))
+/// The one command that an id, or a part of one, means.
+async fn read_id(api: &Api, id: &str) -> Result<CommandId, Problem> {
+    let part: IdPart = id
+        .parse()
+        .map_err(|_| Problem::not_found("there is no command of this id"))?;
+    let found = api
+        .engine
+        .reader()
+        .read(move |journal| journal.commands_like(&part))
+        .await?;
+    part_means(id, &found).map_err(Problem::not_found)
 }
 
 pub(super) async fn cancel(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
@@ -171,7 +185,7 @@ async fn wish(
     id: &str,
     act: impl AsyncFnOnce(CommandId, By) -> Result<CommandRow, Problem>,
 ) -> Answer {
-    let answer = match read_id(id) {
+    let answer = match read_id(api, id).await {
         Ok(read) => act(read, by.clone()).await,
         Err(problem) => Err(problem),
     };

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::domain::HostName;
+use crate::domain::{Actor, HostName};
 use crate::store::{Cursor, EventFilter, EventRow, Topic};
 
 use super::Api;
@@ -59,7 +59,7 @@ async fn filter(api: &Api, given: &Parameters) -> Result<EventFilter, Problem> {
     Ok(EventFilter {
         category: given.parsed("category")?,
         level: given.parsed("level")?,
-        actor: given.text("actor").map(str::to_owned),
+        actor: given.text("actor").map(Actor::asked),
         host,
         action: given.text("action").map(str::to_owned),
         command: given.parsed("command")?,

@@ -5,14 +5,14 @@ use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{CommandId, CommandStatus, Definition, Digest, Invalid};
-use crate::store::{CommandRow, EventRow, Topic};
+use crate::domain::{CommandId, CommandStatus, Definition, Digest, Evidence, Invalid, RunAs};
+use crate::store::{CommandRow, EventRow, PipelineRow, Topic};
 
 use super::super::ansi::Pen;
 use super::super::clock::{Clock, When};
 use super::super::error::Problem;
-use super::super::fields::Fields;
-use super::super::frame::{Frame, html};
+use super::super::fields::{Fields, Wrong};
+use super::super::frame::{Frame, html, html_with};
 use super::super::live::{self, PATIENCE, Waited, Waiter};
 use super::super::words::{self, Word};
 use super::super::{Visitor, Web};
@@ -43,17 +43,22 @@ struct CommandPage {
     digest: String,
     run_as: String,
     evidence: Option<String>,
+    none: &'static str,
     stopping: Option<String>,
     retry_of: Option<String>,
     retries: Vec<Retry>,
     last_good: Option<(String, When)>,
-    pipeline: Option<String>,
+    pipeline: Option<(String, String)>,
     buttons: Buttons,
     timeline: Vec<Moment>,
     /// There are more events than the timeline shows.
     earlier: bool,
+    restarts: Vec<String>,
     output: Part,
     all: bool,
+    /// What is wrong with a form of this page, and what was typed there.
+    wrong: Option<Wrong>,
+    typed: String,
 }
 
 struct Retry {
@@ -99,6 +104,9 @@ pub(super) struct Found {
     pub(super) definition: Option<Definition>,
     retries: Vec<CommandRow>,
     last_good: Option<CommandRow>,
+    /// The host's own user, which goes before the op's.
+    host_runs_as: Option<RunAs>,
+    pipeline: Option<PipelineRow>,
 }
 
 impl Found {
@@ -123,6 +131,11 @@ impl Found {
                         .and_then(|text| Definition::read(&text).ok()),
                     retries: journal.retries_of(id)?,
                     last_good: journal.last_success(row.host_id, &row.op)?,
+                    host_runs_as: journal.host_by_id(row.host_id)?.and_then(|host| host.run_as),
+                    pipeline: match row.pipeline_id {
+                        Some(id) => journal.pipeline(id)?,
+                        None => None,
+                    },
                     row,
                 }))
             })
@@ -166,6 +179,22 @@ pub(in crate::web) async fn show(
     html(&CommandPage::new(&web, &visitor, &found, part, all))
 }
 
+/// The page once more, with a form as it was filled in and what is wrong beside its field.
+pub(super) async fn again(
+    web: &Web,
+    visitor: &Visitor,
+    id: CommandId,
+    wrong: Invalid,
+    typed: Option<String>,
+) -> Result<HttpResponse, Problem> {
+    let found = Found::read(web, id).await?;
+    let part = output::tail(web, id, found.row.finished_at.is_none()).await?;
+    let mut page = CommandPage::new(web, visitor, &found, part, false);
+    page.wrong = Some(Wrong::from(&wrong));
+    page.typed = typed.unwrap_or_default();
+    html_with(Problem::from(wrong).status(), &page)
+}
+
 /// Answers as soon as there is more output, or something else of the command has changed.
 pub(in crate::web) async fn tail(
     web: Data<Web>,
@@ -202,6 +231,10 @@ async fn wait(web: &Web, id: CommandId, from: u64, pen: Pen, stamp: &str) -> Res
     let waiter = Waiter::new(web);
     let mut topics = [web.engine.watch(Topic::Commands), web.engine.watch(Topic::Events)];
     let until = waiter.arrived + PATIENCE;
+    // Paced before anything is read: many pages on a busy journal wait, they do not work.
+    if waiter.pace(web).await == Waited::Nothing {
+        return Ok(None);
+    }
     let mut found = Found::read(web, id).await?;
     // Half a character, or a line's return, waits for what follows it: it is no news by itself.
     let mut held = from;
@@ -210,13 +243,19 @@ async fn wait(web: &Web, id: CommandId, from: u64, pen: Pen, stamp: &str) -> Res
         let longer = length > held && output::piece(web, id, from, pen, true).await?.end > from;
         held = held.max(length);
         if longer || found.row.finished_at.is_some() || found.stamp() != stamp {
-            return Ok((waiter.pace(web).await == Waited::Changed).then_some(found));
+            return Ok(Some(found));
         }
+        // Only what runs can write; every other change is told by the journal.
+        let writes = found.row.status == CommandStatus::Executing;
+        let pause = waiter.pause().max(output::GLANCE);
         tokio::select! {
             () = web.shutdown.cancelled() => return Ok(None),
             () = tokio::time::sleep_until(until) => return Ok(None),
-            () = tokio::time::sleep(output::GLANCE) => {}
-            () = live::changed(&mut topics) => found = Found::read(web, id).await?,
+            () = tokio::time::sleep(pause), if writes => {}
+            () = live::changed(&mut topics) => {
+                tokio::time::sleep(waiter.pause()).await;
+                found = Found::read(web, id).await?;
+            }
         }
     }
 }
@@ -235,11 +274,7 @@ impl CommandPage {
             )
         });
         let open = row.finished_at.is_none();
-        let last_good = found
-            .last_good
-            .as_ref()
-            .filter(|good| good.id != row.id)
-            .filter(|_| row.status.needs_attention());
+        let last_good = found.last_good.as_ref().filter(|good| good.id != row.id);
         Self {
             frame: Frame::new(web, visitor, "history", format!("{op} on {host}")),
             stamp: found.stamp(),
@@ -267,25 +302,70 @@ impl CommandPage {
             took: words::took(row, clock.now).unwrap_or_default(),
             deadline: clock.maybe(row.deadline.filter(|_| open)),
             digest: row.definition.to_string(),
-            run_as: definition
-                .and_then(|d| d.run_as.as_ref())
+            run_as: found
+                .host_runs_as
+                .as_ref()
+                .or_else(|| definition.and_then(|d| d.run_as.as_ref()))
                 .map(ToString::to_string)
                 .unwrap_or_default(),
             evidence: words::evidence(row),
+            none: if words::never_ran(row) {
+                "It did not run, so there is no output."
+            } else {
+                "The command wrote nothing (0 bytes)."
+            },
             stopping,
             retry_of: row.retry_of.map(|id| id.to_string()),
             retries: found.retries.iter().map(|row| Retry::new(row, &clock)).collect(),
             last_good: last_good.map(|good| (good.id.to_string(), clock.when(good.created_at))),
-            pipeline: row.pipeline_id.map(|id| id.to_string()),
+            pipeline: found.pipeline.as_ref().map(|pipeline| place_in(pipeline, row)),
             buttons: Buttons::new(web, row, definition),
+            restarts: restarts(&found.events, row, &clock),
             timeline: found.events.iter().map(|event| Moment::new(event, &clock)).collect(),
             earlier: found.earlier,
             output,
             all,
+            wrong: None,
+            typed: String::new(),
             op,
             host,
         }
     }
+}
+
+/// What restarts of the dashboard meant for a command: each with what it led to.
+fn restarts(events: &[EventRow], row: &CommandRow, clock: &Clock) -> Vec<String> {
+    let is_restart = |event: &&EventRow| event.action == "recovery";
+    let after = |at: i64| events.iter().find(|event| event.id > at && event.action != "recovery");
+    let lines = events.iter().filter(is_restart).map(|event| {
+        let began = clock.when(event.timestamp).short;
+        match after(event.id) {
+            None => format!("Dashboard restarted {began} → still being found out"),
+            Some(next) => {
+                let at = clock.when(next.timestamp).short;
+                // What runs on is read on from the byte where it was left; an exit comes with the whole output.
+                let again = next.message.contains("is followed again");
+                let whole = match row.evidence {
+                    Some(Evidence::Exit { output_cut, .. }) => !output_cut,
+                    _ => again,
+                };
+                let came = if again { "reattached" } else { "settled" };
+                let lost = if whole { ", no output lost" } else { "" };
+                format!("Dashboard restarted {began} → {came} {at}{lost}")
+            }
+        }
+    });
+    lines.collect()
+}
+
+/// A pipeline's id, and which part of it the command is: `do-all on 12 hosts, stage 2 of 3`.
+fn place_in(pipeline: &PipelineRow, row: &CommandRow) -> (String, String) {
+    let hosts = words::count(pipeline.hosts.len(), "host", "hosts");
+    let stage = match pipeline.plan.stages.len() {
+        0 | 1 => String::new(),
+        all => format!(", stage {} of {all}", row.stage.unwrap_or(0) + 1),
+    };
+    (pipeline.id.to_string(), format!("{} on {hosts}{stage}", pipeline.name))
 }
 
 impl Retry {

@@ -12,7 +12,7 @@ use crate::engine::{By, Credentials, LoginError, hash_of};
 use super::super::error::{Problem, bad_form};
 use super::super::fields::Fields;
 use super::super::frame::{Frame, html, html_with, see};
-use super::super::guard::address;
+use super::super::guard::{address, note};
 use super::super::session::{COOKIE, agent, own_place, session_cookie};
 use super::super::{Visitor, Web};
 
@@ -59,6 +59,7 @@ pub(in crate::web) async fn enter(web: Data<Web>, request: HttpRequest) -> Resul
     };
     a_person_follows(&request)?;
     let Some(actor) = web.links.redeem(key) else {
+        note(&web, &request, "a one-time link that is used up, too old, or not ours").await;
         return Err(Problem::forbidden(
             "It was used already, or it is older than 15 minutes. A link opens once.",
         ));
@@ -112,7 +113,7 @@ pub(in crate::web) fn sentence(why: &LoginError) -> String {
 pub(in crate::web) async fn set_up(web: Data<Web>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let fields = Fields::query(request.query_string())?;
     let key = fields.owned("key").unwrap_or_default();
-    check_key(&web, &key).await?;
+    check_key(&web, &request, &key).await?;
     html(&SetUpPage {
         frame: Frame::bare("Set up"),
         key,
@@ -129,7 +130,7 @@ pub(in crate::web) async fn first_user(
 ) -> Result<HttpResponse, Problem> {
     let fields = read(form)?;
     let key = fields.owned("key").unwrap_or_default();
-    check_key(&web, &key).await?;
+    check_key(&web, &request, &key).await?;
     match web.engine.set_up(given(&web, &request, &fields)).await {
         Ok(open) => {
             web.set_up.forget();
@@ -164,10 +165,11 @@ pub(in crate::web) async fn log_out(
     Ok(answer)
 }
 
-async fn check_key(web: &Web, key: &str) -> Result<(), Problem> {
+async fn check_key(web: &Web, request: &HttpRequest, key: &str) -> Result<(), Problem> {
     if web.set_up.is(key) && !web.engine.has_users().await? {
         return Ok(());
     }
+    note(web, request, "a set-up link that is used up, too old, or not ours").await;
     Err(Problem::forbidden(
         "It was used already, it is older than an hour, or the dashboard was started again since.",
     ))

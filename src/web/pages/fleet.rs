@@ -1,16 +1,17 @@
 //! The fleet: is anything wrong, what runs, since when, by whom, and the bar to run an op from.
 
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
 use crate::domain::{CommandStatus, Reach, Span, Timestamp};
 use crate::engine::Start;
-use crate::store::{EventFilter, EventRow, FleetRow, Topic};
+use crate::store::{CommandRow, Cursor, EventFilter, EventRow, FleetRow, Journal, ReadError, Topic};
 
 use super::super::clock::{Clock, When};
 use super::super::error::Problem;
-use super::super::fields::{Fields, to_query};
+use super::super::fields::{Fields, Wrong, to_query};
 use super::super::frame::{Frame, html, html_with, see};
 use super::super::live::{self, Shown, Waited};
 use super::super::words::{self, Word, count};
@@ -29,7 +30,19 @@ struct FleetPage {
     hosts: usize,
     only_this_machine: Option<String>,
     first_try: bool,
+    try_it: Option<u32>,
     ops: Vec<Choice>,
+    form: HostForm,
+    wrong: Option<Wrong>,
+}
+
+/// What somebody filled in to add a host; empty at first.
+#[derive(Default)]
+struct HostForm {
+    address: String,
+    name: String,
+    tags: String,
+    run_as: String,
 }
 
 /// One part of the top line.
@@ -50,7 +63,8 @@ struct Row {
     needs: Vec<Word>,
     uptime: String,
     tags: Vec<String>,
-    rank: Rank,
+    state_of: Part,
+    attention: bool,
 }
 
 struct Last {
@@ -64,6 +78,21 @@ struct Last {
 struct Restart {
     at: When,
     text: String,
+    found: Vec<Settled>,
+}
+
+/// One command that a restart found, and how it stands now.
+struct Settled {
+    id: String,
+    what: String,
+    status: Word,
+}
+
+/// What the journal says of the last restart and of its own age.
+struct Past {
+    recovered: Vec<EventRow>,
+    found: Vec<CommandRow>,
+    young: bool,
 }
 
 /// How long a restart is news.
@@ -71,23 +100,37 @@ const NEWS: Span = Span::from_days(1);
 /// Recovery's events that are looked at for it.
 const RECOVERED: i64 = 500;
 
-/// The order of the rows, and the filters of the top line.
+/// How old a journal may be for the page to offer a first crash: the first ten minutes, and a little grace.
+const YOUNG: Span = Span::from_secs(15 * 60);
+/// Commands of the last restart that are named.
+const NAMED: usize = 5;
+
+/// The parts of the top line, each a filter of the rows that it counts. Every host is in one of the others;
+/// what needs attention is counted besides, whatever its host does now.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
+enum Part {
     Attention,
     Running,
     Unreachable,
+    NotMet,
     Idle,
 }
 
-impl Rank {
-    const ALL: [Self; 4] = [Self::Idle, Self::Running, Self::Unreachable, Self::Attention];
+impl Part {
+    const ALL: [Self; 5] = [
+        Self::Idle,
+        Self::Running,
+        Self::Unreachable,
+        Self::NotMet,
+        Self::Attention,
+    ];
 
-    fn word(self) -> &'static str {
+    fn key(self) -> &'static str {
         match self {
             Self::Attention => "attention",
             Self::Running => "running",
             Self::Unreachable => "unreachable",
+            Self::NotMet => "not-met",
             Self::Idle => "idle",
         }
     }
@@ -96,7 +139,8 @@ impl Rank {
         match self {
             Self::Attention if number == 1 => "1 needs attention".to_owned(),
             Self::Attention => format!("{number} need attention"),
-            Self::Running | Self::Unreachable | Self::Idle => format!("{number} {}", self.word()),
+            Self::NotMet => format!("{number} not met yet"),
+            Self::Running | Self::Unreachable | Self::Idle => format!("{number} {}", self.key()),
         }
     }
 
@@ -105,8 +149,52 @@ impl Rank {
             Self::Attention if number > 0 => "bad",
             Self::Unreachable if number > 0 => "warn",
             Self::Running if number > 0 => "run",
-            Self::Attention | Self::Running | Self::Unreachable | Self::Idle => "quiet",
+            Self::Attention | Self::Running | Self::Unreachable | Self::NotMet | Self::Idle => "quiet",
         }
+    }
+
+    fn has(self, row: &Row) -> bool {
+        match self {
+            Self::Attention => row.attention,
+            Self::Running | Self::Unreachable | Self::NotMet | Self::Idle => row.state_of == self,
+        }
+    }
+}
+
+impl Past {
+    fn read(journal: &mut Journal) -> Result<Self, ReadError> {
+        let now = Timestamp::now();
+        let recovery = EventFilter {
+            action: Some("recovery".to_owned()),
+            since: Some(now.minus(NEWS)),
+            ..EventFilter::default()
+        };
+        let recovered = Self::of_the_last(journal.events(&recovery, None, RECOVERED)?.rows);
+        let mut found = Vec::new();
+        for id in recovered.iter().filter_map(|event| event.command_id).take(NAMED) {
+            found.extend(journal.command(id)?);
+        }
+        let oldest = journal.events(&EventFilter::default(), Some(Cursor::After(0)), 1)?;
+        let young = oldest
+            .rows
+            .first()
+            .is_some_and(|event| now.since(event.timestamp) < YOUNG);
+        Ok(Self {
+            recovered,
+            found,
+            young,
+        })
+    }
+
+    /// Recovery writes one event for each command that was executing, then one for the restart itself: that one
+    /// first, and then its commands.
+    fn of_the_last(events: Vec<EventRow>) -> Vec<EventRow> {
+        let mut events = events.into_iter().skip_while(|event| event.command_id.is_some());
+        let summary = events.next();
+        summary
+            .into_iter()
+            .chain(events.take_while(|event| event.command_id.is_some()))
+            .collect()
     }
 }
 
@@ -120,9 +208,9 @@ pub(in crate::web) async fn show(
     let chosen = match fields.text("show") {
         None => None,
         Some(word) => Some(
-            Rank::ALL
+            Part::ALL
                 .into_iter()
-                .find(|rank| rank.word() == word)
+                .find(|part| part.key() == word)
                 .ok_or_else(|| Problem::missing("That filter"))?,
         ),
     };
@@ -131,20 +219,7 @@ pub(in crate::web) async fn show(
     {
         return Ok(live::nothing());
     }
-    let (version, fleet, recovered) = web
-        .engine
-        .reader()
-        .read(|journal| {
-            let recovery = EventFilter {
-                action: Some("recovery".to_owned()),
-                since: Some(Timestamp::now().minus(NEWS)),
-                ..EventFilter::default()
-            };
-            let recovered = journal.events(&recovery, None, RECOVERED)?.rows;
-            Ok((journal.version()?, journal.fleet()?, recovered))
-        })
-        .await?;
-    let page = FleetPage::new(&web, &visitor, version, fleet, &recovered, chosen);
+    let page = FleetPage::read(&web, &visitor, chosen).await?;
     if shown.is_some() {
         html(&page.as_region())
     } else {
@@ -152,24 +227,64 @@ pub(in crate::web) async fn show(
     }
 }
 
+/// The page once more, with the form to add a host as it was filled in, and what is wrong beside its field.
+pub(super) async fn with_form(
+    web: &Web,
+    visitor: &Visitor,
+    fields: &Fields,
+    wrong: Wrong,
+    status: StatusCode,
+) -> Result<HttpResponse, Problem> {
+    let mut page = FleetPage::read(web, visitor, None).await?;
+    let text = |name: &str| fields.owned(name).unwrap_or_default();
+    page.form = HostForm {
+        address: text("address"),
+        name: text("name"),
+        tags: text("tags"),
+        run_as: text("run_as"),
+    };
+    page.wrong = Some(wrong);
+    html_with(status, &page)
+}
+
 impl FleetPage {
+    async fn read(web: &Web, visitor: &Visitor, chosen: Option<Part>) -> Result<Self, Problem> {
+        let (version, fleet, past) = web
+            .engine
+            .reader()
+            .read(|journal| Ok((journal.version()?, journal.fleet()?, Past::read(journal)?)))
+            .await?;
+        Ok(Self::new(web, visitor, version, fleet, &past, chosen))
+    }
+
     fn new(
         web: &Web,
         visitor: &Visitor,
         version: i64,
         fleet: Vec<FleetRow>,
-        recovered: &[EventRow],
-        chosen: Option<Rank>,
+        past: &Past,
+        chosen: Option<Part>,
     ) -> Self {
         let clock = web.clock();
-        let restart = Restart::of(recovered, &fleet, &clock);
+        let restart = Restart::of(past, &fleet, &clock);
         let only_this_machine = match fleet.as_slice() {
             [one] if one.host.reach == Reach::Local => Some(one.host.hostname.to_string()),
             _ => None,
         };
         let first_try = fleet.iter().all(|row| row.open.is_none() && row.last.is_none());
+        let begun = fleet.iter().any(|row| {
+            let good = row
+                .last
+                .as_ref()
+                .is_some_and(|last| last.status == CommandStatus::Success);
+            good || row
+                .open
+                .as_ref()
+                .is_some_and(|open| open.status == CommandStatus::Executing)
+        });
+        let try_it = (begun && past.young && restart.is_none()).then(std::process::id);
         let mut rows: Vec<Row> = fleet.into_iter().map(|row| Row::new(row, &clock)).collect();
-        rows.sort_by(|a, b| a.rank.cmp(&b.rank).then_with(|| a.name.cmp(&b.name)));
+        rows.sort_by(|a, b| a.order().cmp(&b.order()));
         let hosts = rows.len();
         let mut filters = vec![Filter {
             text: count(hosts, "host", "hosts"),
@@ -177,55 +292,61 @@ impl FleetPage {
             chosen: chosen.is_none(),
             tone: "all",
         }];
-        filters.extend(Rank::ALL.into_iter().map(|rank| {
-            let number = rows.iter().filter(|row| row.rank == rank).count();
-            Filter {
-                text: rank.sentence(number),
-                place: format!("/{}", to_query([("show", rank.word())])),
-                chosen: chosen == Some(rank),
-                tone: rank.tone(number),
+        for part in Part::ALL {
+            let number = rows.iter().filter(|row| part.has(row)).count();
+            if part == Part::NotMet && number == 0 && chosen != Some(part) {
+                continue;
             }
-        }));
-        if let Some(rank) = chosen {
-            rows.retain(|row| row.rank == rank);
+            filters.push(Filter {
+                text: part.sentence(number),
+                place: format!("/{}", to_query([("show", part.key())])),
+                chosen: chosen == Some(part),
+                tone: part.tone(number),
+            });
+        }
+        if let Some(part) = chosen {
+            rows.retain(|row| part.has(row));
         }
         Self {
             frame: Frame::new(web, visitor, "fleet", "Fleet"),
             version: Shown::text(web, version),
-            address: format!("/{}", to_query([("show", chosen.map_or("", Rank::word))])),
+            address: format!("/{}", to_query([("show", chosen.map_or("", Part::key))])),
             filters,
             restart,
             rows,
             hosts,
             only_this_machine,
             first_try,
+            try_it,
             ops: choices(&web.engine.catalog()),
+            form: HostForm::default(),
+            wrong: None,
         }
     }
 }
 
 impl Restart {
-    /// Recovery writes one event for each command that was executing, then one for the restart itself.
-    fn of(recovered: &[EventRow], fleet: &[FleetRow], clock: &Clock) -> Option<Self> {
-        let summary = recovered.iter().position(|event| event.command_id.is_none())?;
-        let found = recovered
-            .iter()
-            .skip(summary + 1)
-            .take_while(|event| event.command_id.is_some())
-            .count();
+    fn of(past: &Past, fleet: &[FleetRow], clock: &Clock) -> Option<Self> {
+        let (summary, commands) = past.recovered.split_first()?;
         let open = fleet.iter().filter_map(|row| row.open.as_ref());
         let unknown = open.filter(|open| open.status == CommandStatus::Orphaned).count();
-        if found == 0 {
+        if commands.is_empty() {
             return None;
         }
-        let settled = count(found.saturating_sub(unknown), "command was", "commands were");
+        let settled = count(commands.len().saturating_sub(unknown), "command was", "commands were");
         let text = match unknown {
             0 => format!("{settled} found again or settled"),
             _ => format!("{settled} found again or settled, {unknown} still being found out"),
         };
+        let found = past.found.iter().map(|row| Settled {
+            id: row.id.to_string(),
+            what: format!("{} on {}", row.op, row.host),
+            status: words::status(row, clock),
+        });
         Some(Self {
-            at: clock.when(recovered.get(summary)?.timestamp),
+            at: clock.when(summary.timestamp),
             text,
+            found: found.collect(),
         })
     }
 }
@@ -234,12 +355,16 @@ impl Row {
     fn new(row: FleetRow, clock: &Clock) -> Self {
         let facts = row.facts.as_ref();
         let lost = facts.is_some_and(super::host::is_lost);
-        let rank = match (&row.open, row.attention, lost) {
-            (_, true, _) => Rank::Attention,
-            (Some(_), ..) => Rank::Running,
-            (None, _, true) => Rank::Unreachable,
-            (None, ..) => Rank::Idle,
+        let met = facts.is_some_and(|facts| facts.reachable.is_some());
+        let state_of = match &row.open {
+            Some(_) => Part::Running,
+            None if lost => Part::Unreachable,
+            None if !met => Part::NotMet,
+            None => Part::Idle,
         };
+        // An outcome that is being found out and an op that is overdue want a look as much as a bad end.
+        let open_needs = |open: &CommandRow| open.status == CommandStatus::Orphaned || open.overdue_at.is_some();
+        let attention = row.attention || row.open.as_ref().is_some_and(open_needs);
         let (state, since) = super::host::state(facts, row.open.as_ref(), clock);
         Self {
             name: row.host.hostname.to_string(),
@@ -261,8 +386,14 @@ impl Row {
                 .map(|booted| words::uptime(booted, clock.now))
                 .unwrap_or_default(),
             tags: row.host.tags.iter().map(ToString::to_string).collect(),
-            rank,
+            state_of,
+            attention,
         }
+    }
+
+    /// What needs a look first, then by what the host does now, then by name.
+    fn order(&self) -> (bool, Part, &str) {
+        (!self.attention, self.state_of, &self.name)
     }
 }
 
@@ -287,8 +418,6 @@ pub(in crate::web) async fn run(
     if let Some((status, confirm)) = Confirm::needed(&web, &visitor, &fields, &op, &hosts).await? {
         return html_with(status, &confirm);
     }
-    let several = hosts.len() > 1;
-    let begun = Timestamp::now();
     let commands = web
         .engine
         .start(
@@ -300,17 +429,13 @@ pub(in crate::web) async fn run(
             visitor.by(),
         )
         .await?;
+    // On several hosts it is a pipeline of one stage: its page has all of them.
     let place = match commands.first() {
-        Some(first) if !several => format!("/commands/{}", first.id),
-        _ => {
-            let since = commands
-                .iter()
-                .map(|row| row.created_at)
-                .min()
-                .unwrap_or(begun)
-                .to_rfc3339();
-            format!("/history{}", to_query([("op", op.as_str()), ("since", since.as_str())]))
-        }
+        Some(first) => match first.pipeline_id {
+            Some(pipeline) => format!("/pipelines/{pipeline}"),
+            None => format!("/commands/{}", first.id),
+        },
+        None => "/pipelines".to_owned(),
     };
     Ok(see(&place))
 }

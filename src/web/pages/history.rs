@@ -1,13 +1,15 @@
 //! Every command there was, newest first. The URL is the view: filters, tab and place in the list.
 
+use std::collections::BTreeSet;
+
 use actix_web::web::{Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{CommandId, CommandStatus, HostName, Invalid, Span};
-use crate::store::{CommandRow, Cursor, HistoryFilter, Topic};
+use crate::domain::{Actor, CommandId, CommandStatus, HostName, Invalid, Span};
+use crate::store::{CommandRow, Cursor, HistoryFilter, PipelineRow, Topic};
 
-use super::super::clock::{Clock, When};
+use super::super::clock::{Clock, When, rough};
 use super::super::error::Problem;
 use super::super::fields::{Fields, to_query};
 use super::super::frame::{Frame, html};
@@ -32,6 +34,7 @@ struct HistoryPage {
     older: Option<String>,
     newest: bool,
     filtered: bool,
+    beyond: Option<String>,
     clear: String,
     show: String,
     host: String,
@@ -68,6 +71,8 @@ pub(super) struct Line {
     pub(super) took: String,
     pub(super) late: bool,
     pub(super) open: bool,
+    /// The pipeline that it is part of, and its size: `12 hosts`.
+    pub(super) pipeline: Option<(String, String)>,
 }
 
 impl Line {
@@ -87,6 +92,15 @@ impl Line {
             took: words::took(row, clock.now).unwrap_or_default(),
             late,
             open: row.finished_at.is_none(),
+            pipeline: None,
+        }
+    }
+
+    fn in_pipeline(row: &CommandRow, pipelines: &[PipelineRow], clock: &Clock) -> Self {
+        let pipeline = row.pipeline_id.and_then(|id| pipelines.iter().find(|row| row.id == id));
+        Self {
+            pipeline: pipeline.map(|row| (row.id.to_string(), words::count(row.hosts.len(), "host", "hosts"))),
+            ..Self::new(row, clock)
         }
     }
 }
@@ -119,10 +133,15 @@ impl View {
         };
         let filter = HistoryFilter {
             op: fields.owned("op"),
-            status: fields.parse::<CommandStatus>("status")?.into_iter().collect(),
+            status: fields
+                .text("status")
+                .map(CommandStatus::asked)
+                .transpose()?
+                .into_iter()
+                .collect(),
             open_only: show == "running",
             attention_only: show == "attention",
-            actor: fields.owned("actor"),
+            actor: fields.text("actor").map(Actor::asked),
             since: time("since")?,
             until: time("until")?,
             ..HistoryFilter::default()
@@ -130,7 +149,7 @@ impl View {
         Ok(Self {
             host: fields.parse("host")?,
             op: text("op"),
-            status: text("status").to_ascii_uppercase(),
+            status: filter.status.first().map_or("", |status| status.as_str()).to_owned(),
             actor: text("actor"),
             since: text("since"),
             until: text("until"),
@@ -197,10 +216,15 @@ pub(in crate::web) async fn show(
                 }
             }
             let page = journal.history(&filter, cursor, ROWS)?;
-            Ok(Some((journal.version()?, journal.counts()?, page)))
+            let ids: BTreeSet<_> = page.rows.iter().filter_map(|row| row.pipeline_id).collect();
+            let mut pipelines = Vec::new();
+            for id in ids {
+                pipelines.extend(journal.pipeline(id)?);
+            }
+            Ok(Some((journal.version()?, journal.counts()?, page, pipelines)))
         })
         .await?;
-    let Some((version, (attention, running), page)) = found else {
+    let Some((version, (attention, running), page, pipelines)) = found else {
         return Err(Invalid::new("host", "no host of that name was ever in the fleet").into());
     };
     let tab = |text, name: &str, count| Tab {
@@ -229,6 +253,7 @@ pub(in crate::web) async fn show(
         Some(cursor) => view.at(cursor),
         None => view.place(&view.show, "", ""),
     };
+    let beyond = beyond(&view.filter, web.engine.keeps_commands(), &clock);
     let page = HistoryPage {
         frame: Frame::new(&web, &visitor, "history", "History"),
         version: Shown::text(&web, version),
@@ -238,18 +263,21 @@ pub(in crate::web) async fn show(
             tab("Running", "running", Some(running)),
             tab("All", "", None),
         ],
-        lines: page.rows.iter().map(|row| Line::new(row, &clock)).collect(),
+        lines: (page.rows.iter())
+            .map(|row| Line::in_pipeline(row, &pipelines, &clock))
+            .collect(),
         newer: page.newer.map(|cursor| view.at(cursor)),
         older: page.older.map(|cursor| view.at(cursor)),
         newest: view.cursor.is_none(),
         filtered: view.is_filtered(),
+        beyond,
         clear: format!("/history{}", to_query([("show", view.show.as_str())])),
         ops,
         statuses: CommandStatus::ALL
             .iter()
             .map(|status| Pick {
                 value: status.as_str().to_owned(),
-                text: words::status_name(*status).to_owned(),
+                text: status.name().to_owned(),
                 chosen: view.status == status.as_str(),
             })
             .collect(),
@@ -264,6 +292,20 @@ pub(in crate::web) async fn show(
     } else {
         html(&page)
     }
+}
+
+/// Said where a filter reaches back to what is deleted already.
+fn beyond(filter: &HistoryFilter, kept: Option<Span>, clock: &Clock) -> Option<String> {
+    let kept = kept?;
+    let oldest = clock.now.minus(kept);
+    let asked = [filter.since, filter.until].into_iter().flatten().min()?;
+    (asked < oldest).then(|| {
+        format!(
+            "Commands are kept for {} after their end: what ended before {} is deleted and cannot be listed.",
+            rough(kept),
+            clock.when(oldest).full
+        )
+    })
 }
 
 #[cfg(test)]

@@ -9,13 +9,14 @@ use crate::store::{CommandRow, FactsRow, FleetRow, HistoryFilter, HostRow, NewHo
 
 use super::super::clock::{Clock, When};
 use super::super::error::{Problem, bad_form};
-use super::super::fields::{Fields, to_query};
-use super::super::frame::{Frame, html, see};
+use super::super::fields::{Fields, Wrong, to_query};
+use super::super::frame::{Frame, html, html_with, see};
 use super::super::live::{self, Shown, Waited};
 use super::super::words::{self, Word};
 use super::super::{Visitor, Web};
 use super::history::Line;
 use super::run::{Choice, choices};
+use super::ticks::{Failed, Tick, ticks};
 
 /// Commands on a host's own page; the history has the rest.
 const LATEST: i64 = 20;
@@ -39,8 +40,8 @@ struct HostPage {
     since: Option<When>,
     running: Option<String>,
     facts: Option<FactsView>,
-    problem: Option<String>,
-    advice: Option<String>,
+    ticks: Vec<Tick>,
+    wrong: Option<Wrong>,
     needs: Vec<Word>,
     lines: Vec<Line>,
     more: bool,
@@ -74,35 +75,7 @@ pub(in crate::web) async fn show(
     {
         return Ok(live::nothing());
     }
-    let found = web
-        .engine
-        .reader()
-        .read(move |journal| {
-            let Some(host) = journal.host(&wanted)? else {
-                return Ok(None);
-            };
-            let FleetRow { host, facts, open, .. } = journal.fleet_row(host)?;
-            // What is gone from the fleet has no state.
-            let (facts, open) = if host.removed_at.is_some() {
-                (None, None)
-            } else {
-                (facts, open)
-            };
-            let filter = HistoryFilter {
-                host: Some(host.id),
-                ..HistoryFilter::default()
-            };
-            let latest = journal.history(&filter, None, LATEST)?;
-            Ok(Some((journal.version()?, host, facts, open, latest)))
-        })
-        .await?;
-    let Some((version, host, facts, open, latest)) = found else {
-        return Err(Problem::missing(&format!("A host “{name}”")));
-    };
-    let mut page = HostPage::new(&web, &visitor, version, host, facts.as_ref(), open.as_ref());
-    page.more = latest.older.is_some();
-    let clock = web.clock();
-    page.lines = latest.rows.iter().map(|row| Line::new(row, &clock)).collect();
+    let page = HostPage::read(&web, &visitor, wanted, fields.text("tested").is_some(), None).await?;
     if shown.is_some() {
         html(&page.as_region())
     } else {
@@ -111,6 +84,53 @@ pub(in crate::web) async fn show(
 }
 
 impl HostPage {
+    /// The page of a host, from one read. `tested` asks for the ticks where all is well, too; `failed` is a test of
+    /// just now.
+    async fn read(
+        web: &Web,
+        visitor: &Visitor,
+        wanted: HostName,
+        tested: bool,
+        failed: Option<Failed>,
+    ) -> Result<Self, Problem> {
+        let name = wanted.clone();
+        let found = web
+            .engine
+            .reader()
+            .read(move |journal| {
+                let Some(host) = journal.host(&wanted)? else {
+                    return Ok(None);
+                };
+                let FleetRow { host, facts, open, .. } = journal.fleet_row(host)?;
+                // What is gone from the fleet has no state.
+                let (facts, open) = if host.removed_at.is_some() {
+                    (None, None)
+                } else {
+                    (facts, open)
+                };
+                let filter = HistoryFilter {
+                    host: Some(host.id),
+                    ..HistoryFilter::default()
+                };
+                let latest = journal.history(&filter, None, LATEST)?;
+                Ok(Some((journal.version()?, host, facts, open, latest)))
+            })
+            .await?;
+        let Some((version, host, facts, open, latest)) = found else {
+            return Err(Problem::missing(&format!("A host “{name}”")));
+        };
+        let advice = |refusal| web.engine.advice(&host, refusal);
+        let now = failed.map(|failed| ticks(&host, facts.as_ref(), Some(&failed), advice));
+        let mut page = Self::new(web, visitor, version, host, facts.as_ref(), open.as_ref(), tested);
+        if let Some(now) = now {
+            page.ticks = now;
+        }
+        page.more = latest.older.is_some();
+        let clock = web.clock();
+        page.lines = latest.rows.iter().map(|row| Line::new(row, &clock)).collect();
+        Ok(page)
+    }
+
     fn new(
         web: &Web,
         visitor: &Visitor,
@@ -118,12 +138,18 @@ impl HostPage {
         host: HostRow,
         facts: Option<&FactsRow>,
         open: Option<&CommandRow>,
+        tested: bool,
     ) -> Self {
         let clock = web.clock();
         let name = host.hostname.to_string();
         let (state, since) = state(facts, open, &clock);
-        let lost = facts.filter(|facts| is_lost(facts));
-        let problem = lost.map(|facts| facts.problem.clone().unwrap_or_else(|| "it did not answer".to_owned()));
+        let failed = Failed::kept(facts, web.engine.last_refusal(&host));
+        let ticks = match (&failed, tested) {
+            (None, false) => Vec::new(),
+            _ => ticks(&host, facts, failed.as_ref(), |refusal| {
+                web.engine.advice(&host, refusal)
+            }),
+        };
         Self {
             frame: Frame::new(web, visitor, "fleet", &name),
             version: Shown::text(web, version),
@@ -141,8 +167,8 @@ impl HostPage {
             since,
             running: open.map(|open| open.id.to_string()),
             facts: facts.map(|facts| FactsView::new(facts, &clock)),
-            advice: problem.as_ref().and_then(|_| web.engine.advice(&host)),
-            problem,
+            ticks,
+            wrong: None,
             needs: facts.map(words::needs).unwrap_or_default(),
             lines: Vec::new(),
             more: false,
@@ -207,21 +233,40 @@ pub(super) fn booted(facts: &FactsRow) -> Option<Timestamp> {
     (facts.uptime_s > 0).then(|| probed.minus(Span::from_secs(facts.uptime_s)))
 }
 
-/// Adds a host and contacts it at once; its page then shows how that went.
+/// Adds a host and contacts it at once; its page then shows how that went. What cannot be taken comes back with
+/// the form as it was filled in.
 pub(in crate::web) async fn add(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     form: FormPairs,
 ) -> Result<HttpResponse, Problem> {
     let fields = Fields::form(form.map_err(|why| bad_form(&why))?.into_inner());
+    let added = match new_host(&fields) {
+        Ok(host) => {
+            let name = host.name.clone();
+            let added = web.engine.add_host(host, visitor.by()).await;
+            added.map(|_| name).map_err(|why| (Wrong::of(&why, "name"), why.into()))
+        }
+        Err(wrong) => Err((Some(Wrong::from(&wrong)), Problem::from(wrong))),
+    };
+    match added {
+        Ok(name) => tested(&web, &visitor, name).await,
+        Err((Some(wrong), problem)) => super::fleet::with_form(&web, &visitor, &fields, wrong, problem.status()).await,
+        Err((None, problem)) => Err(problem),
+    }
+}
+
+fn new_host(fields: &Fields) -> Result<NewHost, Invalid> {
     let reach = fields
         .text("address")
         .ok_or_else(|| Invalid::new("address", "is missing; write it as [USER@]ADDRESS[:PORT]"))?;
-    let reach = Reach::ssh(reach)?;
+    let reach = Reach::ssh(reach).map_err(|wrong| Invalid::new("address", wrong.problem))?;
     let name = match (fields.parse::<HostName>("name")?, &reach) {
         (Some(name), _) => name,
-        (None, Reach::Ssh { address, .. }) => address.parse()?,
-        (None, Reach::Local) => return Err(Invalid::new("name", "is missing").into()),
+        (None, Reach::Ssh { address, .. }) => address
+            .parse()
+            .map_err(|_| Invalid::new("name", "is missing, and the address cannot serve as one"))?,
+        (None, Reach::Local) => return Err(Invalid::new("name", "is missing")),
     };
     let tags = fields
         .text("tags")
@@ -229,18 +274,25 @@ pub(in crate::web) async fn add(
         .split([',', ' '])
         .filter(|tag| !tag.is_empty())
         .map(str::parse::<Tag>)
-        .collect::<Result<Vec<_>, _>>()?;
-    let host = NewHost {
-        name: name.clone(),
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|wrong| Invalid::new("tags", wrong.problem))?;
+    Ok(NewHost {
+        name,
         reach,
         spool: fields.parse::<SpoolDir>("spool")?,
         run_as: fields.parse::<RunAs>("run_as")?,
         tags,
         automatic: false,
-    };
-    web.engine.add_host(host, visitor.by()).await?;
-    web.engine.test_host(&name, visitor.by()).await?;
-    Ok(see(&format!("/hosts/{name}")))
+    })
+}
+
+/// Contacts a host. What the journal keeps of that is on its page; what it does not keep is shown at once.
+async fn tested(web: &Web, visitor: &Visitor, name: HostName) -> Result<HttpResponse, Problem> {
+    let tested = web.engine.test_host(&name, visitor.by()).await?;
+    match Failed::of(&tested) {
+        Some(failed) if !failed.is_kept() => html(&HostPage::read(web, visitor, name, true, Some(failed)).await?),
+        _ => Ok(see(&format!("/hosts/{name}?tested=now"))),
+    }
 }
 
 /// Contacts a host now; its page then shows what it said.
@@ -250,8 +302,7 @@ pub(in crate::web) async fn test(
     name: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let name: HostName = name.parse().map_err(|_| Problem::missing("That host"))?;
-    web.engine.test_host(&name, visitor.by()).await?;
-    Ok(see(&format!("/hosts/{name}")))
+    tested(&web, &visitor, name).await
 }
 
 /// Takes a host out of the fleet, once its name was typed.
@@ -264,7 +315,10 @@ pub(in crate::web) async fn remove(
     let fields = Fields::form(form.map_err(|why| bad_form(&why))?.into_inner());
     let name: HostName = name.parse().map_err(|_| Problem::missing("That host"))?;
     if fields.text("name") != Some(name.as_str()) {
-        return Err(Invalid::new("name", format!("type {name} to remove that host from the fleet")).into());
+        let wrong = Invalid::new("name", format!("type {name} to remove that host from the fleet"));
+        let mut page = HostPage::read(&web, &visitor, name, false, None).await?;
+        page.wrong = Some(Wrong::from(&wrong));
+        return html_with(Problem::from(wrong).status(), &page);
     }
     web.engine.remove_host(&name, visitor.by()).await?;
     Ok(see("/"))

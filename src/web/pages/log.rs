@@ -8,7 +8,7 @@ use actix_web::web::{Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{Category, HostName, Invalid, Level};
+use crate::domain::{Actor, Category, HostName, Invalid, Level};
 use crate::store::{Cursor, EventFilter, EventRow, Topic};
 
 use super::super::clock::{Clock, When};
@@ -65,6 +65,7 @@ struct Line {
     host: String,
     message: String,
     command: Option<String>,
+    pipeline: Option<String>,
 }
 
 struct View {
@@ -106,7 +107,7 @@ impl View {
             filter: EventFilter {
                 category,
                 level,
-                actor: fields.owned("actor"),
+                actor: fields.text("actor").map(Actor::asked),
                 action: fields.owned("action"),
                 since: time("since")?,
                 until: time("until")?,
@@ -274,6 +275,7 @@ fn days(rows: &[EventRow], clock: &Clock) -> Vec<Day> {
             host: row.host.as_ref().map(ToString::to_string).unwrap_or_default(),
             message: clock.spoken(&row.message, row.timestamp),
             command: row.command_id.map(|id| id.to_string()),
+            pipeline: row.pipeline_id.map(|id| id.to_string()),
         };
         if let Some(day) = days.last_mut() {
             day.events.push(line);

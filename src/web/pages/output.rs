@@ -70,10 +70,56 @@ impl Part {
         (self.from > 0).then(|| self.from.saturating_sub(PAGE))
     }
 
+    /// Where the last part begins.
+    pub(super) fn last(&self) -> u64 {
+        self.size.saturating_sub(PAGE)
+    }
+
     /// Where the part after this one begins.
     pub(super) fn later(&self) -> Option<u64> {
         (self.end < self.size).then_some(self.end)
     }
+}
+
+/// The first lines of an output, among others on a page.
+pub(super) struct Head {
+    /// Safe HTML: drawn by [`ansi::draw`], which escapes every character.
+    pub(super) html: String,
+    /// Whether there is more than that.
+    pub(super) more: bool,
+}
+
+/// The first lines of several outputs; empty where nothing was written.
+pub(super) async fn heads(web: &Web, ids: Vec<CommandId>) -> Result<Vec<Head>, Problem> {
+    const LINES: usize = 6;
+    const BYTES: u64 = 1_200;
+    let folder = web.engine.data_dir().to_owned();
+    let read = move |id: &CommandId| -> io::Result<Head> {
+        let size = output::length(&folder, *id)?;
+        if size == 0 {
+            return Ok(Head {
+                html: String::new(),
+                more: false,
+            });
+        }
+        let bytes = output::read_range(&folder, *id, 0, BYTES)?;
+        let end = bytes
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte == b'\n')
+            .nth(LINES - 1)
+            .map_or(bytes.len(), |(at, _)| at + 1);
+        let shown = bytes.get(..end).unwrap_or_default();
+        Ok(Head {
+            html: ansi::draw(shown, Pen::default(), true).html,
+            more: (end as u64) < size,
+        })
+    };
+    spawn_blocking(move || ids.iter().map(read).collect())
+        .await
+        .map_err(io::Error::other)
+        .and_then(std::convert::identity)
+        .map_err(|why| unreadable(&why))
 }
 
 /// The last lines.
@@ -110,33 +156,54 @@ fn last_lines(text: &[u8], cut: bool) -> usize {
     }
 }
 
-/// A page full of output from an offset; without one, the last page full.
+/// A page full of output from an offset, else from its beginning; whole lines wherever it has lines.
 pub(super) async fn range(web: &Web, id: CommandId, from: Option<u64>) -> Result<Part, Problem> {
     let size = length(web, id).await?;
-    let from = from.unwrap_or_else(|| size.saturating_sub(PAGE)).min(size);
-    let read = read(web, id, from, (from + PAGE).min(size)).await?;
-    let drawn = ansi::draw(&read, Pen::default(), true);
+    let from = from.unwrap_or(0).min(size);
+    let to = (from + PAGE).min(size);
+    // The byte before tells whether the part begins at a line already.
+    let before = from.saturating_sub(1);
+    let read = read(web, id, before, to).await?;
+    let (text, at_line) = match read.split_first() {
+        Some((byte, rest)) if from > 0 => (rest, *byte == b'\n'),
+        _ => (read.as_slice(), true),
+    };
+    let (begin, end) = whole_lines(text, at_line, to == size);
+    let drawn = ansi::draw(text.get(begin..end).unwrap_or_default(), Pen::default(), true);
     Ok(Part {
-        end: from + read.len() as u64,
+        end: from + end as u64,
         html: drawn.html,
-        from,
+        from: from + begin as u64,
         pen: String::new(),
         size,
         note: String::new(),
     })
 }
 
+/// Which of these bytes are whole lines; all of them where there is no line's end to cut at.
+fn whole_lines(text: &[u8], at_line: bool, at_end: bool) -> (usize, usize) {
+    let first = text.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let begin = if at_line { 0 } else { first };
+    let last = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let end = if at_end || last <= begin { text.len() } else { last };
+    if begin < end { (begin, end) } else { (0, text.len()) }
+}
+
 /// What came after an offset. Too much of it, and only its end is shown.
 pub(super) async fn piece(web: &Web, id: CommandId, from: u64, pen: Pen, open: bool) -> Result<Part, Problem> {
     let size = length(web, id).await?;
     let from = from.min(size);
-    let (begin, pen) = if size - from > PAGE {
+    let skips = size - from > PAGE;
+    let (begin, pen) = if skips {
         (size - PIECE, Pen::default())
     } else {
         (from, pen)
     };
     let end = (begin + PIECE).min(size);
-    let read = read(web, id, begin, end).await?;
+    let mut read = read(web, id, begin, end).await?;
+    let cut = if skips { whole_lines(&read, false, true).0 } else { 0 };
+    let begin = begin + cut as u64;
+    read.drain(..cut);
     let drawn = ansi::draw(&read, pen, !open && end == size);
     let note = if begin > from {
         format!(
@@ -280,6 +347,18 @@ mod tests {
         assert_eq!(last_lines(b"half\nwhole\n", true), 5);
         assert_eq!(last_lines(b"", false), 0);
         assert_eq!(last_lines(&[b'x'; 100], true), 0);
+    }
+
+    #[test]
+    fn a_part_has_whole_lines() {
+        let whole = |text: &str, at_line, at_end| {
+            let (begin, end) = whole_lines(text.as_bytes(), at_line, at_end);
+            text[begin..end].to_owned()
+        };
+        assert_eq!(whole("a\nb\nhal", true, false), "a\nb\n");
+        assert_eq!(whole("lf\nb\nhal", false, false), "b\n");
+        assert_eq!(whole("lf\nb\nhal", false, true), "b\nhal");
+        assert_eq!(whole("no end", false, false), "no end");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use actix_web::http::StatusCode;
 use askama::Template;
 
-use crate::domain::{Catalog, Expect};
+use crate::domain::{Catalog, Expect, Reach};
 use crate::store::{FleetRow, Journal};
 
 use super::super::error::Problem;
@@ -55,6 +55,7 @@ pub(super) struct Confirm {
 struct Touched {
     name: String,
     interrupts: String,
+    warning: Option<&'static str>,
     busy: bool,
 }
 
@@ -86,6 +87,7 @@ impl Confirm {
                 let row = fleet.iter().find(|row| row.host.hostname.to_string() == *name);
                 Touched {
                     name: name.clone(),
+                    warning: row.and_then(|row| warning(row, op.expect == Expect::Reboot)),
                     interrupts: row.map_or_else(|| "not in the fleet".to_owned(), |row| interrupts(row, &clock)),
                     busy: row.is_some_and(|row| row.open.is_some()),
                 }
@@ -113,6 +115,20 @@ impl Confirm {
                 wrong,
             },
         )))
+    }
+}
+
+/// What somebody should know before this op touches that very host.
+fn warning(row: &FleetRow, reboots: bool) -> Option<&'static str> {
+    if row.facts.as_ref().is_some_and(super::host::is_lost) {
+        return Some("It cannot be reached now: the op will most likely be refused.");
+    }
+    match (&row.host.reach, reboots) {
+        (Reach::Local, true) => Some(
+            "This is the dashboard's own machine: the dashboard goes down with it, and comes back only if something starts it.",
+        ),
+        (Reach::Local, false) => Some("This is the dashboard's own machine."),
+        (Reach::Ssh { .. }, _) => None,
     }
 }
 

@@ -6,12 +6,13 @@ use actix_web::web::{Data, Form, Path, ReqData};
 use askama::Template;
 
 use crate::domain::{Definition, Expect, Invalid, Span};
+use crate::engine::EngineError;
 
 use super::super::error::{Problem, bad_form};
 use super::super::fields::Fields;
 use super::super::frame::{Frame, html, see};
 use super::super::{Visitor, Web};
-use super::command::{Found, id_of};
+use super::command::{Found, again, id_of};
 
 type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
 
@@ -29,10 +30,10 @@ struct RetryPage {
 }
 
 /// A part of the definition that is another one today.
-struct Change {
-    what: &'static str,
-    then: String,
-    today: String,
+pub(super) struct Change {
+    pub(super) what: &'static str,
+    pub(super) then: String,
+    pub(super) today: String,
 }
 
 pub(in crate::web) async fn stop(
@@ -53,11 +54,23 @@ pub(in crate::web) async fn extend(
     form: FormPairs,
 ) -> Result<HttpResponse, Problem> {
     let (id, fields) = (id_of(&id)?, read(form)?);
-    let span = fields
-        .parse::<Span>("span")?
-        .ok_or_else(|| Invalid::new("span", "is missing; write for example 30m"))?;
-    web.engine.extend(id, span, visitor.by()).await?;
-    Ok(see(&format!("/commands/{id}")))
+    let span = match fields.parse::<Span>("span") {
+        Ok(Some(span)) => Ok(span),
+        Ok(None) => Err(Invalid::new("span", "is missing; write for example 30m")),
+        Err(wrong) => Err(wrong),
+    };
+    let extended = match span {
+        Ok(span) => web.engine.extend(id, span, visitor.by()).await.map(|_| ()),
+        Err(wrong) => Err(wrong.into()),
+    };
+    match extended {
+        Ok(()) => Ok(see(&format!("/commands/{id}"))),
+        Err(EngineError::Invalid(wrong)) => {
+            let wrong = Invalid::new("span", wrong.problem);
+            again(&web, &visitor, id, wrong, fields.owned("span")).await
+        }
+        Err(why) => Err(why.into()),
+    }
 }
 
 /// Runs it again: today's definition, shown first where it is another one, or can hurt.
@@ -109,9 +122,10 @@ pub(in crate::web) async fn resolve(
     form: FormPairs,
 ) -> Result<HttpResponse, Problem> {
     let (id, fields) = (id_of(&id)?, read(form)?);
-    let reason = fields
-        .owned("reason")
-        .ok_or_else(|| Invalid::new("reason", "is missing; say how you know that it has ended"))?;
+    let Some(reason) = fields.owned("reason") else {
+        let wrong = Invalid::new("reason", "is missing; say how you know that it has ended");
+        return again(&web, &visitor, id, wrong, None).await;
+    };
     web.engine.resolve(id, reason, visitor.by()).await?;
     Ok(see(&format!("/commands/{id}")))
 }
@@ -121,7 +135,7 @@ fn read(form: FormPairs) -> Result<Fields, Problem> {
         .map_err(|why| bad_form(&why))
 }
 
-fn changes(then: &Definition, today: &Definition) -> Vec<Change> {
+pub(super) fn changes(then: &Definition, today: &Definition) -> Vec<Change> {
     let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "(none)".to_owned());
     let span = |span: Option<Span>| span.map_or_else(|| "(none)".to_owned(), |span| span.to_string());
     let user = |d: &Definition| {

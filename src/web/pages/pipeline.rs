@@ -1,0 +1,406 @@
+//! One pipeline: where it stands in a sentence, what can be done, its matrix of hosts and stages, its results in groups.
+
+use std::time::Duration;
+
+use actix_web::web::{Data, Path, ReqData};
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
+
+use crate::domain::{CancelMode, Cells, CommandId, Invalid, PipelineId, PipelineStatus, Refusal, Stage};
+use crate::store::{
+    CommandRow, Group, Journal, MatrixPart, MatrixRow, MatrixWindow, PipelineCounts, PipelineRow, ReadError,
+    StageCounts, Topic,
+};
+
+use super::super::clock::{Clock, When};
+use super::super::error::Problem;
+use super::super::fields::{Fields, to_query};
+use super::super::frame::{Frame, html};
+use super::super::live::{self, Shown, Waited};
+use super::super::words::{Word, count};
+use super::super::{Visitor, Web};
+use super::pipeline_cells::{GroupsOfStage, Line, Tab};
+use super::pipeline_words as pipelines;
+
+/// Hosts on one page of the matrix.
+const HOSTS: usize = 100;
+/// Groups whose output is shown; the matrix has every host.
+const GROUPS: usize = 30;
+/// Changes are gathered for so long before the page is drawn anew.
+const GATHER: Duration = Duration::from_millis(250);
+
+#[derive(Template)]
+#[template(path = "pipeline/pipeline.html", blocks = ["region"])]
+struct PipelinePage {
+    frame: Frame,
+    version: String,
+    live: bool,
+    address: String,
+    id: String,
+    name: String,
+    status: Word,
+    hosts: String,
+    sentence: String,
+    held: Option<String>,
+    cancelling: Option<String>,
+    stopped: bool,
+    settled: i64,
+    cells: i64,
+    counts: Vec<(&'static str, i64, &'static str)>,
+    by: String,
+    actor: String,
+    reason: String,
+    asked: When,
+    ended: Option<When>,
+    took: String,
+    stages: Vec<StageHead>,
+    limits: Vec<String>,
+    retry_of: Option<String>,
+    retries: Vec<(String, Word, When)>,
+    buttons: Buttons,
+    tabs: Vec<Tab>,
+    several_batches: bool,
+    lines: Vec<Line>,
+    from: usize,
+    to: usize,
+    all: usize,
+    earlier: Option<String>,
+    later: Option<String>,
+    groups: Vec<GroupsOfStage>,
+    more_groups: bool,
+}
+
+/// One column of the matrix.
+struct StageHead {
+    number: usize,
+    text: String,
+    wait: bool,
+    dangerous: bool,
+    counts: String,
+}
+
+/// What the state allows; the engine decides again when a button is pressed.
+struct Buttons {
+    pause: bool,
+    go_on: bool,
+    cancel: bool,
+    retry: bool,
+}
+
+impl Buttons {
+    fn new(row: &PipelineRow) -> Self {
+        let free = row.cancel_mode.is_none();
+        Self {
+            pause: free && row.status == PipelineStatus::Running,
+            go_on: free && row.status == PipelineStatus::Held,
+            cancel: row.is_open() && row.cancel_mode != Some(CancelMode::Kill),
+            retry: !row.is_open() && row.status != PipelineStatus::Complete,
+        }
+    }
+
+    fn any(&self) -> bool {
+        self.pause || self.go_on || self.cancel || self.retry
+    }
+}
+
+/// Which part of the matrix a URL asks for.
+struct View {
+    part: MatrixPart,
+    page: usize,
+}
+
+impl View {
+    fn read(fields: &Fields) -> Result<Self, Invalid> {
+        let part = match fields.text("show") {
+            None => MatrixPart::All,
+            Some("failed") => MatrixPart::Failed,
+            Some("running") => MatrixPart::Running,
+            Some(_) => return Err(Invalid::new("show", "must be failed or running, or not there at all")),
+        };
+        let page = match fields.number("page")? {
+            None => 1,
+            Some(0) => return Err(Invalid::new("page", "must be 1 or more")),
+            Some(page) => usize::try_from(page.min(1_000)).unwrap_or(1),
+        };
+        Ok(Self { part, page })
+    }
+
+    fn place(id: PipelineId, part: MatrixPart, page: usize) -> String {
+        let page = if page > 1 { page.to_string() } else { String::new() };
+        let show = match part {
+            MatrixPart::All => "",
+            MatrixPart::Failed => "failed",
+            MatrixPart::Running => "running",
+        };
+        format!("/pipelines/{id}{}", to_query([("show", show), ("page", &page)]))
+    }
+
+    const fn window(&self) -> MatrixWindow {
+        MatrixWindow {
+            part: self.part,
+            offset: (self.page - 1) * HOSTS,
+            limit: HOSTS,
+            failures_first: true,
+        }
+    }
+}
+
+/// Everything that the page shows, from one read.
+struct Found {
+    version: i64,
+    row: PipelineRow,
+    counts: PipelineCounts,
+    stages: Vec<StageCounts>,
+    cells: Cells,
+    matrix: Vec<MatrixRow>,
+    /// Hosts of the part that is shown; of all; on which something failed; with something open.
+    shown: usize,
+    hosts_failed: i64,
+    hosts_running: usize,
+    groups: Vec<(Group, Option<CommandRow>)>,
+    more_groups: bool,
+    /// So many hosts failed that the rest was written off.
+    stopped: bool,
+    retries: Vec<PipelineRow>,
+}
+
+impl Found {
+    fn read(journal: &mut Journal, id: PipelineId, window: MatrixWindow) -> Result<Option<Self>, ReadError> {
+        use crate::domain::Cell::{Failed, Open, Rest, Unreachable};
+        let version = journal.version()?;
+        let Some(row) = journal.pipeline(id)? else {
+            return Ok(None);
+        };
+        let cells = journal.pipeline_cells(id)?;
+        let (matrix, shown) = journal.matrix(id, window)?;
+        let mut groups = journal.pipeline_results(id)?;
+        // What was written off says least.
+        let is_rest = |group: &Group| crate::domain::Cell::of(group.status, false, group.refusal) == Rest;
+        groups.sort_by_key(|group| (group.stage, is_rest(group)));
+        let more_groups = groups.len() > GROUPS;
+        let stopped = groups.iter().any(|group| group.refusal == Some(Refusal::Stopped));
+        groups.truncate(GROUPS);
+        let groups = groups
+            .into_iter()
+            .map(|group| Ok((journal.command(group.example)?, group)))
+            .map(|found: Result<_, ReadError>| found.map(|(row, group)| (group, row)))
+            .collect::<Result<_, _>>()?;
+        let counts = journal.pipeline_counts(id)?;
+        let has = |wanted: &[crate::domain::Cell]| {
+            let hosts = cells.iter().filter(|(_, cell)| wanted.contains(cell));
+            hosts
+                .map(|((host, _), _)| *host)
+                .collect::<std::collections::BTreeSet<_>>()
+                .len()
+        };
+        Ok(Some(Self {
+            version,
+            hosts_failed: i64::try_from(has(&[Failed, Unreachable])).unwrap_or(i64::MAX),
+            hosts_running: has(&[Open]),
+            stages: journal.pipeline_stages(&row)?,
+            retries: journal.retries_of_pipeline(id)?,
+            counts,
+            cells,
+            matrix,
+            shown,
+            groups,
+            more_groups,
+            stopped,
+            row,
+        }))
+    }
+}
+
+pub(super) fn id_of(text: &str) -> Result<PipelineId, Problem> {
+    text.parse().map_err(|_| Problem::missing("That pipeline"))
+}
+
+pub(super) fn missing(id: PipelineId) -> Problem {
+    Problem::missing(&format!("Pipeline {id}"))
+}
+
+pub(in crate::web) async fn show(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    id: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let id = id_of(&id)?;
+    let fields = Fields::query(request.query_string())?;
+    let shown = Shown::of(&fields)?;
+    let view = View::read(&fields)?;
+    if let Some(shown) = &shown
+        && live::wait_and_gather(&web, &[Topic::Pipelines], shown, GATHER).await == Waited::Nothing
+    {
+        return Ok(live::nothing());
+    }
+    let window = view.window();
+    let found = web
+        .engine
+        .reader()
+        .read(move |journal| Found::read(journal, id, window))
+        .await?
+        .ok_or_else(|| missing(id))?;
+    let heads: Vec<CommandId> = found.groups.iter().map(|(group, _)| group.example).collect();
+    let heads = super::output::heads(&web, heads).await?;
+    let page = PipelinePage::new(&web, &visitor, &found, &heads, &view);
+    if shown.is_some() {
+        html(&page.as_region())
+    } else {
+        html(&page)
+    }
+}
+
+impl PipelinePage {
+    fn new(web: &Web, visitor: &Visitor, found: &Found, heads: &[super::output::Head], view: &View) -> Self {
+        let clock = web.clock();
+        let row = &found.row;
+        let hosts = count(row.hosts.len(), "host", "hosts");
+        let counts = &found.counts;
+        let turn = pipelines::turn_of(row, &found.cells);
+        let pages = found.shown.div_ceil(HOSTS);
+        let from = ((view.page - 1) * HOSTS).min(found.shown);
+        let place = |page: usize| View::place(row.id, view.part, page);
+        let tab = |text: &'static str, part, number: i64, tone| Tab {
+            text,
+            number,
+            place: View::place(row.id, part, 1),
+            chosen: view.part == part,
+            tone: if number > 0 { tone } else { "quiet" },
+        };
+        let stages = row.plan.stages.iter().zip(&found.stages).enumerate();
+        Self {
+            frame: Frame::new(web, visitor, "pipelines", format!("{} on {hosts}", row.name)),
+            version: Shown::text(web, found.version),
+            live: row.is_open(),
+            address: place(view.page),
+            id: row.id.to_string(),
+            name: row.name.clone(),
+            status: pipelines::headline(row),
+            sentence: pipelines::sentence(row, counts, &found.stages, turn),
+            held: (row.status == PipelineStatus::Held && row.cancel_mode.is_none()).then(|| waits_for(row, &clock)),
+            cancelling: row
+                .cancel_mode
+                .filter(|_| row.is_open())
+                .map(|mode| cancelling(mode, counts.running)),
+            stopped: found.stopped,
+            settled: counts.cells - counts.running - counts.waiting,
+            cells: counts.cells,
+            counts: vec![
+                ("done", counts.done, "ok"),
+                ("not needed", counts.not_needed, "quiet"),
+                ("failed", counts.failed, "bad"),
+                ("unreachable", counts.unreachable, "warn"),
+                ("running", counts.running, "run"),
+                ("to come", counts.waiting, "quiet"),
+                ("skipped", counts.skipped, "quiet"),
+                ("cancelled", counts.cancelled, "quiet"),
+            ],
+            by: row.actor.name().to_owned(),
+            actor: row.actor.to_string(),
+            reason: row.reason.clone().unwrap_or_default(),
+            asked: clock.when(row.created_at),
+            ended: clock.maybe(row.finished_at),
+            took: pipelines::took(row, clock.now),
+            stages: stages
+                .map(|(index, (stage, counts))| StageHead::new(index, stage, counts))
+                .collect(),
+            limits: pipelines::limits(&row.plan),
+            retry_of: row.retry_of.map(|id| id.to_string()),
+            retries: found
+                .retries
+                .iter()
+                .map(|retry| {
+                    (
+                        retry.id.to_string(),
+                        pipelines::status(retry),
+                        clock.when(retry.created_at),
+                    )
+                })
+                .collect(),
+            buttons: Buttons::new(row),
+            tabs: vec![
+                tab("All", MatrixPart::All, counts.hosts, "all"),
+                tab("Failed", MatrixPart::Failed, found.hosts_failed, "bad"),
+                tab(
+                    "Running",
+                    MatrixPart::Running,
+                    i64::try_from(found.hosts_running).unwrap_or(i64::MAX),
+                    "run",
+                ),
+            ],
+            several_batches: row.plan.batches.len() > 1,
+            lines: found
+                .matrix
+                .iter()
+                .map(|host| Line::new(host, row, turn, &clock))
+                .collect(),
+            from: from + 1,
+            to: from + found.matrix.len(),
+            all: found.shown,
+            earlier: (view.page > 1).then(|| place((view.page - 1).min(pages.max(1)))),
+            later: (view.page < pages).then(|| place(view.page + 1)),
+            groups: GroupsOfStage::of(row, &found.groups, heads, &clock),
+            more_groups: found.more_groups,
+            hosts,
+        }
+    }
+}
+
+impl StageHead {
+    fn new(index: usize, stage: &Stage, counts: &StageCounts) -> Self {
+        let parts = [
+            (counts.done, "done"),
+            (counts.not_needed, "not needed"),
+            (counts.failed, "failed"),
+            (counts.unreachable, "unreachable"),
+            (counts.running, "running"),
+        ];
+        let parts = parts.iter().filter(|(number, _)| *number > 0);
+        Self {
+            number: index + 1,
+            text: stage.text().to_owned(),
+            wait: stage.op().is_none(),
+            dangerous: stage.is_dangerous(),
+            counts: parts
+                .map(|(number, what)| format!("{number} {what}"))
+                .collect::<Vec<_>>()
+                .join(", "),
+        }
+    }
+}
+
+/// Why nothing new starts.
+fn waits_for(row: &PipelineRow, clock: &Clock) -> String {
+    let reason = row.hold_reason.as_deref().unwrap_or("no reason was kept");
+    clock.spoken(reason, clock.now)
+}
+
+fn cancelling(mode: CancelMode, running: i64) -> String {
+    let running = count(running, "command", "commands");
+    match mode {
+        CancelMode::Finish => format!("Nothing further starts; {running} may end by themselves."),
+        CancelMode::Kill => format!("Nothing further starts; {running} are being stopped."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_says_which_hosts() {
+        let read = |query: &str| View::read(&Fields::query(query).expect("query"));
+        let id: PipelineId = "0192b0a0-0000-7000-8000-000000000000".parse().expect("id");
+        let view = read("show=failed&page=3").expect("view");
+        assert_eq!(view.window().offset, 200);
+        assert_eq!(
+            View::place(id, view.part, view.page),
+            format!("/pipelines/{id}?show=failed&page=3")
+        );
+        assert_eq!(View::place(id, MatrixPart::All, 1), format!("/pipelines/{id}"));
+        for (query, field) in [("show=odd", "show"), ("page=0", "page"), ("page=x", "page")] {
+            assert_eq!(read(query).err().expect(query).field, field);
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Pipelines in words: where one stands, in a sentence, and what holds it back.
+
+use crate::domain::{Cell, Cells, CommandStatus, IfBusy, PipelineStatus, Plan, Refusal, Timestamp};
+use crate::store::{CommandRow, PipelineCounts, PipelineRow, StageCounts};
+
+use super::super::clock::Clock;
+use super::super::words::{self, Word, count};
+
+/// The word for where a pipeline stands.
+pub(super) fn status(row: &PipelineRow) -> Word {
+    let word = |tone, icon, text: String| Word::new(tone, icon, text, row.status.as_str());
+    let by = || row.cancel_by.as_ref().unwrap_or(&row.actor).name().to_owned();
+    match row.status {
+        PipelineStatus::Running | PipelineStatus::Held if row.cancel_mode.is_some() => {
+            word("warn", "stop", format!("Being cancelled by {}", by()))
+        }
+        PipelineStatus::Running => word("run", "run", "Running".to_owned()),
+        PipelineStatus::Held => word("warn", "pause", held(row)),
+        PipelineStatus::Complete => word("ok", "ok", "Complete".to_owned()),
+        PipelineStatus::Partial => word("bad", "warn", "Partial".to_owned()),
+        PipelineStatus::Failed => word("bad", "bad", "Failed".to_owned()),
+        PipelineStatus::Cancelled => word("quiet", "stop", format!("Cancelled by {}", by())),
+    }
+}
+
+/// A status by itself, for a filter.
+pub(super) fn status_name(status: PipelineStatus) -> &'static str {
+    match status {
+        PipelineStatus::Running => "Running",
+        PipelineStatus::Held => "Held",
+        PipelineStatus::Complete => "Complete",
+        PipelineStatus::Partial => "Partial",
+        PipelineStatus::Failed => "Failed",
+        PipelineStatus::Cancelled => "Cancelled",
+    }
+}
+
+/// `Held by bob`, `Held: dashboard was away 61 h`.
+fn held(row: &PipelineRow) -> String {
+    let reason = row.hold_reason.as_deref().unwrap_or("no reason was kept");
+    match reason.strip_prefix("held ") {
+        Some(by) => format!("Held {by}"),
+        None => format!("Held: {reason}"),
+    }
+}
+
+/// The same for a page that says beside it why it is held.
+pub(super) fn headline(row: &PipelineRow) -> Word {
+    let mut word = status(row);
+    if row.status == PipelineStatus::Held && row.cancel_mode.is_none() {
+        word.text = status_name(row.status).to_owned();
+    }
+    word
+}
+
+/// The batch and the stage whose turn it is, from 0: the first batch that is not through, and the first stage that one
+/// of its hosts has not left. None where every fate is known.
+pub(super) fn turn(plan: &Plan, cells: &Cells) -> Option<(usize, usize)> {
+    plan.batches.iter().enumerate().find_map(|(batch, hosts)| {
+        let not_left = hosts.iter().filter_map(|host| {
+            plan.stages_of(*host)
+                .find(|stage| matches!(cells.get(&(*host, *stage)), None | Some(Cell::Open)))
+        });
+        not_left.min().map(|stage| (batch, stage))
+    })
+}
+
+/// The same of a pipeline; where a person is waited for, that wait's stage.
+pub(super) fn turn_of(row: &PipelineRow, cells: &Cells) -> Option<(usize, usize)> {
+    let (batch, stage) = turn(&row.plan, cells)?;
+    let reason = row.hold_reason.as_deref().unwrap_or_default();
+    let waits = (0..stage).rev().find(|before| {
+        let wait = &row.plan.stages[*before];
+        wait.op().is_none() && reason.strip_prefix("waits for a person: ") == Some(wait.text())
+    });
+    Some((batch, waits.unwrap_or(stage)))
+}
+
+/// "Stage 2 of 3, 41 done, 2 failed, 5 not needed, 1 unreachable; batch 2 of 3; stops at 3 failures." Of an ended one:
+/// "18 of 20 hosts passed, 2 failed."
+pub(super) fn sentence(
+    row: &PipelineRow,
+    counts: &PipelineCounts,
+    stages: &[StageCounts],
+    turn: Option<(usize, usize)>,
+) -> String {
+    let mut text = String::new();
+    let mut add = |number: i64, what: &str| {
+        if number > 0 {
+            text.push_str(&format!(", {number} {what}"));
+        }
+    };
+    let (Some((batch, stage)), true) = (turn, row.is_open()) else {
+        add(counts.hosts_failed, "failed");
+        add(counts.hosts_unreachable, "unreachable");
+        add(counts.hosts_under_way, "under way");
+        let rest = if row.cancel_mode.is_some() {
+            "cancelled"
+        } else {
+            "not begun or not finished"
+        };
+        add(counts.hosts_written_off, rest);
+        add(counts.not_needed, "× not needed");
+        let hosts = count(counts.hosts, "host", "hosts");
+        return format!("{} of {hosts} passed{text}.", counts.hosts_passed);
+    };
+    let here = stages.get(stage).copied().unwrap_or_default();
+    add(counts.hosts_failed.max(here.failed), "failed");
+    add(here.not_needed, "not needed");
+    add(counts.hosts_unreachable.max(here.unreachable), "unreachable");
+    add(here.running, "running");
+    let mut sentence = match row.plan.stages.len() {
+        0 | 1 => format!("{} of {} done{text}", here.done, count(counts.hosts, "host", "hosts")),
+        all if row.plan.stages[stage].op().is_none() => {
+            format!("Stage {} of {all} waits for a person{text}", stage + 1)
+        }
+        all => format!("Stage {} of {all}, {} done{text}", stage + 1, here.done),
+    };
+    if row.plan.batches.len() > 1 {
+        sentence.push_str(&format!("; batch {} of {}", batch + 1, row.plan.batches.len()));
+    }
+    if let Some(stop) = stops(&row.plan) {
+        sentence.push_str(&format!("; {stop}"));
+    }
+    sentence.push('.');
+    sentence
+}
+
+/// When nothing further starts because hosts failed.
+fn stops(plan: &Plan) -> Option<String> {
+    match plan.stop_at {
+        Some(1) => Some("stops at the first failure".to_owned()),
+        Some(stop) => Some(format!("stops at {stop} failures")),
+        None if plan.first_batch_must_pass => Some("stops when a host of the first batch fails".to_owned()),
+        None => None,
+    }
+}
+
+/// What holds a pipeline back, for its page and for its preview.
+pub(super) fn limits(plan: &Plan) -> Vec<String> {
+    let sizes: Vec<usize> = plan.batches.iter().map(Vec::len).collect();
+    let mut limits = vec![at_once(plan.max_parallel), in_batches(&sizes)];
+    limits.extend(stops(plan));
+    limits.push(busy(plan.if_busy));
+    if plan.count_unreachable {
+        limits.push("hosts that are not reached count as failed".to_owned());
+    }
+    limits
+}
+
+/// `at most 6 hosts at once`
+pub(super) fn at_once(most: usize) -> String {
+    format!("at most {} at once", count(most, "host", "hosts"))
+}
+
+/// `3 batches: 1, 5, 14`
+pub(super) fn in_batches(sizes: &[usize]) -> String {
+    const SHOWN: usize = 6;
+    if sizes.len() < 2 {
+        return "one batch".to_owned();
+    }
+    let shown: Vec<String> = sizes.iter().take(SHOWN).map(ToString::to_string).collect();
+    let more = if sizes.len() > SHOWN { ", …" } else { "" };
+    format!("{} batches: {}{more}", sizes.len(), shown.join(", "))
+}
+
+/// What happens to a busy host.
+pub(super) fn busy(how: IfBusy) -> String {
+    match how {
+        IfBusy::Refuse => "busy hosts are refused".to_owned(),
+        IfBusy::LeaveOut => "busy hosts are left out".to_owned(),
+        IfBusy::Wait(span) => format!("busy hosts are waited for, {span} at most"),
+    }
+}
+
+/// How long a pipeline took, or has been going on.
+pub(super) fn took(row: &PipelineRow, now: Timestamp) -> String {
+    row.finished_at.unwrap_or(now).since(row.created_at).human()
+}
+
+/// A command's word in a matrix: short where the column and the pipeline say the rest.
+pub(super) fn cell(row: &CommandRow, clock: &Clock) -> Word {
+    let word = |tone, icon, text: &str| Word::new(tone, icon, text, row.status.as_str());
+    match (row.status, row.refusal) {
+        (CommandStatus::Skipped, None) => word("quiet", "skip", "Skipped: not needed"),
+        (CommandStatus::Skipped, Some(Refusal::EarlierStage)) => word("quiet", "skip", "Skipped: earlier stage failed"),
+        (CommandStatus::Skipped, Some(Refusal::Stopped)) => word("quiet", "skip", "Skipped: pipeline stopped"),
+        (CommandStatus::Cancelled, Some(Refusal::Cancelled)) if row.launched_at.is_none() => {
+            word("quiet", "stop", "Cancelled: never began")
+        }
+        (CommandStatus::Blocked, Some(Refusal::Unreachable)) => word("warn", "warn", "Unreachable"),
+        (CommandStatus::Blocked, Some(Refusal::Auth)) => word("warn", "warn", "Unreachable: log-in refused"),
+        (CommandStatus::Blocked, Some(Refusal::HostKey)) => word("warn", "warn", "Unreachable: host key"),
+        _ => words::status(row, clock),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Action, OpId, Stage};
+
+    fn plan(stages: usize, batches: &[&[i64]]) -> Plan {
+        let op: OpId = "pull".parse().expect("op");
+        let action = Action::Op {
+            op,
+            definition: crate::domain::Digest::of(b""),
+            dangerous: false,
+        };
+        let stage = Stage {
+            action,
+            on_failure: crate::domain::OnFailure::StopHost,
+            only: None,
+        };
+        Plan {
+            stages: vec![stage; stages],
+            batches: batches.iter().map(|hosts| hosts.to_vec()).collect(),
+            max_parallel: 6,
+            ..Plan::default()
+        }
+    }
+
+    #[test]
+    fn the_turn_is_the_first_batch_that_is_not_through() {
+        let plan = plan(2, &[&[1], &[2, 3]]);
+        let mut cells = Cells::new();
+        assert_eq!(turn(&plan, &cells), Some((0, 0)));
+        cells.insert((1, 0), Cell::Good);
+        cells.insert((1, 1), Cell::Open);
+        assert_eq!(turn(&plan, &cells), Some((0, 1)));
+        cells.insert((1, 1), Cell::Failed);
+        cells.insert((2, 0), Cell::Good);
+        assert_eq!(turn(&plan, &cells), Some((1, 0)));
+        for host in [2, 3] {
+            cells.insert((host, 0), Cell::Good);
+            cells.insert((host, 1), Cell::Rest);
+        }
+        assert_eq!(turn(&plan, &cells), None);
+    }
+
+    #[test]
+    fn limits_are_said_in_words() {
+        let mut plan = plan(1, &[&[1], &[2, 3]]);
+        plan.stop_at = Some(3);
+        plan.count_unreachable = true;
+        assert_eq!(
+            limits(&plan),
+            [
+                "at most 6 hosts at once",
+                "2 batches: 1, 2",
+                "stops at 3 failures",
+                "busy hosts are refused",
+                "hosts that are not reached count as failed"
+            ]
+        );
+        assert_eq!(in_batches(&[1; 9]), "9 batches: 1, 1, 1, 1, 1, 1, …");
+        assert_eq!(in_batches(&[7]), "one batch");
+    }
+}

@@ -1,0 +1,107 @@
+//! A browser without any script: it keeps its cookie, presses buttons, follows nothing by itself.
+
+use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response};
+
+use super::Dashboard;
+
+/// One signed-in visitor.
+pub(crate) struct Browser {
+    client: Client,
+    url: String,
+    cookie: String,
+    /// The token that forms of this session carry.
+    token: String,
+}
+
+impl Browser {
+    /// Follows the dashboard's one-time link.
+    pub(crate) async fn signed_in(dashboard: &Dashboard) -> Self {
+        let client = Client::builder().redirect(Policy::none()).build().expect("client");
+        let answer = client.get(&dashboard.link).send().await.expect("an answer");
+        assert_eq!(answer.status(), 303);
+        let cookie = answer.headers()[SET_COOKIE].to_str().expect("text").to_owned();
+        let mut browser = Self {
+            client,
+            url: dashboard.url.clone(),
+            cookie: cookie.split(';').next().unwrap_or_default().to_owned(),
+            token: String::new(),
+        };
+        let (_, page) = browser.get("/account").await;
+        browser.token = browser.hidden(&page, "form_token");
+        browser
+    }
+
+    /// A page: status and HTML.
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
+        let request = self.client.get(format!("{}{path}", self.url));
+        let answer = request.header(COOKIE, &self.cookie).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("text"))
+    }
+
+    async fn post(&self, path: &str, form: &str) -> Response {
+        let request = self.client.post(format!("{}{path}", self.url));
+        let request = request
+            .header(COOKIE, &self.cookie)
+            .header("sec-fetch-site", "same-origin")
+            .header("content-type", "application/x-www-form-urlencoded");
+        request
+            .body(format!("form_token={}&{form}", self.token))
+            .send()
+            .await
+            .expect("an answer")
+    }
+
+    /// Sends a form that is answered with a page: status and HTML.
+    pub(crate) async fn send(&self, path: &str, form: &str) -> (u16, String) {
+        let answer = self.post(path, form).await;
+        (answer.status().as_u16(), answer.text().await.expect("text"))
+    }
+
+    /// Presses a button, and says where that leads.
+    pub(crate) async fn press(&self, path: &str, form: &str) -> String {
+        let answer = self.post(path, form).await;
+        let status = answer.status();
+        let place = answer.headers().get(LOCATION).cloned();
+        let text = answer.text().await.expect("text");
+        assert_eq!(status, 303, "{path} {form}: {text}");
+        place.expect("a place").to_str().expect("text").to_owned()
+    }
+
+    /// What a form on the page carries unseen.
+    pub(crate) fn hidden(&self, page: &str, name: &str) -> String {
+        let mark = format!(r#"<input type="hidden" name="{name}" value=""#);
+        let value = page.split(&mark).nth(1).and_then(|rest| rest.split('"').next());
+        value.unwrap_or_else(|| panic!("no {name}: {page}")).to_owned()
+    }
+}
+
+/// The words of a pipeline's matrix as its page shows them: `web-01: Succeeded | Running`, without durations.
+pub(crate) fn matrix_of(page: &str) -> Vec<String> {
+    let Some(table) = page.split(r#"<table class="cards matrix">"#).nth(1) else {
+        return Vec::new();
+    };
+    let table = table.split("</table>").next().unwrap_or_default();
+    table
+        .split(r#"<tr id="h-"#)
+        .skip(1)
+        .map(|line| {
+            let host = line.split('"').next().unwrap_or_default();
+            let cells = line
+                .split("<td data-th=")
+                .skip(1)
+                .filter(|cell| !cell.starts_with("\"Batch\""));
+            let words: Vec<&str> = cells.map(word).collect();
+            format!("{host}: {}", words.join(" | "))
+        })
+        .collect()
+}
+
+/// The status of one cell: the text beside its icon.
+fn word(cell: &str) -> &str {
+    match cell.split("</svg><span>").nth(1) {
+        Some(rest) => rest.split('<').next().unwrap_or_default(),
+        None => "–",
+    }
+}
