@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
-use super::schema::{described, format};
+use super::schema::{described, format, text};
 use super::{Invalid, Timestamp};
 
 macro_rules! sorted_id {
@@ -143,6 +143,15 @@ pub fn part_means(part: &str, found: &[CommandId]) -> Result<CommandId, String> 
         }
     }
 }
+
+described!(
+    IdPart,
+    text(
+        "^[0-9A-Fa-f-]{4,36}$",
+        "0193a5c2-1f60-7c3e-8a4b-5d6e7f809102",
+        "An id, whole, or its beginning or end."
+    )
+);
 
 #[cfg(test)]
 mod tests {

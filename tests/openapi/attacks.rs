@@ -1,0 +1,1 @@
+//! What schemathesis does not think of.
