@@ -56,8 +56,14 @@ async fn schemathesis_finds_nothing() {
         let (status, row) = dashboard.post("/hosts", &host).await;
         assert_eq!(status, 201, "{row}");
     }
-    let id = dashboard.accepted("uptime", "web-01").await;
-    dashboard.until_final(&id).await;
+    let mut commands = Vec::new();
+    for host in ["web-01", "web-02", "localhost"] {
+        let id = dashboard.accepted("uptime", host).await;
+        dashboard.until_final(&id).await;
+        commands.push(id);
+    }
+    let alice = json!({"name": "alice", "password": "another long secret", "role": "viewer"});
+    assert_eq!(dashboard.post("/users", &alice).await.0, 201);
     let (status, row) = dashboard
         .post("/pipelines", &json!({"name": "uptime", "tags": ["web"]}))
         .await;
@@ -82,6 +88,8 @@ async fn schemathesis_finds_nothing() {
         .args(["--continue-on-failure", "--no-color"])
         .env("SCHEMATHESIS_HOOKS", folder.join("hooks.py"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("CONFORMANCE_COMMANDS", commands.join(" "))
+        .env("CONFORMANCE_PIPELINES", &pipeline)
         .env("CONFORMANCE_SPOOL", dashboard.path("spool-of-others"))
         .stdin(Stdio::null());
     let output = tokio::task::spawn_blocking(move || run.output())

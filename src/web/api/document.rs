@@ -109,6 +109,16 @@ pub(super) async fn serve(_: Caller) -> Result<HttpResponse, Problem> {
 
 /// Adds to every operation what it shares with others.
 fn finish(mut document: Value) -> Value {
+    // What a derive has no words for: one of two keys, one of three.
+    document["components"]["schemas"]["HostBody"]["anyOf"] = json!([
+        {"required": ["ssh"], "properties": {"ssh": {"type": "string"}, "local": {"const": false}}},
+        {"required": ["local"], "properties": {"local": {"const": true}, "ssh": {"type": "null"}}},
+    ]);
+    document["components"]["schemas"]["PipelineBody"]["anyOf"] = json!([
+        {"required": ["hosts"], "properties": {"hosts": {"minItems": 1}}},
+        {"required": ["tags"], "properties": {"tags": {"minItems": 1}}},
+        {"required": ["all"], "properties": {"all": {"const": true}}},
+    ]);
     for entry in LIST {
         let method = entry.method.as_str().to_ascii_lowercase();
         if let Some(Value::Object(operation)) = document["paths"][entry.path].get_mut(&method) {

@@ -76,7 +76,6 @@ use crate::web::Links;
 use super::entry::Need::{May, Open};
 use super::entry::{Entry, at};
 pub use caller::Caller;
-#[expect(unused_imports)]
 pub(in crate::web) use document::DOCUMENT;
 pub use guard::on_connect;
 use problem::Problem;
