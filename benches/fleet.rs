@@ -48,6 +48,11 @@ fn say(text: &str) {
     println!("{text}");
 }
 
+/// A log-in without start-up files: what the developer's own shell does at each log-in is not what is measured.
+fn bare(home: &Path) -> String {
+    format!("SetEnv HOME={}", home.display())
+}
+
 /// A dashboard that knows `hosts` names of one sshd, each with its own spool.
 async fn fleet(sshd: &Sshd, hosts: usize) -> Result<Dashboard, Box<dyn std::error::Error>> {
     let config = format!("{OPS}[ssh]\nconfig_file = \"{}\"\n", sshd.ssh_config.display());
@@ -81,8 +86,8 @@ fn timed(program: &mut Command) -> Result<Duration, Box<dyn std::error::Error>> 
 async fn beside_others(broken: &mut Vec<String>) -> Outcome {
     const HOSTS: usize = 200;
     // The others have no second try where sshd turns a connection away.
-    let sshd = Sshd::start_with("MaxStartups 500", &[]);
     let scratch = tempfile::tempdir()?;
+    let sshd = Sshd::start_with(&format!("MaxStartups 500\n{}", bare(scratch.path())), &[]);
     let ansible = ansible(scratch.path())?;
     fs::write(
         scratch.path().join("inventory"),
@@ -181,7 +186,8 @@ fn inventory(sshd: &Sshd, scratch: &Path, hosts: usize) -> String {
 /// A pipeline of two stages over 1,000 hosts; sshd's MaxStartups as it comes (10:30:100).
 async fn a_thousand(broken: &mut Vec<String>) -> Outcome {
     const HOSTS: usize = 1_000;
-    let sshd = Sshd::start_with("MaxSessions 10", &[]);
+    let scratch = tempfile::tempdir()?;
+    let sshd = Sshd::start_with(&bare(scratch.path()), &[]);
     let mut dashboard = fleet(&sshd, HOSTS).await?;
     say(&format!(
         "a pipeline of two stages over {HOSTS} ssh hosts, sshd with its default MaxStartups"

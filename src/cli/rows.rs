@@ -31,8 +31,6 @@ pub(super) struct CommandRow {
     pub(super) deadline: Option<Timestamp>,
     pub(super) stop_by: Option<String>,
     pub(super) stop_at: Option<Timestamp>,
-    pub(super) stage: Option<i64>,
-    pub(super) launched_at: Option<Timestamp>,
     pub(super) overdue_at: Option<Timestamp>,
     pub(super) output_bytes: Option<i64>,
 }
@@ -68,7 +66,7 @@ impl CommandRow {
             stopping: self.stop_at.is_some(),
             exit_code: self.exit_code,
             cancelled_by: &by,
-            earlier_stage: self.stage.is_some() && self.launched_at.is_none() && self.error.is_some(),
+            refusal: code.parse().ok(),
             why: self.error.as_deref().unwrap_or(code),
         }
         .words()

@@ -1,6 +1,6 @@
 //! What a command's status is called: the one table of words, for pages, print and command line alike.
 
-use super::{CommandStatus, Invalid, bounded};
+use super::{CommandStatus, Invalid, Refusal, bounded};
 
 /// What the words for a command depend on.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +17,8 @@ pub struct Standing<'a> {
     pub exit_code: Option<i64>,
     /// Who cancelled it: a bare name.
     pub cancelled_by: &'a str,
-    /// Whether it was skipped because of an earlier stage.
-    pub earlier_stage: bool,
+    /// Why it was written off or refused, where there is a code for that.
+    pub refusal: Option<Refusal>,
     /// Why it was refused or skipped, or what is known of its outcome.
     pub why: &'a str,
 }
@@ -45,8 +45,11 @@ impl Standing<'_> {
             CommandStatus::Timeout => format!("{name}, stopped"),
             CommandStatus::Cancelled => format!("{name} by {}", self.cancelled_by),
             CommandStatus::Blocked => format!("{name}: {}", self.why_or("no reason was kept")),
-            CommandStatus::Skipped if self.earlier_stage => format!("{name}: earlier stage failed"),
-            CommandStatus::Skipped => format!("{name}: not needed"),
+            CommandStatus::Skipped => match self.refusal {
+                Some(Refusal::EarlierStage) => format!("{name}: earlier stage failed"),
+                Some(Refusal::Stopped) => format!("{name}: pipeline stopped"),
+                _ => format!("{name}: not needed"),
+            },
             CommandStatus::Orphaned if !self.ended => format!("Finding out{stopping}"),
             CommandStatus::Orphaned => format!("{name}: {}", self.why_or("no reason was kept")),
         }
@@ -119,7 +122,7 @@ mod tests {
             stopping: true,
             exit_code: None,
             cancelled_by: "alice",
-            earlier_stage: false,
+            refusal: None,
             why: "",
         };
         assert_eq!(running.words(), "Running, being stopped");

@@ -19,7 +19,7 @@ pub struct FleetRow {
     pub facts: Option<FactsRow>,
     /// What is open on it.
     pub open: Option<CommandRow>,
-    /// Its newest end; attempts that were refused do not count: nothing of them ran.
+    /// Its newest end; what was refused or written off by its pipeline does not count: nothing of it ran.
     pub last: Option<CommandRow>,
     /// Whether that end needs a look: ERROR, TIMEOUT or ORPHANED.
     pub attention: bool,
@@ -44,7 +44,7 @@ macro_rules! ids {
             "SELECT h.id AS host_id, ",
             "(SELECT o.id FROM commands o WHERE o.host_id = h.id AND o.finished_at IS NULL) AS open, ",
             "(SELECT l.id FROM commands l INDEXED BY commands_last WHERE l.host_id = h.id AND l.finished_at IS NOT NULL ",
-            "AND l.status <> 'BLOCKED' ORDER BY l.id DESC LIMIT 1) AS last FROM hosts h WHERE ",
+            "AND l.status <> 'BLOCKED' AND (l.refusal IS NULL OR l.started_at IS NOT NULL) ORDER BY l.id DESC LIMIT 1) AS last FROM hosts h WHERE ",
             $hosts
         )
     };

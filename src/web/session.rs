@@ -213,7 +213,8 @@ async fn open<B: MessageBody + 'static>(
     let secure = is_secure(web, request.request());
     let response = next.call(request).await?;
     let mut response = form::with_token(response, &token).await;
-    if before.is_none() {
+    // Only with a page that may hold a form.
+    if before.is_none() && response.status().is_success() {
         let cookie = Cookie::build(BEFORE, secret)
             .path("/")
             .http_only(true)

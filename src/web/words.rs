@@ -47,7 +47,7 @@ pub(super) fn status(row: &CommandRow, clock: &Clock) -> Word {
         stopping: row.stop_at.is_some(),
         exit_code: row.exit_code,
         cancelled_by: row.stop_by.as_ref().unwrap_or(&row.actor).name(),
-        earlier_stage: row.stage.is_some() && row.launched_at.is_none() && row.error.is_some(),
+        refusal: row.refusal,
         why: &why,
     };
     let (tone, icon) = match row.status {

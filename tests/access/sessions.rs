@@ -219,7 +219,7 @@ async fn s50_a_form_of_another_site_changes_nothing() {
     assert_eq!(alice.post("/run", &run).await.status, 303, "our own form");
     assert_eq!(
         events(&dashboard, "refused").await,
-        2,
+        3,
         "the same refusal of one actor is counted"
     );
 }

@@ -72,6 +72,19 @@ async fn one_of_three_fails_in_the_first_stage() {
         ["0 SUCCESS h1 h3", "0 ERROR h2"],
         "hosts by identical result"
     );
+    let fleet = qd
+        .store
+        .reader()
+        .read(quarterdeck::store::Journal::fleet)
+        .await
+        .expect("read");
+    let h2 = fleet.iter().find(|row| row.host.hostname.as_str() == "h2").expect("h2");
+    let last = h2.last.as_ref().expect("a last command");
+    assert_eq!(
+        (last.op.as_str(), h2.attention),
+        ("pull", true),
+        "what was written off hides no failure"
+    );
     let messages = qd.messages(id).await.join("\n");
     for sentence in [
         "alice started the pipeline “do-all” (pull, switch, test) on 3 hosts",

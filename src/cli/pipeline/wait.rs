@@ -2,7 +2,7 @@
 //! stderr; what it came to goes to stdout.
 
 use std::io::IsTerminal as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
@@ -73,8 +73,8 @@ async fn report(context: &mut Context, value: &Value) -> Result<(), Failure> {
 enum Progress {
     /// On a terminal.
     Bar(ProgressBar),
-    /// A line for each change.
-    Lines(String),
+    /// A line for what is new, at most one a second: the last one, and when it was written.
+    Lines(String, Option<Instant>),
     /// For a program that reads JSON.
     Silent,
 }
@@ -85,7 +85,7 @@ impl Progress {
             return Self::Silent;
         }
         if !std::io::stderr().is_terminal() {
-            return Self::Lines(String::new());
+            return Self::Lines(String::new(), None);
         }
         let bar = ProgressBar::new(0);
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {wide_msg}");
@@ -103,11 +103,12 @@ impl Progress {
         let text = format!("{}{hint}", row.sentence());
         match self {
             Self::Silent => false,
-            Self::Lines(last) => {
+            Self::Lines(last, at) => {
                 let news = *last != text;
-                if news {
+                if news && (row.is_final() || at.is_none_or(|at| at.elapsed() >= LATER)) {
                     say(&text);
                     *last = text;
+                    *at = Some(Instant::now());
                 }
                 news
             }

@@ -8,6 +8,7 @@ qd_main() {
   WAS_LOCALE=${LC_ALL-}
   LC_ALL=C
   umask 077
+  OUR_UID=
   printf '\nquarterdeck %s\n' "$NONCE"
   case $1 in
   prepare) verb_prepare ;;
@@ -51,11 +52,22 @@ machine_id() {
 # home: HOME_AT, the account's own home without symlinks, whatever HOME says: two dashboards of one account must come
 # to the same place. Empty where the account has none.
 home() {
-  ME=$(id -un 2>/dev/null)
-  HOME_AT=$(getent passwd "$(id -u)" 2>/dev/null | head -n 1 | cut -d: -f6)
-  [ -n "$HOME_AT" ] || case $ME in
-  '' | *[!A-Za-z0-9._-]* | [!A-Za-z_]*) ;;
-  *) HOME_AT=$(eval "printf %s ~$ME") ;;
+  [ -n "$OUR_UID" ] || OUR_UID=$(id -u)
+  HOME_AT=$(getent passwd "$OUR_UID" 2>/dev/null)
+  case $HOME_AT in
+  *:*:*:*:*:*:*)
+    HOME_AT=${HOME_AT%%
+*}
+    HOME_AT=${HOME_AT%:*}
+    HOME_AT=${HOME_AT##*:}
+    ;;
+  *)
+    LOGIN=$(id -un 2>/dev/null)
+    case $LOGIN in
+    '' | *[!A-Za-z0-9._-]* | [!A-Za-z_]*) HOME_AT= ;;
+    *) HOME_AT=$(eval "printf %s ~$LOGIN") ;;
+    esac
+    ;;
   esac
   case $HOME_AT in /*) HOME_AT=$(cd -P "$HOME_AT" 2>/dev/null && pwd -P) ;; *) HOME_AT= ;; esac
 }
@@ -89,7 +101,7 @@ make() {
 # trusted FOLDER N: no link and nothing that everybody may write is on the way to it, and the last N parts of its
 # path are ours alone; else WRONG says what is to be done. One `ls` for all of it.
 trusted() {
-  [ -n "${ME-}" ] || ME=$(id -u)
+  [ -n "$OUR_UID" ] || OUR_UID=$(id -u)
   WRONG=$(
     ALONE=$2 AT=
     set -f
@@ -110,7 +122,7 @@ trusted() {
       *) break ;;
       esac
       if [ $# -le "$ALONE" ]; then
-        [ "$OWNER" = "$ME" ] || { echo "$1 belongs to user id $OWNER, not to $(id -un); chown it or give another --spool"; exit; }
+        [ "$OWNER" = "$OUR_UID" ] || { echo "$1 belongs to user id $OWNER, not to $(id -un); chown it or give another --spool"; exit; }
         case $MODE in drwx------*) ;; *) echo "$1 is open to others ($MODE); chmod 700 it"; exit ;; esac
       fi
       shift

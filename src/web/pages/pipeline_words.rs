@@ -182,9 +182,6 @@ pub(super) fn took(row: &PipelineRow, now: Timestamp) -> String {
 pub(super) fn cell(row: &CommandRow, clock: &Clock) -> Word {
     let word = |tone, icon, text: &str| Word::new(tone, icon, text, row.status.as_str());
     match (row.status, row.refusal) {
-        (CommandStatus::Skipped, None) => word("quiet", "skip", "Skipped: not needed"),
-        (CommandStatus::Skipped, Some(Refusal::EarlierStage)) => word("quiet", "skip", "Skipped: earlier stage failed"),
-        (CommandStatus::Skipped, Some(Refusal::Stopped)) => word("quiet", "skip", "Skipped: pipeline stopped"),
         (CommandStatus::Cancelled, Some(Refusal::Cancelled)) if row.launched_at.is_none() => {
             word("quiet", "stop", "Cancelled: never began")
         }
