@@ -103,7 +103,7 @@ async fn schemathesis_finds_nothing() {
         "schemathesis found something:\n{said}{}\n{log}",
         String::from_utf8_lossy(&output.stderr)
     );
-    println!("{said}");
+    eprintln!("{said}");
     let asked = dashboard.get("/state").await.0;
     assert_eq!(asked, 200, "it is still up");
     assert!(!said.contains(&secret), "the token is in the report");

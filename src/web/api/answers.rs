@@ -133,11 +133,15 @@ struct FactsFound {
 
 impl HostTested {
     pub(super) fn of(host: &str, tested: &Tested) -> Self {
+        let (refusal, problem) = match &tested.problem {
+            Some(problem) => (Some(problem.refusal()), Some(problem.to_string())),
+            None => (None, None),
+        };
         Self {
             host: host.to_owned(),
             reached: tested.problem.is_none(),
-            refusal: tested.problem.as_ref().map(|problem| problem.refusal()),
-            problem: tested.problem.as_ref().map(ToString::to_string),
+            refusal,
+            problem,
             facts: tested.facts.as_ref().map(|facts| FactsFound {
                 os: facts.os.clone(),
                 kernel: facts.kernel.clone(),
