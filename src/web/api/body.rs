@@ -206,7 +206,7 @@ impl<'de> Deserialize<'de> for Object {
                         let key = bounded(&key, 60);
                         return Err(serde::de::Error::custom(format!("“{key}” is there twice")));
                     }
-                    object.insert(key, value);
+                    object.insert(key, whole(value));
                 }
                 Ok(Object(object))
             }
@@ -216,16 +216,33 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// The key without which the rest would be read: serde does not say where a value of a wrong type stands.
+/// A key whose value is of a wrong type: serde does not say where it stands. One key after the other is taken away until
+/// the complaint is another one (two may be wrong in the same way).
 fn wrong_type<T: Body>(object: &Map<String, Value>) -> Option<&'static str> {
-    let whole = serde_json::from_value::<T>(Value::Object(object.clone()))
-        .err()?
-        .to_string();
-    T::KEYS.iter().copied().find(|key| {
-        let mut rest = object.clone();
-        rest.remove(*key).is_some()
-            && serde_json::from_value::<T>(Value::Object(rest)).map_or_else(|why| why.to_string() != whole, |_| true)
-    })
+    let complaint = |object: Map<String, Value>| {
+        let read = serde_json::from_value::<T>(Value::Object(object));
+        read.err().map(|why| why.to_string())
+    };
+    let whole = complaint(object.clone());
+    let mut rest = object.clone();
+    T::KEYS
+        .iter()
+        .copied()
+        .find(|key| rest.remove(*key).is_some() && complaint(rest.clone()) != whole)
+}
+
+/// A whole number may be written `3.0` in JSON.
+fn whole(value: Value) -> Value {
+    /// Beyond it a float skips whole numbers.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() <= EXACT => Value::from(float as i64),
+            Some(_) | None => Value::Number(number),
+        },
+        Value::Array(items) => Value::Array(items.into_iter().map(whole).collect()),
+        other @ (Value::Null | Value::Bool(_) | Value::String(_) | Value::Object(_)) => other,
+    }
 }
 
 /// What is said of a key or parameter that nobody knows.

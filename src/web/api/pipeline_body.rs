@@ -128,6 +128,11 @@ mod tests {
         )
         .expect("good");
         let start = StartPipeline::from(body);
+        let floats: PipelineBody =
+            parse(br#"{"name": "update", "batches": [3.0], "max_parallel": 2.0}"#).expect("whole");
+        let floats = StartPipeline::from(floats).limits;
+        assert_eq!(floats.batches, Some(vec![Share::Count(3)]));
+        assert_eq!(floats.max_parallel, Some(2));
         assert_eq!(
             start.limits.batches,
             Some(vec![Share::Count(1), Share::Percent(25), Share::Percent(100)])
@@ -141,6 +146,8 @@ mod tests {
             (r#"{"name": "update", "batches": [0]}"#, "batches"),
             (r#"{"name": "update", "if_busy": "perhaps"}"#, "if_busy"),
             (r#"{"name": "update", "max_parallel": -1}"#, "max_parallel"),
+            (r#"{"name": "update", "max_parallel": 1.5}"#, "max_parallel"),
+            (r#"{"name": "update", "batches": [1.5], "stop_when": 1.5}"#, "stop_when"),
         ] {
             assert_eq!(wrong::<PipelineBody>(text)["field"], field, "{text}");
         }
