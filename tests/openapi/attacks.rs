@@ -375,6 +375,8 @@ async fn the_page_lists_every_operation_without_a_script_of_its_own() {
     for name in document["components"]["schemas"].as_object().expect("types").keys() {
         assert!(page.contains(&format!("id=\"type-{name}\"")), "{name}");
     }
+    assert!(!page.contains('`'), "code is drawn as code");
+    assert!(page.contains(&format!("{}/api/v1/openapi.json", dashboard.url)));
     // Every link within the page leads somewhere.
     for link in page.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
         assert!(page.contains(&format!("id=\"{link}\"")), "#{link}");

@@ -2,14 +2,16 @@
 
 use std::sync::LazyLock;
 
-use actix_web::HttpResponse;
+use actix_web::http::header::HOST;
 use actix_web::web::{Data, ReqData};
+use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use serde_json::Value;
 
 use super::super::api::DOCUMENT;
 use super::super::error::Problem;
 use super::super::frame::{Frame, html};
+use super::super::guard::is_secure;
 use super::super::{Visitor, Web};
 
 #[derive(Template)]
@@ -17,18 +19,19 @@ use super::super::{Visitor, Web};
 struct DocsPage {
     frame: Frame,
     docs: &'static Docs,
-    url: &'static str,
+    /// Where it is, as the browser asked for it.
+    url: String,
 }
 
 struct Docs {
-    says: String,
+    says: Prose,
     groups: Vec<Group>,
     types: Vec<TypeView>,
 }
 
 struct Group {
     name: String,
-    says: String,
+    says: Prose,
     operations: Vec<Operation>,
 }
 
@@ -37,7 +40,7 @@ struct Operation {
     method: String,
     path: String,
     summary: String,
-    says: Option<String>,
+    says: Prose,
     takes: String,
     parameters: Vec<Field>,
     body: Option<Kind>,
@@ -47,7 +50,7 @@ struct Operation {
 
 struct AnswerView {
     status: String,
-    says: String,
+    says: Prose,
     bodies: Vec<Kind>,
 }
 
@@ -58,13 +61,13 @@ struct Field {
     /// `query`, `path`, `header`; none for a key.
     place: Option<String>,
     kind: Kind,
-    says: String,
+    says: Prose,
     limits: Option<String>,
 }
 
 struct TypeView {
     name: String,
-    says: String,
+    says: Prose,
     kind: Kind,
     limits: Option<String>,
     fields: Vec<Field>,
@@ -80,11 +83,36 @@ struct Kind {
     links: bool,
 }
 
-pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> Result<HttpResponse, Problem> {
+/// Text of the document, in which what stands between backticks is code.
+struct Prose(String);
+
+impl Prose {
+    fn of(value: &Value) -> Self {
+        Self(text(value))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Its pieces, and of each whether it is code.
+    fn pieces(&self) -> impl Iterator<Item = (bool, &str)> {
+        self.0.split('`').enumerate().map(|(at, piece)| (at % 2 == 1, piece))
+    }
+}
+
+pub(in crate::web) async fn show(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    // The door has let this name through: it is one of ours.
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let scheme = if is_secure(&web, &request) { "https" } else { "http" };
     html(&DocsPage {
         frame: Frame::new(&web, &visitor, "api", "API"),
         docs: &DOCS,
-        url: "https://quarterdeck.example.org",
+        url: format!("{scheme}://{}", host.unwrap_or("127.0.0.1")),
     })
 }
 
@@ -94,7 +122,7 @@ fn read(document: &Value) -> Docs {
     let mut groups: Vec<Group> = items(&document["tags"])
         .map(|tag| Group {
             name: text(&tag["name"]),
-            says: text(&tag["description"]),
+            says: Prose::of(&tag["description"]),
             operations: Vec::new(),
         })
         .collect();
@@ -110,13 +138,13 @@ fn read(document: &Value) -> Docs {
     }
     let types = keys(&document["components"]["schemas"]).map(|(name, schema)| TypeView {
         name: name.clone(),
-        says: text(&schema["description"]),
+        says: Prose::of(&schema["description"]),
         kind: kind(schema),
         limits: limits(schema),
         fields: fields(schema),
     });
     Docs {
-        says: text(&document["info"]["description"]),
+        says: Prose::of(&document["info"]["description"]),
         groups,
         types: types.collect(),
     }
@@ -128,12 +156,12 @@ fn read_operation(path: &str, method: &str, operation: &Value) -> Operation {
         required: given["required"] == true,
         place: given["in"].as_str().map(str::to_owned),
         kind: kind(&given["schema"]),
-        says: text(&given["description"]),
+        says: Prose::of(&given["description"]),
         limits: limits(&given["schema"]),
     });
     let answers = keys(&operation["responses"]).map(|(status, answer)| AnswerView {
         status: status.clone(),
-        says: text(&answer["description"]),
+        says: Prose::of(&answer["description"]),
         bodies: keys(&answer["content"])
             .map(|(media, body)| match media.as_str() {
                 "application/octet-stream" => plain("bytes"),
@@ -147,7 +175,7 @@ fn read_operation(path: &str, method: &str, operation: &Value) -> Operation {
         method: method.to_uppercase(),
         path: path.to_owned(),
         summary: text(&operation["summary"]),
-        says: operation["description"].as_str().map(str::to_owned),
+        says: Prose::of(&operation["description"]),
         takes: text(&operation["x-takes"]),
         parameters: parameters.collect(),
         body: body
@@ -168,7 +196,7 @@ fn fields(schema: &Value) -> Vec<Field> {
                 required: false,
                 place: None,
                 kind: named(to),
-                says: "All that this type has.".to_owned(),
+                says: Prose("All that this type has.".to_owned()),
                 limits: None,
             }),
             None => all.extend(fields(part)),
@@ -179,7 +207,7 @@ fn fields(schema: &Value) -> Vec<Field> {
         required: items(&schema["required"]).any(|required| required == name.as_str()),
         place: None,
         kind: kind(of),
-        says: text(&of["description"]),
+        says: Prose::of(&of["description"]),
         limits: limits(of),
     }));
     all
@@ -248,14 +276,13 @@ fn limits(schema: &Value) -> Option<String> {
         ("maximum", "up to"),
         ("minLength", "characters, at least"),
         ("maxLength", "characters, at most"),
-        ("minItems", "items, at least"),
         ("maxItems", "items, at most"),
-        ("default", "where nothing is said:"),
         ("format", "format"),
     ] {
         match &schema[key] {
             Value::Number(number) if number.as_i64() == Some(i64::MAX) => {}
             Value::Number(number) => said.push(format!("{words} {number}")),
+            Value::String(name) if name.starts_with("int") => {}
             Value::String(name) => said.push(format!("{words} {name}")),
             Value::Bool(value) => said.push(format!("{words} {value}")),
             Value::Null | Value::Array(_) | Value::Object(_) => {}
