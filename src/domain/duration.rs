@@ -132,10 +132,13 @@ impl<'de> serde::Deserialize<'de> for Span {
     }
 }
 
+/// What is read, as far as one pattern says it; hours go up to ten years.
+pub(super) const PATTERN: &str = "([0-9]{1,3}d|(([0-9]{1,4}|[1-7][0-9]{4}|8[0-6][0-9]{3}|87[0-5][0-9]{2})h( ?[0-9]{1,2}m)?( ?[0-9]{1,2}s)?|[0-9]{1,4}m( ?[0-9]{1,2}s)?|[0-9]{1,6}s)( ?[0-9]{1,3}ms)?)";
+
 described!(
     Span,
     text(
-        "^([0-9]{1,3}d|([0-9]{1,4}h( ?[0-9]{1,2}m)?( ?[0-9]{1,2}s)?|[0-9]{1,4}m( ?[0-9]{1,2}s)?|[0-9]{1,6}s)( ?[0-9]{1,3}ms)?)$",
+        &format!("^{PATTERN}$"),
         "1h 30m",
         "A length of time, up to 10 years: `90s`, `5m`, `1h 30m`, `7d`.",
     )

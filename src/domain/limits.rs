@@ -198,7 +198,7 @@ described!(Share, share());
 described!(
     IfBusy,
     text(
-        "^(refuse|leave_out|wait:([1-9][0-9]{0,2}d|([0-9]{1,4}h ?)?([0-9]{1,2}m ?)?([0-9]{1,2}s)?))$",
+        &format!("^(refuse|leave_out|wait:{})$", super::duration::PATTERN),
         "wait:5m",
         "What becomes of a busy host: `refuse`, `leave_out` or `wait:5m`.",
     )

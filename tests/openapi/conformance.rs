@@ -88,6 +88,7 @@ async fn schemathesis_finds_nothing() {
         .args(["--continue-on-failure", "--no-color"])
         .env("SCHEMATHESIS_HOOKS", folder.join("hooks.py"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("PYTHONHASHSEED", "0")
         .env("CONFORMANCE_COMMANDS", commands.join(" "))
         .env("CONFORMANCE_PIPELINES", &pipeline)
         .env("CONFORMANCE_SPOOL", dashboard.path("spool-of-others"))
