@@ -7,7 +7,7 @@ use super::failure::Failure;
 /// How it is given where nobody sits at a terminal.
 #[derive(Debug, clap::Args)]
 pub(super) struct Confirm {
-    /// The number of hosts that you mean; a dangerous op on several asks for it
+    /// The number of hosts that you mean; what is dangerous asks for it
     #[arg(long, value_name = "N")]
     confirm: Option<u64>,
 }
@@ -32,18 +32,23 @@ impl Confirm {
         self.confirm.is_some()
     }
 
-    /// Refuses what is dangerous on several hosts without their number, and a number that is another one.
+    /// Refuses what is dangerous without the number of its hosts, and a number that is another one.
     pub(super) fn check(&self, what: &str, hosts: usize, dangerous: bool) -> Result<(), Failure> {
         let expected = hosts as u64;
+        let named = if hosts == 1 {
+            "1 host".to_owned()
+        } else {
+            format!("{hosts} hosts")
+        };
         match self.confirm {
             Some(number) if number == expected => Ok(()),
             Some(number) => Err(Failure::Refused(format!(
                 "--confirm says {number}, but “{what}” would run on {hosts}; nothing was started"
             ))),
-            None if !dangerous || hosts < 2 => Ok(()),
+            None if !dangerous || hosts == 0 => Ok(()),
             None if at_terminal() => {
                 let question =
-                    format!("“{what}” is dangerous and would run on {hosts} hosts. Type the number of hosts to go on:");
+                    format!("“{what}” is dangerous and would run on {named}. Type the number of hosts to go on:");
                 if ask(&question)?.parse() == Ok(expected) {
                     Ok(())
                 } else {
@@ -53,7 +58,7 @@ impl Confirm {
                 }
             }
             None => Err(Failure::Refused(format!(
-                "“{what}” is dangerous and would run on {hosts} hosts: give --confirm {hosts}; nothing was started"
+                "“{what}” is dangerous and would run on {named}: give --confirm {hosts}; nothing was started"
             ))),
         }
     }
@@ -68,7 +73,8 @@ mod tests {
         let given = |confirm| Confirm { confirm };
         for (confirm, hosts, dangerous, fine) in [
             (None, 9, false, true),
-            (None, 1, true, true),
+            (Some(1), 1, true, true),
+            (Some(2), 1, true, false),
             (Some(9), 9, true, true),
             (Some(8), 9, true, false),
             (Some(8), 9, false, false),

@@ -58,10 +58,5 @@ fn moment(text: &str, zone: &TimeZone) -> Result<Timestamp, Failure> {
     if let Ok(span) = text.parse::<Span>() {
         return Ok(Timestamp::now().minus(span));
     }
-    Timestamp::read_in(zone, text).map_err(|wrong| {
-        Failure::Usage(format!(
-            "“{text}” is no time ({}); write it as \"2026-11-23 14:05\", or 2h",
-            wrong.problem
-        ))
-    })
+    Timestamp::read_in(zone, text).map_err(|wrong| Failure::Usage(format!("{}, or how long ago, as 2h", wrong.problem)))
 }

@@ -34,7 +34,7 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
     let body = json!({"op": args.op, "hosts": args.hosts, "reason": args.reason});
     let client = context.client()?;
     let hosts = args.hosts.iter().collect::<BTreeSet<_>>().len();
-    let dangerous = hosts > 1 && is_dangerous(&client, &args.op).await?;
+    let dangerous = is_dangerous(&client, &args.op).await?;
     args.confirm.check(&args.op, hosts, dangerous)?;
     let answer = client.post("/commands", &body).await?;
     let started = rows::list(&answer, "commands");

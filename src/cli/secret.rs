@@ -37,5 +37,12 @@ fn line() -> Result<String, Failure> {
 pub(super) fn in_file(path: &Path) -> Result<String, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|why| Failure::Usage(format!("--token-file: {}: {why}", path.display())))?;
-    Ok(text.trim().to_owned())
+    let text = text.trim();
+    if text.is_empty() || !text.chars().all(|sign| sign.is_ascii_graphic()) {
+        return Err(Failure::Usage(format!(
+            "--token-file: {} must hold one line with the token and nothing else",
+            path.display()
+        )));
+    }
+    Ok(text.to_owned())
 }

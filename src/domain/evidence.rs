@@ -170,7 +170,6 @@ pub fn settle(known: &Known, now: &Identity, evidence: &Evidence) -> Outcome {
     let rebooted = known.journaled.boot_id != now.boot_id;
     let awaits_reboot = known.expect == Expect::Reboot;
     match evidence {
-        Evidence::Exit { .. } if awaits_reboot && rebooted => back(),
         Evidence::Exit {
             code,
             check,
@@ -179,8 +178,10 @@ pub fn settle(known: &Known, now: &Identity, evidence: &Evidence) -> Outcome {
             ..
         } => {
             // A reboot's own script ends before the machine does, by its end or by the shutdown's signal.
+            // What ended in another way said how it went, and a boot that comes later does not change it.
             if awaits_reboot && stopped.is_none() && (*code == 0 || *code > 128) {
                 return match known.stop {
+                    _ if rebooted => back(),
                     Some(StopReason::Cancel) => still_up(*code),
                     Some(StopReason::Timeout) | None => Outcome::Follow,
                 };
@@ -438,6 +439,17 @@ mod tests {
                 status(&settle(&awaiting, &after, &evidence)),
                 Some(CommandStatus::Success),
                 "{evidence:?}"
+            );
+        }
+        for (evidence, expected) in [
+            (exit_of(1, None, None), CommandStatus::Error),
+            (exit_of(143, None, Some(StopReason::Cancel)), CommandStatus::Cancelled),
+            (exit_of(137, None, Some(StopReason::Timeout)), CommandStatus::Timeout),
+        ] {
+            assert_eq!(
+                status(&settle(&awaiting, &after, &evidence)),
+                Some(expected),
+                "its end was reported before the boot: {evidence:?}"
             );
         }
         assert_eq!(settle(&awaiting, &here(), &exit_of(0, None, None)), Outcome::Follow);

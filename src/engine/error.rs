@@ -60,7 +60,7 @@ impl From<WriteError> for EngineError {
             WriteError::Invalid(invalid) => Self::Invalid(invalid),
             WriteError::Conflict(text) => Self::Conflict(text),
             WriteError::UnknownHost(name) => Self::UnknownHost(name.to_string()),
-            WriteError::NotFound(what) => Self::UnknownHost(what),
+            WriteError::NotFound(what) => Self::Unknown(what),
             why @ WriteError::LowSpace { .. } => Self::Unavailable(why.to_string()),
             WriteError::Database(text) => {
                 Self::Unavailable(format!("the journal cannot be written, so nothing was done: {text}"))

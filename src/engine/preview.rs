@@ -182,7 +182,9 @@ impl Engine {
         let most = given.max_parallel.or(limits.max_parallel);
         plan.max_parallel = most.unwrap_or(self.0.settings.follow_limit).max(1);
         plan.stop_at = given.stop_when.or(limits.stop_when).map(|share| share.of(ids.len()));
-        plan.first_batch_must_pass = dangerous && plan.batches.len() > 1;
+        // Who looks at a first batch, or dares something dangerous, does not want the next one after it failed.
+        let canary = plan.stages.iter().any(|stage| stage.op().is_none());
+        plan.first_batch_must_pass = (dangerous || canary) && plan.batches.len() > 1;
         plan.if_busy = given.if_busy.unwrap_or(limits.if_busy);
         plan.count_unreachable = given.count_unreachable.unwrap_or(limits.count_unreachable);
         let left_out = without
@@ -268,8 +270,7 @@ pub(super) fn action_of(definition: &Definition) -> Action {
 fn notes(plan: &Plan, any_busy: bool) -> Vec<String> {
     let mut notes = Vec::new();
     if plan.first_batch_must_pass {
-        notes
-            .push("An op of it is dangerous: when a host of the first batch fails, nothing further starts.".to_owned());
+        notes.push("When a host of the first batch fails, nothing further starts.".to_owned());
     }
     if plan.stages.iter().any(|stage| stage.op().is_none()) {
         notes.push("It waits for a person in between, for each batch anew.".to_owned());

@@ -269,7 +269,7 @@ fn remove(tx: &mut Tx<'_>, name: &HostName, by: &By) -> Result<HostRow, Fault> {
         .journal
         .host(name)?
         .filter(|host| host.removed_at.is_none())
-        .ok_or_else(|| WriteError::NotFound(format!("host “{name}”")))?;
+        .ok_or_else(|| WriteError::UnknownHost(name.clone()))?;
     let mut way = tx.journal.open_command_of(host.id)?;
     if way.is_none() && release_if_done(tx, host.id, None)? {
         way = tx.journal.reservation_of(host.id, None)?;

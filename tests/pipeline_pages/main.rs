@@ -303,7 +303,7 @@ async fn what_is_dangerous_asks_and_what_was_seen_is_what_starts() {
     let form = "name=wipe&all=all&reason=sure";
     let (_, preview) = browser.send("/pipelines/preview", form).await;
     assert!(preview.contains("Type the number of hosts (2)"), "{preview}");
-    assert!(preview.contains("when a host of the first batch fails"), "{preview}");
+    assert!(preview.contains("When a host of the first batch fails"), "{preview}");
     let seen = browser.hidden(&preview, "seen");
     let (status, page) = browser.send("/pipelines", form).await;
     assert!(
@@ -363,7 +363,12 @@ async fn what_is_dangerous_asks_and_what_was_seen_is_what_starts() {
         ),
         ("run wipe --host a --host b --host b --confirm 3", 4, "--confirm says 3"),
         ("run wipe --host a --host b --confirm 2 --wait", 0, "a: Succeeded"),
-        ("run wipe --host a --host a --wait", 0, ""),
+        (
+            "run wipe --host a --host a --wait",
+            4,
+            "would run on 1 host: give --confirm 1",
+        ),
+        ("run wipe --host a --confirm 1 --wait", 0, ""),
         (
             "pipeline start wipe --all --confirm 3 --wait",
             0,
@@ -395,7 +400,7 @@ async fn a_pipeline_waits_is_paused_continued_and_cancelled() {
     for part in [
         "Nothing new starts: waits for a person: look at the canary",
         "<span>Held</span>",
-        "Stage 2 of 3 waits for a person; batch 1 of 2.",
+        "Stage 2 of 3 waits for a person; batch 1 of 2; stops when a host of the first batch fails.",
         "Continue",
         "Cancel the rest …",
         "data-live",
@@ -427,7 +432,7 @@ async fn a_pipeline_waits_is_paused_continued_and_cancelled() {
     let (_, page) = browser.get(&format!("{path}?show=running")).await;
     assert_eq!(matrix_of(&page), ["a: Succeeded | Passed | Running"]);
     assert!(
-        page.contains("Stage 3 of 3, 0 done, 1 running; batch 1 of 2."),
+        page.contains("Stage 3 of 3, 0 done, 1 running; batch 1 of 2; stops when a host of the first batch fails."),
         "{page}"
     );
     let (_, page) = browser.get(&format!("{path}?show=failed")).await;

@@ -173,6 +173,14 @@ async fn a_stage_is_a_barrier_and_cancel_lets_finish_or_kills() {
             "h1: SUCCESS CANCELLED CANCELLED; h2: {running} CANCELLED CANCELLED; h3: SUCCESS CANCELLED CANCELLED"
         );
         assert_eq!(qd.matrix(id).await, matrix);
+        let never_began = qd.commands(id).await.into_iter().filter(|row| row.started_at.is_none());
+        for command in never_began {
+            assert_eq!(
+                command.stop_by,
+                Some(Actor::User("alice".to_owned())),
+                "who cancelled it, not who started it"
+            );
+        }
         assert!(qd.started("switch").is_empty());
         let refused = qd.engine.cancel_pipeline(id, mode, None, alice()).await;
         assert!(
@@ -183,6 +191,18 @@ async fn a_stage_is_a_barrier_and_cancel_lets_finish_or_kills() {
             qd.unset("pull.hold.h2");
         }
     }
+    qd.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_follows_a_first_batch_that_failed_where_a_person_was_to_look_at_it() {
+    let qd = Inside::new().await;
+    qd.hosts(&["h1", "h2"]).await;
+    qd.set("pull.fail.h1");
+    let id = qd.start("look-first", &["h1", "h2"]).await.id;
+    assert_eq!(qd.end(id).await.status, PipelineStatus::Failed);
+    assert_eq!(qd.matrix(id).await, "h1: ERROR - SKIPPED; h2: SKIPPED - SKIPPED");
+    assert_eq!(qd.started("pull"), ["h1"]);
     qd.stop().await;
 }
 

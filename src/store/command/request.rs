@@ -11,7 +11,7 @@ use super::super::pipeline::release_if_done;
 use super::super::schema::commands;
 use super::super::tx::Tx;
 use super::super::{By, Journal, NewEvent, ReadError, Store, Topic, WriteError};
-use super::{CommandRow, command_event};
+use super::{CommandRow, StopReason, command_event};
 use crate::domain::{
     Actor, CommandId, CommandStatus, Definition, Digest, HostName, Level, MESSAGE_LIMIT, OpId, PipelineId, Refusal,
     Timestamp, bounded,
@@ -52,6 +52,9 @@ struct Insert {
     reason: Option<String>,
     definition: Digest,
     retry_of: Option<CommandId>,
+    stop_reason: Option<StopReason>,
+    stop_by: Option<Actor>,
+    stop_at: Option<Timestamp>,
 }
 
 impl Journal {
@@ -131,6 +134,9 @@ impl Ask {
             reason: self.reason.clone(),
             definition: self.definition.clone(),
             retry_of: self.retry_of,
+            stop_reason: None,
+            stop_by: None,
+            stop_at: None,
         }
     }
 }
@@ -152,7 +158,8 @@ pub(in crate::store) fn insert(tx: &mut Tx<'_>, ask: &Ask, host: &HostRow) -> Re
     Ok(row)
 }
 
-/// One row for one host that is final at once, without an event: what a pipeline writes off.
+/// One row for one host that is final at once, without an event: what a pipeline writes off. `stopped` is who
+/// cancelled it, and when.
 pub(in crate::store) fn write_off(
     tx: &mut Tx<'_>,
     ask: &Ask,
@@ -160,8 +167,14 @@ pub(in crate::store) fn write_off(
     status: CommandStatus,
     refusal: Refusal,
     why: &str,
+    stopped: Option<(&Actor, Timestamp)>,
 ) -> Result<CommandRow, Fault> {
-    let row = ask.row(tx.journal.next_command_id()?, host, tx.now);
+    let row = Insert {
+        stop_reason: stopped.map(|_| StopReason::Cancel),
+        stop_by: stopped.map(|(by, _)| by.clone()),
+        stop_at: stopped.map(|(_, at)| at),
+        ..ask.row(tx.journal.next_command_id()?, host, tx.now)
+    };
     insert_final(tx, row, status, refusal, why)
 }
 

@@ -33,7 +33,9 @@ pub(super) fn rest(tx: &mut Tx<'_>, row: &PipelineRow, next: &Next, cells: &mut 
                 None => format!("cancelled with the pipeline “{}”", row.name),
             },
         };
-        let command = write_off(tx, &ask, *host, status, refusal, &text)?;
+        let stopped = row.cancel_by.as_ref().zip(row.cancel_at);
+        let stopped = stopped.filter(|_| *why == Why::Cancelled);
+        let command = write_off(tx, &ask, *host, status, refusal, &text, stopped)?;
         cells.insert((*host, *stage), Cell::Rest);
         by_host.entry((*why, *host)).or_default().push(command);
     }

@@ -24,7 +24,10 @@ pub(super) struct Wish {
 impl Wish {
     pub(super) fn read(fields: &Fields) -> Self {
         let text = |name: &str| fields.owned(name).unwrap_or_default();
-        let named: Vec<&str> = fields.many("host").chain(fields.text("hosts")).collect();
+        // Ticked hosts go by name: the fleet page lists those in trouble first, and these are no canaries.
+        let mut named: Vec<&str> = fields.many("host").collect();
+        named.sort_unstable();
+        named.extend(fields.text("hosts"));
         Self {
             name: text("name"),
             hosts: named.join(" "),
