@@ -307,13 +307,13 @@ async fn the_api_refuses_with_problems_that_name_the_field() {
     for path in [
         "/commands?limit=0",
         "/commands?hots=a",
-        "/commands?cursor=x",
         "/events?wait=61",
         "/commands?since=soon",
     ] {
         let (status, problem) = dashboard.get(path).await;
         assert_eq!(status, 422, "{path}: {problem}");
     }
+    assert_eq!(dashboard.get("/commands?cursor=x").await.0, 400);
     for path in ["/commands/42", "/nothing", "/hosts/nowhere"] {
         assert_eq!(dashboard.get(path).await.0, 404, "{path}");
     }
@@ -340,6 +340,12 @@ async fn output_is_read_by_ranges() {
         let request = client.get(format!("http://localhost/api/v1/commands/{id}/output"));
         let answer = request.header("range", range).send().await.expect("an answer");
         assert_eq!(answer.status().as_u16(), status, "{range}");
+        if status == 416 {
+            let length = format!("bytes */{}", whole.len());
+            assert_eq!(answer.headers()["content-range"], length.as_str());
+            assert_eq!(answer.headers()["content-type"], "application/problem+json");
+            continue;
+        }
         let bytes = answer.bytes().await.expect("bytes");
         assert_eq!(bytes[..], whole[from..to], "{range}");
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use super::schema::{described, text};
 use super::status::words;
 use super::{HostName, Invalid, Tag, Timestamp, bounded};
 
@@ -267,6 +268,15 @@ pub enum Proof {
     /// Proved at this time.
     Given(Factor, Timestamp),
 }
+
+described!(
+    Grants,
+    text(
+        "^((viewer|admin|(operator|dangerous)(@[A-Za-z0-9][A-Za-z0-9._:-]{0,63})?)( |$))*$",
+        "operator@lab dangerous@lab viewer",
+        "What somebody may do, as words: `viewer`, `operator`, `admin`, `dangerous`; `operator` and `dangerous` may be for a tag.",
+    )
+);
 
 #[cfg(test)]
 #[path = "access/tests.rs"]

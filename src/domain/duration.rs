@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::Invalid;
+use super::schema::{described, text};
 
 /// A length of time, never negative, to the microsecond.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -130,6 +131,18 @@ impl<'de> serde::Deserialize<'de> for Span {
             .map_err(|wrong: Invalid| serde::de::Error::custom(wrong.problem))
     }
 }
+
+/// What is read, as far as one pattern says it; hours go up to ten years.
+pub(super) const PATTERN: &str = "([0-9]{1,3}d|(([0-9]{1,4}|[1-7][0-9]{4}|8[0-6][0-9]{3}|87[0-5][0-9]{2})h( ?[0-9]{1,2}m)?( ?[0-9]{1,2}s)?|[0-9]{1,4}m( ?[0-9]{1,2}s)?|[0-9]{1,6}s)( ?[0-9]{1,3}ms)?)";
+
+described!(
+    Span,
+    text(
+        &format!("^{PATTERN}$"),
+        "1h 30m",
+        "A length of time, up to 10 years: `90s`, `5m`, `1h 30m`, `7d`.",
+    )
+);
 
 #[cfg(test)]
 mod tests {

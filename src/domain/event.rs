@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Invalid;
+use super::schema::{described, text};
 use super::status::words;
 
 words! {
@@ -99,3 +100,12 @@ impl serde::Serialize for Actor {
         serializer.collect_str(self)
     }
 }
+
+described!(
+    Actor,
+    text(
+        "^(system|(user|token|local):.+)$",
+        "user:alice",
+        "Who caused it: `user:NAME`, `token:NAME`, `local:NAME` (an account of the dashboard's machine) or `system`.",
+    )
+);

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Invalid;
+use super::schema::{described, text};
 
 macro_rules! checked_text {
     ($(#[$doc:meta])* $name:ident) => {
@@ -241,6 +242,43 @@ impl fmt::Display for Reach {
         }
     }
 }
+
+described!(
+    HostName,
+    text(
+        "^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$",
+        "web-03",
+        "The name of a host; not “all”."
+    )
+);
+described!(
+    Tag,
+    text("^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$", "web", "A tag of hosts.")
+);
+described!(
+    SpoolDir,
+    text(
+        "^(/[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,30}){1,30}$",
+        "/var/lib/quarterdeck",
+        "An absolute folder on the host.",
+    )
+);
+described!(
+    RunAs,
+    text(
+        "^[a-z_][a-z0-9_-]{0,31}$",
+        "deploy",
+        "The user on the host that ops run as."
+    )
+);
+described!(
+    Reach,
+    text(
+        "^[^ ]{1,400}$",
+        "root@web-03.example.org:22",
+        "`local`, or `[USER@]ADDRESS[:PORT]`."
+    )
+);
 
 #[cfg(test)]
 mod tests {

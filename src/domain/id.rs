@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
+use super::schema::{described, format, text};
 use super::{Invalid, Timestamp};
 
 macro_rules! sorted_id {
@@ -40,6 +41,8 @@ macro_rules! sorted_id {
                 text[text.len() - 8..].to_owned()
             }
         }
+
+        described!($name, format("uuid", "0193a5c2-1f60-7c3e-8a4b-5d6e7f809102", "A UUIDv7: ids sort by time."));
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -140,6 +143,15 @@ pub fn part_means(part: &str, found: &[CommandId]) -> Result<CommandId, String> 
         }
     }
 }
+
+described!(
+    IdPart,
+    text(
+        "^[0-9A-Fa-f-]{4,36}$",
+        "0193a5c2-1f60-7c3e-8a4b-5d6e7f809102",
+        "An id, whole, or its beginning or end."
+    )
+);
 
 #[cfg(test)]
 mod tests {

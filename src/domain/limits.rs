@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::schema::{described, text};
 use super::{Invalid, Span};
 
 /// A number of hosts: so many, or so many of a hundred.
@@ -89,7 +90,7 @@ impl<'de> Deserialize<'de> for Share {
 }
 
 /// What a failed host means for its later stages.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
     /// The host is out; its later stages are SKIPPED.
@@ -157,7 +158,7 @@ impl<'de> Deserialize<'de> for IfBusy {
 }
 
 /// What a pipeline is held back by, as the catalog has it.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, utoipa::ToSchema)]
 pub struct Limits {
     /// Hosts at work at once; none leaves it to the dashboard's `jobs.follow_limit`.
     pub max_parallel: Option<usize>,
@@ -191,4 +192,32 @@ pub struct LimitsGiven {
     /// See [`Limits::count_unreachable`].
     #[serde(default)]
     pub count_unreachable: Option<bool>,
+}
+
+described!(Share, share());
+described!(
+    IfBusy,
+    text(
+        &format!("^(refuse|leave_out|wait:{})$", super::duration::PATTERN),
+        "wait:5m",
+        "What becomes of a busy host: `refuse`, `leave_out` or `wait:5m`.",
+    )
+);
+
+fn share() -> utoipa::openapi::Schema {
+    use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
+    let count = ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .minimum(Some(1))
+        .maximum(Some(i64::MAX));
+    let percent = text(
+        "^([1-9][0-9]{0,8}|([1-9][0-9]?|100) ?%)$",
+        "25 %",
+        "So many of a hundred.",
+    );
+    let either = OneOfBuilder::new()
+        .description(Some("A number of hosts: `3`, or `25 %` of them."))
+        .item(count)
+        .item(percent);
+    Schema::OneOf(either.build())
 }

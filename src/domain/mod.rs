@@ -16,6 +16,7 @@ mod nearest;
 mod op;
 mod pipeline;
 mod plan;
+mod schema;
 mod selection;
 mod status;
 mod text;

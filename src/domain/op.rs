@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::schema::{described, text};
 use super::{Invalid, RunAs, Span};
 
 /// An op's name: 1 to 64 lower-case letters, digits, `-` or `_`, beginning with a letter or digit.
@@ -62,7 +63,7 @@ impl<'de> Deserialize<'de> for OpId {
 }
 
 /// What happens when an op's time is up.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnTimeout {
     /// It is stopped: TERM, wait, KILL, verify.
@@ -73,7 +74,7 @@ pub enum OnTimeout {
 }
 
 /// What ends an op.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Expect {
     /// Its exit code.
@@ -84,7 +85,7 @@ pub enum Expect {
 }
 
 /// One op of the catalog, as it is written in a `[[op]]` table.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Op {
     /// Its name in commands and URLs.
@@ -305,6 +306,23 @@ impl fmt::Debug for Digest {
         f.write_str(&self.0)
     }
 }
+
+described!(
+    OpId,
+    text(
+        "^[a-z0-9][a-z0-9_-]{0,63}$",
+        "uptime",
+        "The name of an op, or of a pipeline, in the catalog."
+    )
+);
+described!(
+    Digest,
+    text(
+        "^[0-9a-f]{64}$",
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "A SHA-256 in hex.",
+    )
+);
 
 /// The ops that come with the binary. They are written like anybody's: in `[[op]]` tables.
 ///

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{IfBusy, Limits, OnFailure, Op, OpId, Share, Tag};
 
 /// What a stage of the catalog does.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ActionDef {
     /// This op.
@@ -17,7 +17,7 @@ pub enum ActionDef {
 }
 
 /// One stage of the catalog.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
 pub struct StageDef {
     /// What is done.
     pub action: ActionDef,
@@ -38,7 +38,7 @@ impl StageDef {
 }
 
 /// One pipeline of the catalog.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
 pub struct PipelineDef {
     /// Its name in commands and URLs.
     pub id: OpId,

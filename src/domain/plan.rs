@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{CommandStatus, Digest, IfBusy, OnFailure, OpId, PipelineStatus, Refusal};
 
 /// One stage of a frozen plan.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Stage {
     /// What is done.
     pub action: Action,
@@ -23,7 +23,7 @@ pub struct Stage {
 }
 
 /// What a stage does.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// An op, by the definition that it had at the start.
@@ -69,7 +69,7 @@ impl Stage {
 }
 
 /// What a pipeline was told at its start; never changed afterwards.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Plan {
     /// Ordered.
     pub stages: Vec<Stage>,

@@ -38,6 +38,8 @@ macro_rules! words {
             }
         }
 
+        $crate::domain::schema::described!($name, $crate::domain::schema::word(Self::ALL.iter().map(|word| word.as_str())));
+
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.as_str())

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use super::schema::{described, format};
 use super::{Invalid, Span};
 
 /// An instant, to the microsecond, in UTC.
@@ -133,6 +134,15 @@ impl<'de> serde::Deserialize<'de> for Timestamp {
         text.parse().map_err(serde::de::Error::custom)
     }
 }
+
+described!(
+    Timestamp,
+    format(
+        "date-time",
+        "2026-11-23T08:02:07.000000Z",
+        "An instant in UTC; where one is asked for, a plain date will do."
+    )
+);
 
 #[cfg(test)]
 mod tests {

@@ -27,7 +27,7 @@ pub struct StartPipeline {
 }
 
 /// What a retry would do.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
 pub struct RetryPreview {
     /// The pipeline's name.
     pub name: String,

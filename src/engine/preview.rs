@@ -15,7 +15,7 @@ use super::{Engine, EngineError, StartPipeline};
 pub(super) const MOST_HOSTS: usize = 5_000;
 
 /// What a pipeline would do.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
 pub struct Preview {
     /// The pipeline's name, or the op's.
     pub name: String,
@@ -44,7 +44,7 @@ pub struct Preview {
 }
 
 /// One stage of a preview.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
 pub struct PreviewStage {
     /// The op's label, or what a person should look at.
     pub text: String,

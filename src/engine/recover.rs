@@ -10,7 +10,7 @@ use super::{Engine, EngineError};
 const LATEST_ORPHANS: i64 = 200;
 
 /// What a start would do now, without doing it.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
 pub struct RecoveryPreview {
     /// Would be orphaned, and their hosts asked.
     pub orphaned: Vec<CommandRow>,

@@ -53,7 +53,7 @@ impl From<Actor> for By {
 }
 
 /// An event as it stands in the log.
-#[derive(Clone, PartialEq, Debug, Serialize, Queryable, Selectable)]
+#[derive(Clone, PartialEq, Debug, Serialize, Queryable, Selectable, utoipa::ToSchema)]
 #[diesel(table_name = event_log, check_for_backend(diesel::sqlite::Sqlite))]
 pub struct EventRow {
     /// Its number; rises, and is never used again.

@@ -12,7 +12,7 @@ use super::{By, Journal, NewEvent, ReadError, Store, Topic, WriteError};
 use crate::domain::{HostName, Level, PipelineId, Reach, RunAs, SpoolDir, Tag, Timestamp};
 
 /// A host as it stands in the journal.
-#[derive(Clone, PartialEq, Debug, Serialize, Queryable, Selectable)]
+#[derive(Clone, PartialEq, Debug, Serialize, Queryable, Selectable, utoipa::ToSchema)]
 #[diesel(table_name = hosts, check_for_backend(diesel::sqlite::Sqlite))]
 pub struct HostRow {
     /// Its number in the journal; stays the same over removal and return.

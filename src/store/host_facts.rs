@@ -11,7 +11,7 @@ use super::{Journal, NewEvent, ReadError, Store, Topic, WriteError};
 use crate::domain::{Level, MESSAGE_LIMIT, Timestamp, bounded};
 
 /// What is known of a host beside its way to be reached.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Queryable, Selectable)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Queryable, Selectable, utoipa::ToSchema)]
 #[diesel(table_name = host_facts, check_for_backend(diesel::sqlite::Sqlite))]
 pub struct FactsRow {
     /// Whose they are.

@@ -8,7 +8,7 @@ use super::{By, Journal, NewEvent, ReadError, Store, WriteError};
 use crate::domain::{Actor, Grants, Level, Timestamp};
 
 /// A token, without its secret.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Queryable, Selectable)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Queryable, Selectable, utoipa::ToSchema)]
 #[diesel(table_name = tokens, check_for_backend(diesel::sqlite::Sqlite))]
 pub struct TokenRow {
     /// Its number.

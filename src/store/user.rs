@@ -10,7 +10,7 @@ use super::{By, Journal, NewEvent, ReadError, Store, WriteError};
 use crate::domain::{Grants, Level, Role, Timestamp};
 
 /// A person with an account. What is secret of it is not serialized, and not shown by `Debug`.
-#[derive(Clone, PartialEq, Eq, Serialize, Queryable, Selectable)]
+#[derive(Clone, PartialEq, Eq, Serialize, Queryable, Selectable, utoipa::ToSchema)]
 #[diesel(table_name = users, check_for_backend(diesel::sqlite::Sqlite))]
 pub struct UserRow {
     /// Its number.

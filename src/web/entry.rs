@@ -68,3 +68,11 @@ pub(super) fn listed(table: &'static [Entry], request: &ServiceRequest) -> Liste
         None => Listed::OtherMethod,
     }
 }
+
+/// The methods that an address is listed with, as the header `Allow` has them.
+pub(super) fn methods(table: &'static [Entry], request: &ServiceRequest) -> String {
+    let pattern = request.resource_map().match_pattern(request.match_info().as_str());
+    let at = table.iter().filter(|entry| Some(entry.path) == pattern.as_deref());
+    let methods: Vec<&str> = at.map(|entry| entry.method.as_str()).collect();
+    methods.join(", ")
+}

@@ -9,7 +9,7 @@ use crate::domain::Ask;
 use super::entry::Need::{May, Open};
 use super::entry::{Entry, Need, at};
 use super::pages::{
-    account, command, definition, enter, fleet, history, host, log, pipeline, pipeline_form, pipeline_list,
+    account, command, definition, docs, enter, fleet, history, host, log, pipeline, pipeline_form, pipeline_list,
     pipeline_wish, tokens, users, wish,
 };
 use super::{api, assets, guard, health, session};
@@ -83,6 +83,8 @@ pub(super) const LIST: &[Entry] = &[
     }),
     // System log.
     at(GET, "/log", May(Ask::See), || to(log::show)),
+    // The API, for readers.
+    at(GET, "/api/docs", May(Ask::Account), || to(docs::show)),
     // One's own account.
     at(GET, "/account", May(Ask::Account), || to(account::show)),
     at(POST, "/account/password", May(Ask::Account), || to(account::password)),

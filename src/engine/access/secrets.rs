@@ -49,8 +49,8 @@ pub(super) fn check_password(name: &str, password: &str) -> Result<(), Invalid> 
     if password.chars().count() < 10 {
         return wrong("must have 10 characters or more; three or four random words are good");
     }
-    if password.len() > 1024 {
-        return wrong("must have 1024 bytes or fewer");
+    if password.chars().count() > 1024 {
+        return wrong("must have 1024 characters or fewer");
     }
     if password.to_lowercase().contains(&name.to_lowercase()) && password.len() < name.len() + 8 {
         return wrong("must not be the name with a little added");

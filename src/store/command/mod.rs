@@ -27,7 +27,7 @@ use crate::domain::{
 };
 
 /// A command as it stands in the journal.
-#[derive(Clone, PartialEq, Debug, Serialize, Queryable, Selectable)]
+#[derive(Clone, PartialEq, Debug, Serialize, Queryable, Selectable, utoipa::ToSchema)]
 #[diesel(table_name = commands, check_for_backend(diesel::sqlite::Sqlite))]
 pub struct CommandRow {
     /// Its id; sorts by age.

@@ -40,7 +40,7 @@ use crate::domain::{
 };
 
 /// A pipeline as it stands in the journal.
-#[derive(Clone, PartialEq, Debug, Serialize, Queryable, Selectable)]
+#[derive(Clone, PartialEq, Debug, Serialize, Queryable, Selectable, utoipa::ToSchema)]
 #[diesel(table_name = pipelines, check_for_backend(diesel::sqlite::Sqlite))]
 pub struct PipelineRow {
     /// Its id; sorts by age.

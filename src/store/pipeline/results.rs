@@ -12,7 +12,7 @@ use crate::domain::{Cell, Cells, CommandId, CommandStatus, Digest, PipelineId, P
 
 /// How many cells (a host in a stage that is for it, waits aside) stand how. All but `hosts` and `stages` add up to
 /// `cells`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, utoipa::ToSchema)]
 pub struct PipelineCounts {
     /// SUCCESS.
     pub done: i64,
@@ -49,7 +49,7 @@ pub struct PipelineCounts {
 }
 
 /// Commands of one stage with the same result: "52 hosts: this; 3: that".
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
 pub struct Group {
     /// Which stage, from 0.
     pub stage: i64,

@@ -1,11 +1,14 @@
 //! JSON bodies, strictly: at most 64 KiB, one object, no key that the request does not know.
 
-use actix_web::web::{Bytes, Payload};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use std::fmt;
 
-use crate::domain::{HostName, Invalid, Reach, RunAs, Span, SpoolDir, Tag, nearest};
+use actix_web::web::{Bytes, Payload};
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::domain::{HostName, Invalid, OpId, Reach, RunAs, Span, SpoolDir, Tag, bounded, nearest};
 use crate::store::NewHost;
 
 use super::problem::Problem;
@@ -20,10 +23,16 @@ pub(super) trait Body: DeserializeOwned {
 }
 
 /// Start an op.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct StartBody {
+    /// The op's name in the catalog.
+    #[schema(value_type = OpId)]
     pub(super) op: String,
+    /// On these hosts.
+    #[schema(value_type = Vec<HostName>, min_items = 1, max_items = 5000)]
     pub(super) hosts: Vec<String>,
+    /// Why, for the journal.
     pub(super) reason: Option<String>,
 }
 
@@ -32,8 +41,10 @@ impl Body for StartBody {
 }
 
 /// A wish that may say why.
-#[derive(Debug, Deserialize, Default)]
+#[derive(Debug, Deserialize, Default, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ReasonBody {
+    /// Why, for the journal.
     pub(super) reason: Option<String>,
 }
 
@@ -41,10 +52,26 @@ impl Body for ReasonBody {
     const KEYS: &[&str] = &["reason"];
 }
 
+/// An end by hand.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ResolveBody {
+    /// Why it is ended by hand.
+    #[schema(pattern = "\\S")]
+    pub(super) reason: String,
+}
+
+impl Body for ResolveBody {
+    const KEYS: &[&str] = &["reason"];
+}
+
 /// More time for a command.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ExtendBody {
     #[serde(rename = "for")]
+    /// How much more.
+    #[schema(value_type = String, pattern = "^([1-9][0-9]{0,2}d|[1-9][0-9]{0,3}h( ?[0-9]{1,2}m)?( ?[0-9]{1,2}s)?|[1-9][0-9]{0,3}m( ?[0-9]{1,2}s)?|[1-9][0-9]{0,5}s)$", example = "30m")]
     pub(super) span: Span,
 }
 
@@ -53,15 +80,28 @@ impl Body for ExtendBody {
 }
 
 /// A new host, as it is written on the command line.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct HostBody {
+    #[schema(value_type = HostName)]
     name: String,
+    /// Reached by SSH: `[USER@]ADDRESS[:PORT]`.
+    #[schema(
+        pattern = "^([A-Za-z0-9_][A-Za-z0-9._+-]{0,30}@)?[A-Za-z0-9][A-Za-z0-9._-]{0,252}(:[1-9][0-9]{0,3})?$",
+        example = "root@web-03.example.org:22"
+    )]
     ssh: Option<String>,
+    /// The dashboard's own machine.
     #[serde(default)]
     local: bool,
     #[serde(default)]
+    #[schema(value_type = Vec<Tag>)]
     tags: Vec<String>,
+    /// The base folder of its spools, where it is not the usual one.
+    #[schema(value_type = Option<SpoolDir>)]
     spool: Option<String>,
+    /// The user that ops run as there, where it is not the one of the op.
+    #[schema(value_type = Option<RunAs>)]
     run_as: Option<String>,
 }
 
@@ -127,7 +167,7 @@ pub(super) async fn bytes(payload: Payload) -> Result<Bytes, Problem> {
 }
 
 pub(super) fn parse<T: Body>(bytes: &[u8]) -> Result<T, Problem> {
-    let object: Map<String, Value> = serde_json::from_slice(bytes)
+    let Object(object) = serde_json::from_slice(bytes)
         .map_err(|why| Problem::malformed(format!("the body must be one JSON object: {why}")))?;
     for key in object.keys() {
         if !T::KEYS.contains(&key.as_str()) {
@@ -145,16 +185,64 @@ pub(super) fn parse<T: Body>(bytes: &[u8]) -> Result<T, Problem> {
     })
 }
 
-/// The key without which the rest would be read: serde does not say where a value of a wrong type stands.
+/// A JSON object with no key in it twice: which of them counts, two readers may see differently.
+struct Object(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut given: A) -> Result<Object, A::Error> {
+                let mut object = Map::new();
+                while let Some((key, value)) = given.next_entry::<String, Value>()? {
+                    if object.contains_key(&key) {
+                        let key = bounded(&key, 60);
+                        return Err(serde::de::Error::custom(format!("“{key}” is there twice")));
+                    }
+                    object.insert(key, whole(value));
+                }
+                Ok(Object(object))
+            }
+        }
+
+        deserializer.deserialize_map(Keys)
+    }
+}
+
+/// A key whose value is of a wrong type: serde does not say where it stands. One key after the other is taken away until
+/// the complaint is another one (two may be wrong in the same way).
 fn wrong_type<T: Body>(object: &Map<String, Value>) -> Option<&'static str> {
-    let whole = serde_json::from_value::<T>(Value::Object(object.clone()))
-        .err()?
-        .to_string();
-    T::KEYS.iter().copied().find(|key| {
-        let mut rest = object.clone();
-        rest.remove(*key).is_some()
-            && serde_json::from_value::<T>(Value::Object(rest)).map_or_else(|why| why.to_string() != whole, |_| true)
-    })
+    let complaint = |object: Map<String, Value>| {
+        let read = serde_json::from_value::<T>(Value::Object(object));
+        read.err().map(|why| why.to_string())
+    };
+    let whole = complaint(object.clone());
+    let mut rest = object.clone();
+    T::KEYS
+        .iter()
+        .copied()
+        .find(|key| rest.remove(*key).is_some() && complaint(rest.clone()) != whole)
+}
+
+/// A whole number may be written `3.0` in JSON.
+fn whole(value: Value) -> Value {
+    /// Beyond it a float skips whole numbers.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() <= EXACT => Value::from(float as i64),
+            Some(_) | None => Value::Number(number),
+        },
+        Value::Array(items) => Value::Array(items.into_iter().map(whole).collect()),
+        other @ (Value::Null | Value::Bool(_) | Value::String(_) | Value::Object(_)) => other,
+    }
 }
 
 /// What is said of a key or parameter that nobody knows.
@@ -185,6 +273,12 @@ mod tests {
             ("", 400, None, "one JSON object"),
             ("[]", 400, None, "one JSON object"),
             ("{", 400, None, "one JSON object"),
+            (
+                r#"{"op": "x", "op": "y", "hosts": ["a"]}"#,
+                400,
+                None,
+                "“op” is there twice",
+            ),
             (
                 r#"{"op": "x", "host": ["a"]}"#,
                 422,

@@ -2,21 +2,30 @@
 
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
-use serde_json::json;
 
 use crate::domain::{Actor, CommandId, CommandStatus, HostName, IdPart, part_means};
 use crate::engine::{By, EngineError, Start};
 use crate::store::{CommandRow, Cursor, HistoryFilter, OnceRow};
 
 use super::Api;
-use super::body::{self, ExtendBody, ReasonBody, StartBody};
+use super::answers::{Commands, Started};
+use super::body::{self, ExtendBody, ReasonBody, ResolveBody, StartBody};
 use super::caller::Caller;
+use super::filters::History;
 use super::once;
 use super::problem::Problem;
 use super::query::Parameters;
 
 type Answer = Result<HttpResponse, Problem>;
 
+#[utoipa::path(post, path = "/api/v1/commands", operation_id = "startCommand", tag = "Commands",
+    summary = "Starts an op on hosts.", description = "On several hosts it is a pipeline of one stage. Every host has its row, refused ones included. Known is what was journaled, not what came of it: ask for the command, or follow the events.",
+    params(("Idempotency-Key" = Option<String>, Header, description = "What is asked for under one key is started once, over restarts too.", pattern = "^[!-~]{1,200}$")),
+    request_body = StartBody,
+    responses((status = 202, description = "What was journaled.", body = Started),
+        (status = 409, description = "Every host was refused; the rows say why. Or the state does not allow it: then it is a problem.", body = Started),
+        (status = 404, description = "There is no such thing.", body = Problem, content_type = "application/problem+json")),
+)]
 pub(super) async fn start(api: Data<Api>, caller: Caller, request: HttpRequest, payload: Payload) -> Answer {
     let Caller(by) = caller;
     let bytes = body::bytes(payload).await?;
@@ -40,7 +49,10 @@ pub(super) async fn start(api: Data<Api>, caller: Caller, request: HttpRequest, 
     };
     let any = rows.iter().any(|row| row.status != CommandStatus::Blocked);
     let any = any || goes_on.is_some_and(|row| row.is_open());
-    Ok(accepted(any).json(json!({"commands": rows, "pipeline_id": pipeline_id})))
+    Ok(accepted(any).json(Started {
+        commands: rows,
+        pipeline_id,
+    }))
 }
 
 /// The rows that were made under a key before, as they stand now.
@@ -57,13 +69,13 @@ async fn again(api: &Api, made: OnceRow) -> Result<Vec<CommandRow>, Problem> {
     if rows.is_empty() { Err(once::gone()) } else { Ok(rows) }
 }
 
+#[utoipa::path(get, path = "/api/v1/commands", operation_id = "listCommands", tag = "Commands",
+    summary = "Lists commands, newest first.", description = "",
+    params(History),
+    responses((status = 200, description = "A page of commands.", body = Commands)),
+)]
 pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Answer {
-    let given = Parameters::of(
-        &request,
-        &[
-            "host", "op", "pipeline", "status", "actor", "since", "until", "open", "limit", "cursor",
-        ],
-    )?;
+    let given = Parameters::of::<History>(&request)?;
     let host: Option<HostName> = given.parsed("host")?;
     let mut filter = HistoryFilter {
         op: given.text("op").map(str::to_owned),
@@ -75,7 +87,7 @@ pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Ans
         open_only: given.flag("open")?,
         ..HistoryFilter::default()
     };
-    let cursor = given.parsed::<CommandId>("cursor")?.map(Cursor::Before);
+    let cursor = given.cursor::<CommandId>()?.map(Cursor::Before);
     let limit = given.number("limit", 1, 1000)?.unwrap_or(50);
     let page = api
         .engine
@@ -92,9 +104,17 @@ pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Ans
         .await?
         .ok_or_else(|| Problem::invalid("host", "there is no host of this name, and never was"))?;
     let next = page.older.and_then(|_| page.rows.last()).map(|row| row.id);
-    Ok(HttpResponse::Ok().json(json!({"commands": page.rows, "next": next})))
+    Ok(HttpResponse::Ok().json(Commands {
+        commands: page.rows,
+        next,
+    }))
 }
 
+#[utoipa::path(get, path = "/api/v1/commands/{id}", operation_id = "showCommand", tag = "Commands",
+    summary = "Shows a command.", description = "",
+    params(("id" = IdPart, Path, description = "The command: its id, or a part of it that no other id has.")),
+    responses((status = 200, description = "The command.", body = CommandRow)),
+)]
 pub(super) async fn show(api: Data<Api>, _: Caller, id: Path<String>) -> Answer {
     Ok(HttpResponse::Ok().json(find(&api, &id).await?))
 }
@@ -125,6 +145,13 @@ async fn read_id(api: &Api, id: &str) -> Result<CommandId, Problem> {
     part_means(id, &found).map_err(Problem::not_found)
 }
 
+#[utoipa::path(post, path = "/api/v1/commands/{id}/cancel", operation_id = "cancelCommand", tag = "Commands",
+    summary = "Stops a command.", description = "A wish: it is journaled, and the command ends when its host has proved it.",
+    params(("id" = IdPart, Path, description = "The command: its id, or a part of it that no other id has.")),
+    request_body = Option<ReasonBody>,
+    responses((status = 202, description = "The command as it is now.", body = CommandRow),
+        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+)]
 pub(super) async fn cancel(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
     wish("to stop", &api, caller, &id, async |id, by| {
         let ReasonBody { reason } = body::optional(payload).await?;
@@ -133,6 +160,14 @@ pub(super) async fn cancel(api: Data<Api>, caller: Caller, id: Path<String>, pay
     .await
 }
 
+#[utoipa::path(post, path = "/api/v1/commands/{id}/retry", operation_id = "retryCommand", tag = "Commands",
+    summary = "Tries a command again, with the definition of today.", description = "",
+    params(("id" = IdPart, Path, description = "The command: its id, or a part of it that no other id has."),
+        ("Idempotency-Key" = Option<String>, Header, description = "What is asked for under one key is started once, over restarts too.", pattern = "^[!-~]{1,200}$")),
+    request_body = Option<ReasonBody>,
+    responses((status = 202, description = "The new command.", body = CommandRow),
+        (status = 409, description = "The new command, refused at once; or the state does not allow it: then it is a problem.", body = CommandRow)),
+)]
 pub(super) async fn retry(
     api: Data<Api>,
     caller: Caller,
@@ -151,15 +186,28 @@ pub(super) async fn retry(
     .await
 }
 
+#[utoipa::path(post, path = "/api/v1/commands/{id}/resolve", operation_id = "resolveCommand", tag = "Commands",
+    summary = "Ends an orphaned command by hand.", description = "Its outcome stays unknown; its host is free again.",
+    params(("id" = IdPart, Path, description = "The command: its id, or a part of it that no other id has.")),
+    request_body = ResolveBody,
+    responses((status = 202, description = "The command as it is now.", body = CommandRow),
+        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+)]
 pub(super) async fn resolve(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
     wish("to resolve", &api, caller, &id, async |id, by| {
-        let ReasonBody { reason } = body::optional(payload).await?;
-        let reason = reason.ok_or_else(|| Problem::invalid("reason", "say why it is resolved by hand"))?;
+        let ResolveBody { reason } = body::required(payload).await?;
         Ok(api.engine.resolve(id, reason, by).await?)
     })
     .await
 }
 
+#[utoipa::path(post, path = "/api/v1/commands/{id}/extend", operation_id = "extendCommand", tag = "Commands",
+    summary = "Gives a running command more time.", description = "",
+    params(("id" = IdPart, Path, description = "The command: its id, or a part of it that no other id has.")),
+    request_body = ExtendBody,
+    responses((status = 202, description = "The command as it is now.", body = CommandRow),
+        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+)]
 pub(super) async fn extend(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
     wish("more time for", &api, caller, &id, async |id, by| {
         let ExtendBody { span } = body::required(payload).await?;
@@ -168,6 +216,13 @@ pub(super) async fn extend(api: Data<Api>, caller: Caller, id: Path<String>, pay
     .await
 }
 
+#[utoipa::path(post, path = "/api/v1/commands/{id}/find-out", operation_id = "findOut", tag = "Commands",
+    summary = "Asks the host of an open command once more, now.", description = "",
+    params(("id" = IdPart, Path, description = "The command: its id, or a part of it that no other id has.")),
+    request_body = Option<ReasonBody>,
+    responses((status = 202, description = "The command as it is now.", body = CommandRow),
+        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+)]
 pub(super) async fn find_out(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
     wish("to ask about", &api, caller, &id, async |id, by| {
         // A reason is taken and has nowhere to go: asking changes nothing.

@@ -4,27 +4,28 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::json;
 use tokio::time::Instant;
 
 use crate::domain::{Actor, HostName};
 use crate::store::{Cursor, EventFilter, EventRow, Topic};
 
 use super::Api;
+use super::answers;
 use super::caller::Caller;
+use super::filters;
 use super::problem::Problem;
 use super::query::Parameters;
 
-const KNOWN: &[&str] = &[
-    "after", "wait", "limit", "cursor", "category", "level", "actor", "host", "action", "command", "pipeline", "since",
-    "until",
-];
-
+#[utoipa::path(get, path = "/api/v1/events", operation_id = "listEvents", tag = "Events",
+    summary = "Lists events: newest first, or as they come.", description = "With `after` they are those after that id, oldest first; with `wait` it answers as soon as there is one.",
+    params(filters::Events),
+    responses((status = 200, description = "A page of events.", body = answers::Events)),
+)]
 pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let given = Parameters::of(&request, KNOWN)?;
+    let given = Parameters::of::<filters::Events>(&request)?;
     let filter = filter(&api, &given).await?;
     let limit = given.number("limit", 1, 1000)?.unwrap_or(100);
-    let before = given.number("cursor", 0, i64::MAX)?;
+    let before = given.number_cursor()?;
     let wait = Duration::from_secs(given.number("wait", 0, 60)?.unwrap_or(0).unsigned_abs());
     let Some(after) = given.number("after", 0, i64::MAX)? else {
         let cursor = before.map(Cursor::Before);
@@ -34,7 +35,10 @@ pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Res
             .read(move |journal| journal.events(&filter, cursor, limit))
             .await?;
         let next = page.older.and_then(|_| page.rows.last()).map(|row| row.id);
-        return Ok(HttpResponse::Ok().json(json!({"events": page.rows, "next": next})));
+        return Ok(HttpResponse::Ok().json(answers::Events {
+            events: page.rows,
+            next,
+        }));
     };
     if before.is_some() {
         return Err(Problem::invalid(
@@ -44,7 +48,10 @@ pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Res
     }
     let rows = arrived(&api, filter, after, limit, wait).await?;
     let next = rows.last().map_or(after, |row| row.id);
-    Ok(HttpResponse::Ok().json(json!({"events": rows, "next": next})))
+    Ok(HttpResponse::Ok().json(answers::Events {
+        events: rows,
+        next: Some(next),
+    }))
 }
 
 async fn filter(api: &Api, given: &Parameters) -> Result<EventFilter, Problem> {

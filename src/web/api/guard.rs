@@ -5,7 +5,8 @@ use std::any::Any;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Extensions, ServiceRequest, ServiceResponse};
-use actix_web::http::header::AUTHORIZATION;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, AUTHORIZATION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage as _, ResponseError as _};
@@ -16,7 +17,7 @@ use crate::domain::{Access, Actor, Decision, On, Proof, bounded};
 use crate::engine::{By, hash_of};
 
 use super::super::Web;
-use super::super::entry::{Listed, Need, listed};
+use super::super::entry::{Listed, Need, listed, methods};
 use super::super::guard::{address, note};
 use super::caller::Caller;
 use super::problem::Problem;
@@ -60,7 +61,15 @@ pub(super) async fn programs<B: MessageBody + 'static>(
             request.extensions_mut().insert(Caller(by));
             Ok(next.call(request).await?.map_into_boxed_body())
         }
-        Err(problem) => Ok(request.into_response(problem.error_response())),
+        Err(problem) => {
+            let mut answer = problem.error_response();
+            if answer.status() == StatusCode::METHOD_NOT_ALLOWED
+                && let Ok(allow) = HeaderValue::from_str(&methods(super::LIST, &request))
+            {
+                answer.headers_mut().insert(ALLOW, allow);
+            }
+            Ok(request.into_response(answer))
+        }
     }
 }
 
@@ -68,6 +77,9 @@ async fn admit(web: &Web, request: &ServiceRequest) -> Result<By, Problem> {
     let entry = listed(super::LIST, request);
     if matches!(&entry, Listed::At(entry) if entry.need == Need::Open) {
         let address = address(web, request.request());
+        if !is_json_or_none(request) {
+            return Err(Problem::other_type());
+        }
         return Ok(By::new(Actor::System, address, Access::Nothing));
     }
     let by = known(web, request).await?;
@@ -79,12 +91,13 @@ async fn admit(web: &Web, request: &ServiceRequest) -> Result<By, Problem> {
         Listed::OtherMethod => return Err(Problem::other_method(request.method().as_str())),
         Listed::Nowhere => {
             return Err(Problem::not_found(
-                "the API has no such address; its list stands in the README",
+                "the API has no such address; /api/docs lists what it has",
             ));
         }
     };
     match by.access.may(ask, On::Somewhere) {
-        Decision::Allowed => Ok(by),
+        Decision::Allowed if is_json_or_none(request) => Ok(by),
+        Decision::Allowed => Err(Problem::other_type()),
         Decision::Denied(why) => {
             let what = request.match_pattern().unwrap_or_default();
             let message = format!("{} was refused {} {what}: {why}", by.actor.name(), request.method());
@@ -94,6 +107,16 @@ async fn admit(web: &Web, request: &ServiceRequest) -> Result<By, Problem> {
             Err(Problem::forbidden(why))
         }
     }
+}
+
+/// Whether a body that comes along says that it is JSON. A form of a foreign page cannot say so.
+fn is_json_or_none(request: &ServiceRequest) -> bool {
+    let headers = request.headers();
+    let none = match headers.get(CONTENT_LENGTH) {
+        Some(length) => length == "0",
+        None => !headers.contains_key(TRANSFER_ENCODING),
+    };
+    none || request.content_type().eq_ignore_ascii_case("application/json")
 }
 
 async fn known(web: &Web, request: &ServiceRequest) -> Result<By, Problem> {

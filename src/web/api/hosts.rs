@@ -2,37 +2,35 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Payload};
-use serde_json::{Value, json};
 
 use crate::domain::HostName;
-use crate::engine::{EngineError, Tested};
-use crate::store::{FleetRow, Journal};
+use crate::engine::EngineError;
+use crate::store::{HostRow, Journal};
 
 use super::Api;
+use super::answers::{HostShown, HostTested, Hosts};
 use super::body::{self, HostBody};
 use super::caller::Caller;
 use super::problem::Problem;
 
 type Answer = Result<HttpResponse, Problem>;
 
+#[utoipa::path(get, path = "/api/v1/hosts", operation_id = "listHosts", tag = "Hosts",
+    summary = "Lists the fleet, by name.", description = "",
+    responses((status = 200, description = "The hosts.", body = Hosts)),
+)]
 pub(super) async fn list(api: Data<Api>, _: Caller) -> Answer {
-    let rows = |journal: &mut Journal| Ok(journal.fleet()?.iter().map(row).collect::<Vec<_>>());
-    let hosts = api.engine.reader().read(rows).await?;
-    Ok(HttpResponse::Ok().json(json!({"hosts": hosts})))
+    let fleet = api.engine.reader().read(Journal::fleet).await?;
+    Ok(HttpResponse::Ok().json(Hosts {
+        hosts: fleet.into_iter().map(HostShown::from).collect(),
+    }))
 }
 
-/// The host's own columns, with what is known of it beside them.
-fn row(fleet: &FleetRow) -> Value {
-    let mut row = serde_json::to_value(&fleet.host).unwrap_or_default();
-    if let Value::Object(columns) = &mut row {
-        columns.insert("facts".to_owned(), json!(fleet.facts));
-        columns.insert("open".to_owned(), json!(fleet.open));
-        columns.insert("last".to_owned(), json!(fleet.last));
-        columns.insert("attention".to_owned(), json!(fleet.attention));
-    }
-    row
-}
-
+#[utoipa::path(get, path = "/api/v1/hosts/{name}", operation_id = "showHost", tag = "Hosts",
+    summary = "Shows a host, also one that was removed.", description = "",
+    params(("name" = HostName, Path, description = "The host.")),
+    responses((status = 200, description = "The host.", body = HostShown)),
+)]
 pub(super) async fn show(api: Data<Api>, _: Caller, name: Path<String>) -> Answer {
     let wanted = read_name(&name)?;
     let found = api
@@ -40,8 +38,7 @@ pub(super) async fn show(api: Data<Api>, _: Caller, name: Path<String>) -> Answe
         .reader()
         .read(move |journal| {
             Ok(match journal.host(&wanted)? {
-                Some(removed) if removed.removed_at.is_some() => Some(json!(removed)),
-                Some(host) => Some(row(&journal.fleet_row(host)?)),
+                Some(host) => Some(HostShown::from(journal.fleet_row(host)?)),
                 None => None,
             })
         })
@@ -50,6 +47,12 @@ pub(super) async fn show(api: Data<Api>, _: Caller, name: Path<String>) -> Answe
     Ok(HttpResponse::Ok().json(host))
 }
 
+#[utoipa::path(post, path = "/api/v1/hosts", operation_id = "addHost", tag = "Hosts",
+    summary = "Adds a host.", description = "Say how it is reached: either `ssh` or `local`. The name of a removed host revives it.",
+    request_body = HostBody,
+    responses((status = 201, description = "The host.", body = HostRow),
+        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+)]
 pub(super) async fn add(api: Data<Api>, caller: Caller, payload: Payload) -> Answer {
     let Caller(by) = caller;
     let answer = async {
@@ -60,6 +63,12 @@ pub(super) async fn add(api: Data<Api>, caller: Caller, payload: Payload) -> Ans
     Ok(HttpResponse::Created().json(row))
 }
 
+#[utoipa::path(delete, path = "/api/v1/hosts/{name}", operation_id = "removeHost", tag = "Hosts",
+    summary = "Removes a host from the fleet; its history stays.", description = "",
+    params(("name" = HostName, Path, description = "The host.")),
+    responses((status = 200, description = "The host as it is now.", body = HostRow),
+        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+)]
 pub(super) async fn remove(api: Data<Api>, caller: Caller, name: Path<String>) -> Answer {
     let Caller(by) = caller;
     let answer = async { Ok(api.engine.remove_host(&read_name(&name)?, by.clone()).await?) };
@@ -68,41 +77,18 @@ pub(super) async fn remove(api: Data<Api>, caller: Caller, name: Path<String>) -
     Ok(HttpResponse::Ok().json(row))
 }
 
+#[utoipa::path(post, path = "/api/v1/hosts/{name}/test", operation_id = "testHost", tag = "Hosts",
+    summary = "Reaches a host now and says what was found.", description = "",
+    params(("name" = HostName, Path, description = "The host.")),
+    responses((status = 200, description = "What was found; also where it could not be reached.", body = HostTested),
+        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+)]
 pub(super) async fn test(api: Data<Api>, caller: Caller, name: Path<String>) -> Answer {
     let Caller(by) = caller;
     let answer = async { Ok(api.engine.test_host(&read_name(&name)?, by.clone()).await?) };
     let what = format!("to test host {name}");
     let tested = api.noted(&by, &what, answer.await).await?;
-    Ok(HttpResponse::Ok().json(found(&name, &tested)))
-}
-
-/// What a test found, in the words that `facts` of a host uses.
-fn found(name: &str, tested: &Tested) -> Value {
-    let facts = tested.facts.as_ref().map(|facts| {
-        json!({
-            "os": facts.os,
-            "kernel": facts.kernel,
-            "boot_id": facts.boot_id,
-            "machine_id": facts.machine_id,
-            "uptime_s": facts.uptime_s,
-            "clock_s": facts.clock_s,
-            "user": facts.user,
-            "disk_used_percent": facts.disk_used_percent,
-            "reboot_needed": facts.reboot_needed,
-        })
-    });
-    let (refusal, problem) = match &tested.problem {
-        Some(problem) => (Some(problem.refusal()), Some(problem.to_string())),
-        None => (None, None),
-    };
-    json!({
-        "host": name,
-        "reached": tested.problem.is_none(),
-        "refusal": refusal,
-        "problem": problem,
-        "facts": facts,
-        "took_ms": tested.took.as_millis(),
-    })
+    Ok(HttpResponse::Ok().json(HostTested::of(&name, &tested)))
 }
 
 /// What is no name of a host names none.

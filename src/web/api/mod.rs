@@ -24,6 +24,7 @@
 //! | `GET /state` | `{instance, version}` |
 //! | `GET /recovery` | what a start would do now |
 //! | `POST /sweep` | sweep now |
+//! | `GET /openapi.json` | all of this as OpenAPI 3.1; `/api/docs` is a page of it |
 //! | `POST /links` | a one-time link to the pages: `{url}`; on the Unix socket only |
 //! | `POST /login` | `{name, password, code?}`: a session for a terminal, `{session}` |
 //! | `POST /logout` | ends that session |
@@ -42,10 +43,13 @@
 //! found out before them (`guard`), as is whether they may: [`Caller`].
 
 mod access;
+mod answers;
 mod body;
 mod caller;
 mod commands;
+mod document;
 mod events;
+mod filters;
 mod guard;
 mod hosts;
 mod once;
@@ -72,6 +76,7 @@ use crate::web::Links;
 use super::entry::Need::{May, Open};
 use super::entry::{Entry, at};
 pub use caller::Caller;
+pub(in crate::web) use document::DOCUMENT;
 pub use guard::on_connect;
 use problem::Problem;
 
@@ -178,6 +183,7 @@ pub(super) const LIST: &[Entry] = &[
     at(GET, "/api/v1/state", May(Ask::See), || to(system::state)),
     at(GET, "/api/v1/recovery", May(Ask::See), || to(system::recovery)),
     at(POST, "/api/v1/sweep", May(Ask::Settings), || to(system::sweep)),
+    at(GET, "/api/v1/openapi.json", May(Ask::Account), || to(document::serve)),
     at(POST, "/api/v1/links", May(Ask::Link), || to(system::link)),
     // People and programs.
     at(POST, "/api/v1/login", Open, || to(access::log_in)),

@@ -2,12 +2,12 @@
 
 use actix_web::HttpResponse;
 use actix_web::body::SizedStream;
-use actix_web::http::header::{self, ContentRange, ContentRangeSpec, Header as _, Range};
+use actix_web::http::header::{self, ContentRange, ContentRangeSpec, Header as _, Range, TryIntoHeaderValue as _};
 use actix_web::web::{Bytes, Data, Path, block};
-use actix_web::{HttpRequest, http::StatusCode};
+use actix_web::{HttpRequest, ResponseError as _, http::StatusCode};
 use futures_util::stream;
 
-use crate::domain::CommandId;
+use crate::domain::{CommandId, IdPart};
 use crate::store::output;
 
 use super::Api;
@@ -18,6 +18,14 @@ use super::problem::Problem;
 /// How much is read from the disk at a time.
 const PIECE: u64 = 256 * 1024;
 
+#[utoipa::path(get, path = "/api/v1/commands/{id}/output", operation_id = "readOutput", tag = "Commands",
+    summary = "Reads what a command wrote.", description = "Whole, or one range of its bytes while it still writes.",
+    params(("id" = IdPart, Path, description = "The command: its id, or a part of it that no other id has."),
+        ("Range" = Option<String>, Header, description = "`bytes=FROM-` or `bytes=FROM-TO`; anything else is answered with the whole.", example = "bytes=0-1023")),
+    responses((status = 200, description = "The whole output.", body = String, content_type = "application/octet-stream"),
+        (status = 206, description = "A range of it, with `Content-Range`.", body = String, content_type = "application/octet-stream"),
+        (status = 416, description = "There are no such bytes; `Content-Range` has the length.", body = Problem, content_type = "application/problem+json")),
+)]
 pub(super) async fn read(
     api: Data<Api>,
     _: Caller,
@@ -31,9 +39,12 @@ pub(super) async fn read(
         Ok(Range::Bytes(ranges)) if ranges.len() == 1 => match ranges[0].to_satisfiable_range(length) {
             Some((from, last)) => (StatusCode::PARTIAL_CONTENT, Some((from, last))),
             None => {
-                return Ok(HttpResponse::RangeNotSatisfiable()
-                    .insert_header(content_range(None, length))
-                    .finish());
+                let mut answer = Problem::no_such_range(length).error_response();
+                let header = content_range(None, length).try_into_value();
+                if let Ok(header) = header {
+                    answer.headers_mut().insert(header::CONTENT_RANGE, header);
+                }
+                return Ok(answer);
             }
         },
         Ok(_) | Err(_) => (StatusCode::OK, length.checked_sub(1).map(|last| (0, last))),

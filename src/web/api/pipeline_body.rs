@@ -1,27 +1,43 @@
 //! Bodies of requests about pipelines: what to start with which limits, and how to cancel.
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 
-use crate::domain::{CancelMode, IfBusy, LimitsGiven, Selection, Share};
+use crate::domain::{CancelMode, HostName, IfBusy, LimitsGiven, OpId, Selection, Share, Tag};
 use crate::engine::StartPipeline;
 
 use super::body::Body;
 
 /// Start a pipeline, or an op on several hosts; or see what a start would do.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct PipelineBody {
+    /// The pipeline's name in the catalog, or an op's.
+    #[schema(value_type = OpId)]
     pub(super) name: String,
+    /// On these hosts, in this order.
     #[serde(default)]
+    #[schema(value_type = Vec<HostName>)]
     hosts: Vec<String>,
+    /// On every host that has one of these tags.
     #[serde(default)]
+    #[schema(value_type = Vec<Tag>)]
     tags: Vec<String>,
+    /// On every host.
     #[serde(default)]
     all: bool,
+    /// On how many hosts at a time.
+    #[schema(minimum = 1, maximum = 9223372036854775807i64)]
     max_parallel: Option<usize>,
+    /// Shares of the hosts, one batch after the other; the last one repeats.
     batches: Option<Vec<Share>>,
+    /// After how many failed hosts nothing new starts.
     stop_when: Option<Share>,
+    /// What becomes of a busy host.
     if_busy: Option<IfBusy>,
+    /// Whether a host that is not reached counts as failed.
     count_unreachable: Option<bool>,
+    /// Why, for the journal.
     reason: Option<String>,
 }
 
@@ -62,10 +78,12 @@ impl From<PipelineBody> for StartPipeline {
 }
 
 /// Cancel a pipeline; unless told otherwise, what runs may end by itself.
-#[derive(Debug, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct CancelPipelineBody {
+    /// What becomes of what runs.
     pub(super) mode: CancelMode,
+    /// Why, for the journal.
     pub(super) reason: Option<String>,
 }
 
@@ -83,7 +101,8 @@ impl Body for CancelPipelineBody {
 }
 
 /// A wish that takes nothing.
-#[derive(Debug, Deserialize, Default)]
+#[derive(Debug, Deserialize, Default, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
 impl Body for Nothing {
@@ -109,6 +128,11 @@ mod tests {
         )
         .expect("good");
         let start = StartPipeline::from(body);
+        let floats: PipelineBody =
+            parse(br#"{"name": "update", "batches": [3.0], "max_parallel": 2.0}"#).expect("whole");
+        let floats = StartPipeline::from(floats).limits;
+        assert_eq!(floats.batches, Some(vec![Share::Count(3)]));
+        assert_eq!(floats.max_parallel, Some(2));
         assert_eq!(
             start.limits.batches,
             Some(vec![Share::Count(1), Share::Percent(25), Share::Percent(100)])
@@ -122,6 +146,8 @@ mod tests {
             (r#"{"name": "update", "batches": [0]}"#, "batches"),
             (r#"{"name": "update", "if_busy": "perhaps"}"#, "if_busy"),
             (r#"{"name": "update", "max_parallel": -1}"#, "max_parallel"),
+            (r#"{"name": "update", "max_parallel": 1.5}"#, "max_parallel"),
+            (r#"{"name": "update", "batches": [1.5], "stop_when": 1.5}"#, "stop_when"),
         ] {
             assert_eq!(wrong::<PipelineBody>(text)["field"], field, "{text}");
         }

@@ -2,15 +2,16 @@
 
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::{Value, json};
 
 use crate::domain::{CommandId, HostName, PipelineId, PipelineStatus};
-use crate::engine::{By, EngineError, StartPipeline};
+use crate::engine::{By, EngineError, Preview, RetryPreview, StartPipeline};
 use crate::store::{Cursor, HistoryFilter, Journal, OnceRow, PipelineFilter, PipelineRow, ReadError};
 
 use super::Api;
+use super::answers::{self, Commands, Definitions, PipelineShown};
 use super::body::{self, ReasonBody};
 use super::caller::Caller;
+use super::filters::{self, OfPipeline, Shown};
 use super::once;
 use super::pipeline_body::{CancelPipelineBody, Nothing, PipelineBody};
 use super::problem::Problem;
@@ -19,17 +20,36 @@ use super::query::Parameters;
 type Answer = Result<HttpResponse, Problem>;
 
 /// What can be started, by name; an op's name is one too.
+#[utoipa::path(get, path = "/api/v1/pipeline-definitions", operation_id = "listDefinitions", tag = "Pipelines",
+    summary = "Lists what can be started as a pipeline.", description = "An op's name can be started too.",
+    responses((status = 200, description = "The definitions.", body = Definitions)),
+)]
 pub(super) async fn definitions(api: Data<Api>, _: Caller) -> Answer {
     let catalog = api.engine.catalog();
     let definitions: Vec<_> = catalog.pipelines().collect();
-    Ok(HttpResponse::Ok().json(json!({"definitions": definitions})))
+    Ok(HttpResponse::Ok().json(Definitions { definitions }))
 }
 
+#[utoipa::path(post, path = "/api/v1/pipelines/preview", operation_id = "previewPipeline", tag = "Pipelines",
+    summary = "Says what a start would do; nothing starts.", description = "",
+    request_body = PipelineBody,
+    responses((status = 200, description = "Which hosts, in which order and batches, and what is in the way.", body = Preview),
+        (status = 404, description = "There is no such thing.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+)]
 pub(super) async fn preview(api: Data<Api>, _: Caller, payload: Payload) -> Answer {
     let start: StartPipeline = body::required::<PipelineBody>(payload).await?.into();
     Ok(HttpResponse::Ok().json(api.engine.preview_pipeline(&start).await?))
 }
 
+#[utoipa::path(post, path = "/api/v1/pipelines", operation_id = "startPipeline", tag = "Pipelines",
+    summary = "Starts a pipeline.", description = "Say for which hosts: `hosts`, `tags` or `all`, joined. Limits that are left away are those of the catalog.",
+    params(("Idempotency-Key" = Option<String>, Header, description = "What is asked for under one key is started once, over restarts too.", pattern = "^[!-~]{1,200}$")),
+    request_body = PipelineBody,
+    responses((status = 202, description = "The pipeline.", body = PipelineRow),
+        (status = 404, description = "There is no such thing.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+)]
 pub(super) async fn start(api: Data<Api>, caller: Caller, request: HttpRequest, payload: Payload) -> Answer {
     let Caller(by) = caller;
     let bytes = body::bytes(payload).await?;
@@ -54,13 +74,13 @@ async fn again(api: &Api, made: OnceRow) -> Result<PipelineRow, Problem> {
     row.ok_or_else(once::gone)
 }
 
+#[utoipa::path(get, path = "/api/v1/pipelines", operation_id = "listPipelines", tag = "Pipelines",
+    summary = "Lists pipelines, newest first.", description = "",
+    params(filters::Pipelines),
+    responses((status = 200, description = "A page of pipelines.", body = answers::Pipelines)),
+)]
 pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Answer {
-    let given = Parameters::of(
-        &request,
-        &[
-            "host", "name", "status", "actor", "since", "until", "open", "limit", "cursor",
-        ],
-    )?;
+    let given = Parameters::of::<filters::Pipelines>(&request)?;
     let host: Option<HostName> = given.parsed("host")?;
     let mut filter = PipelineFilter {
         status: given.listed("status")?,
@@ -71,7 +91,7 @@ pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Ans
         since: given.parsed("since")?,
         until: given.parsed("until")?,
     };
-    let cursor = given.parsed::<PipelineId>("cursor")?.map(Cursor::Before);
+    let cursor = given.cursor::<PipelineId>()?.map(Cursor::Before);
     let limit = given.number("limit", 1, 1000)?.unwrap_or(50);
     let page = api
         .engine
@@ -88,13 +108,22 @@ pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Ans
         .await?
         .ok_or_else(|| Problem::invalid("host", "there is no host of this name, and never was"))?;
     let next = page.older.and_then(|_| page.rows.last()).map(|row| row.id);
-    Ok(HttpResponse::Ok().json(json!({"pipelines": page.rows, "next": next})))
+    Ok(HttpResponse::Ok().json(answers::Pipelines {
+        pipelines: page.rows,
+        next,
+    }))
 }
 
 /// The row, how its cells and hosts stand, and unless `results=false` its results in groups: of one read.
+#[utoipa::path(get, path = "/api/v1/pipelines/{id}", operation_id = "showPipeline", tag = "Pipelines",
+    summary = "Shows a pipeline and what came of it so far.", description = "",
+    params(("id" = PipelineId, Path, description = "The pipeline."),
+        Shown),
+    responses((status = 200, description = "The pipeline.", body = PipelineShown)),
+)]
 pub(super) async fn show(api: Data<Api>, _: Caller, id: Path<String>, request: HttpRequest) -> Answer {
     let id = read_id(&id)?;
-    let given = Parameters::of(&request, &["results"])?;
+    let given = Parameters::of::<Shown>(&request)?;
     let with_results = given.text("results").is_none() || given.flag("results")?;
     let found = api
         .engine
@@ -104,30 +133,40 @@ pub(super) async fn show(api: Data<Api>, _: Caller, id: Path<String>, request: H
     Ok(HttpResponse::Ok().json(found.ok_or(EngineError::UnknownPipeline(id))?))
 }
 
-fn shown(journal: &mut Journal, id: PipelineId, with_results: bool) -> Result<Option<Value>, ReadError> {
+fn shown(journal: &mut Journal, id: PipelineId, with_results: bool) -> Result<Option<PipelineShown>, ReadError> {
     let Some(row) = journal.pipeline(id)? else {
         return Ok(None);
     };
-    let mut shown = json!(row);
-    shown["counts"] = json!(journal.pipeline_counts(id)?);
+    let mut shown = PipelineShown {
+        row,
+        counts: journal.pipeline_counts(id)?,
+        results: None,
+        retries: None,
+    };
     if with_results {
-        shown["results"] = json!(journal.pipeline_results(id)?);
+        shown.results = Some(journal.pipeline_results(id)?);
         let retries = journal.retries_of_pipeline(id)?;
-        shown["retries"] = retries.iter().map(|retry| json!(retry.id)).collect();
+        shown.retries = Some(retries.iter().map(|retry| retry.id).collect());
     }
     Ok(Some(shown))
 }
 
+#[utoipa::path(get, path = "/api/v1/pipelines/{id}/commands", operation_id = "listPipelineCommands", tag = "Pipelines",
+    summary = "Lists a pipeline's commands, newest first.", description = "",
+    params(("id" = PipelineId, Path, description = "The pipeline."),
+        OfPipeline),
+    responses((status = 200, description = "A page of commands.", body = Commands)),
+)]
 pub(super) async fn commands(api: Data<Api>, _: Caller, id: Path<String>, request: HttpRequest) -> Answer {
     let id = read_id(&id)?;
-    let given = Parameters::of(&request, &["status", "open", "limit", "cursor"])?;
+    let given = Parameters::of::<OfPipeline>(&request)?;
     let filter = HistoryFilter {
         pipeline: Some(id),
         status: given.listed("status")?,
         open_only: given.flag("open")?,
         ..HistoryFilter::default()
     };
-    let cursor = given.parsed::<CommandId>("cursor")?.map(Cursor::Before);
+    let cursor = given.cursor::<CommandId>()?.map(Cursor::Before);
     let limit = given.number("limit", 1, 1000)?.unwrap_or(100);
     let page = api
         .engine
@@ -139,10 +178,20 @@ pub(super) async fn commands(api: Data<Api>, _: Caller, id: Path<String>, reques
         .await?
         .ok_or(EngineError::UnknownPipeline(id))?;
     let next = page.older.and_then(|_| page.rows.last()).map(|row| row.id);
-    Ok(HttpResponse::Ok().json(json!({"commands": page.rows, "next": next})))
+    Ok(HttpResponse::Ok().json(Commands {
+        commands: page.rows,
+        next,
+    }))
 }
 
 /// The same once more changes nothing; `kill` after `finish` is stricter and counts.
+#[utoipa::path(post, path = "/api/v1/pipelines/{id}/cancel", operation_id = "cancelPipeline", tag = "Pipelines",
+    summary = "Cancels a pipeline.", description = "`finish` lets what runs end by itself, `kill` stops it. The same once more changes nothing.",
+    params(("id" = PipelineId, Path, description = "The pipeline.")),
+    request_body = Option<CancelPipelineBody>,
+    responses((status = 202, description = "The pipeline as it is now.", body = PipelineRow),
+        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+)]
 pub(super) async fn cancel(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
     wish("to cancel", &api, caller, &id, async |id, by| {
         let CancelPipelineBody { mode, reason } = body::optional(payload).await?;
@@ -152,6 +201,13 @@ pub(super) async fn cancel(api: Data<Api>, caller: Caller, id: Path<String>, pay
 }
 
 /// A pipeline that is held already stays so: that is what was asked for.
+#[utoipa::path(post, path = "/api/v1/pipelines/{id}/hold", operation_id = "holdPipeline", tag = "Pipelines",
+    summary = "Holds a pipeline: it starts nothing new.", description = "",
+    params(("id" = PipelineId, Path, description = "The pipeline.")),
+    request_body = Option<Nothing>,
+    responses((status = 202, description = "The pipeline as it is now.", body = PipelineRow),
+        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+)]
 pub(super) async fn hold(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
     wish("to hold", &api, caller, &id, async |id, by| {
         body::optional::<Nothing>(payload).await?;
@@ -168,6 +224,13 @@ pub(super) async fn hold(api: Data<Api>, caller: Caller, id: Path<String>, paylo
 }
 
 /// Not repeatable: a second one could let the next wait pass, which nobody has looked at.
+#[utoipa::path(post, path = "/api/v1/pipelines/{id}/continue", operation_id = "continuePipeline", tag = "Pipelines",
+    summary = "Lets a held pipeline go on.", description = "",
+    params(("id" = PipelineId, Path, description = "The pipeline.")),
+    request_body = Option<Nothing>,
+    responses((status = 202, description = "The pipeline as it is now.", body = PipelineRow),
+        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+)]
 pub(super) async fn go_on(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
     wish("to continue", &api, caller, &id, async |id, by| {
         body::optional::<Nothing>(payload).await?;
@@ -176,10 +239,24 @@ pub(super) async fn go_on(api: Data<Api>, caller: Caller, id: Path<String>, payl
     .await
 }
 
+#[utoipa::path(get, path = "/api/v1/pipelines/{id}/retry", operation_id = "previewRetry", tag = "Pipelines",
+    summary = "Says what a retry would try again; nothing starts.", description = "",
+    params(("id" = PipelineId, Path, description = "The pipeline.")),
+    responses((status = 200, description = "What a retry would do.", body = RetryPreview),
+        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+)]
 pub(super) async fn preview_retry(api: Data<Api>, _: Caller, id: Path<String>) -> Answer {
     Ok(HttpResponse::Ok().json(api.engine.preview_retry(read_id(&id)?).await?))
 }
 
+#[utoipa::path(post, path = "/api/v1/pipelines/{id}/retry", operation_id = "retryPipeline", tag = "Pipelines",
+    summary = "Tries again what failed in a pipeline.", description = "",
+    params(("id" = PipelineId, Path, description = "The pipeline."),
+        ("Idempotency-Key" = Option<String>, Header, description = "What is asked for under one key is started once, over restarts too.", pattern = "^[!-~]{1,200}$")),
+    request_body = Option<ReasonBody>,
+    responses((status = 202, description = "The new pipeline.", body = PipelineRow),
+        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+)]
 pub(super) async fn retry(
     api: Data<Api>,
     caller: Caller,

@@ -7,22 +7,28 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::Invalid;
 use crate::engine::EngineError;
 use crate::store::ReadError;
 
 /// What is answered instead of what was asked for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
     /// A name of the kind of problem, under `urn:quarterdeck:`.
     #[serde(rename = "type")]
     kind: &'static str,
+    /// What kind of problem it is, for a reader.
     title: &'static str,
+    /// The status of the answer.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// What is wrong, why, and what to do next.
     detail: String,
     /// The key, parameter or header that cannot be taken.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     field: Option<String>,
 }
 
@@ -95,12 +101,44 @@ impl Problem {
         )
     }
 
+    /// A cursor that no page gave.
+    pub(super) fn bad_cursor() -> Self {
+        Self {
+            field: Some("cursor".to_owned()),
+            ..Self::malformed("cursor: is none that a page gave as its “next”; leave it away to begin anew")
+        }
+    }
+
+    pub(super) fn no_such_range(length: u64) -> Self {
+        Self {
+            field: Some("Range".to_owned()),
+            ..Self::new(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                "urn:quarterdeck:range",
+                "There are no such bytes",
+                format!("the output has {length} bytes so far"),
+            )
+        }
+    }
+
+    pub(super) fn other_type() -> Self {
+        Self {
+            field: Some("Content-Type".to_owned()),
+            ..Self::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "urn:quarterdeck:media-type",
+                "The body is of another type",
+                "Content-Type: bodies are JSON: send the header “Content-Type: application/json”",
+            )
+        }
+    }
+
     pub(super) fn other_method(method: &str) -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "urn:quarterdeck:method",
             "This address takes other methods",
-            format!("{method} is not taken here; the list of addresses stands in the README"),
+            format!("{method} is not taken here; /api/docs lists what is"),
         )
     }
 

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use actix_web::HttpRequest;
 use actix_web::web::Query;
+use utoipa::IntoParams;
 
 use crate::domain::Invalid;
 
@@ -15,39 +16,56 @@ use super::problem::Problem;
 pub(super) struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
-    pub(super) fn of(request: &HttpRequest, known: &[&str]) -> Result<Self, Problem> {
-        Self::read(request.query_string(), known)
+    /// Takes what `T` has fields for.
+    pub(super) fn of<T: IntoParams>(request: &HttpRequest) -> Result<Self, Problem> {
+        let known = T::into_params(|| None);
+        let known: Vec<&str> = known.iter().map(|known| known.name.as_str()).collect();
+        Self::read(request.query_string(), &known)
     }
 
     fn read(text: &str, known: &[&str]) -> Result<Self, Problem> {
         let pairs = Query::<Vec<(String, String)>>::from_query(text)
             .map_err(|why| Problem::malformed(format!("the parameters cannot be read: {why}")))?
             .into_inner();
-        for (at, (name, _)) in pairs.iter().enumerate() {
+        for (at, (name, value)) in pairs.iter().enumerate() {
             if !known.contains(&name.as_str()) {
                 return Err(Problem::invalid(name.clone(), unknown(name, known)));
             }
             if pairs[..at].iter().any(|(before, _)| before == name) {
                 return Err(Problem::invalid(name.clone(), "is given twice"));
             }
+            // A script's empty variable must not quietly show everything.
+            if value.trim().is_empty() {
+                return Err(Problem::invalid(
+                    name.clone(),
+                    "is empty; leave it away where nothing is meant",
+                ));
+            }
         }
         Ok(Self(pairs))
     }
 
-    /// An empty one counts as not given: that is what an empty field of a form sends.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        let value = self
-            .0
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.trim());
-        value.filter(|value| !value.is_empty())
+        let value = self.0.iter().find(|(known, _)| known == name);
+        value.map(|(_, value)| value.trim())
     }
 
     /// A value that has its own way of being read; the message names the parameter.
     pub(super) fn parsed<T: FromStr<Err = Invalid>>(&self, name: &str) -> Result<Option<T>, Problem> {
         let parsed = self.text(name).map(str::parse).transpose();
         parsed.map_err(|wrong: Invalid| Problem::invalid(name, wrong.problem))
+    }
+
+    /// Where the page before ended.
+    pub(super) fn cursor<T: FromStr>(&self) -> Result<Option<T>, Problem> {
+        let cursor = self.text("cursor").map(str::parse).transpose();
+        cursor.map_err(|_| Problem::bad_cursor())
+    }
+
+    /// The same where it is a number.
+    pub(super) fn number_cursor(&self) -> Result<Option<i64>, Problem> {
+        let cursor = self.number("cursor", 0, i64::MAX);
+        cursor.map_err(|_| Problem::bad_cursor())
     }
 
     /// Several of them, separated by commas.
@@ -72,8 +90,8 @@ impl Parameters {
 
     pub(super) fn flag(&self, name: &str) -> Result<bool, Problem> {
         match self.text(name) {
-            None | Some("false" | "0") => Ok(false),
-            Some("true" | "1") => Ok(true),
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
             Some(_) => Err(Problem::invalid(name, "must be true or false")),
         }
     }
@@ -99,8 +117,7 @@ mod tests {
         assert!(given.parsed::<Timestamp>("since").expect("since").is_some());
         assert_eq!(given.number("limit", 1, 1000).expect("limit"), Some(5));
         assert!(given.flag("open").expect("open"));
-        assert!(Parameters::read("host=", KNOWN).expect("empty").text("host").is_none());
-        for text in ["hots=a", "host=a&host=b"] {
+        for text in ["hots=a", "host=a&host=b", "host=", "host=%20"] {
             assert!(Parameters::read(text, KNOWN).is_err(), "{text}");
         }
         let bad = Parameters::read("status=BROKEN&since=yesterday&limit=0&open=perhaps", KNOWN).expect("shape");

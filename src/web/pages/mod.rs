@@ -4,6 +4,7 @@ pub(super) mod account;
 pub(super) mod command;
 pub(super) mod confirm;
 pub(super) mod definition;
+pub(super) mod docs;
 pub(super) mod enter;
 pub(super) mod fleet;
 pub(super) mod history;
