@@ -67,7 +67,7 @@ pub use recovery::Recovered;
 pub use session::{NewSession, SessionRow};
 pub use sweep::{Cutoffs, LastSweep, Swept};
 pub use token::{NewToken, TokenRow};
-pub use user::{NewUser, UserRow};
+pub use user::{NewUser, Proved, UserRow};
 
 use error::Fault;
 use shared::Shared;

@@ -182,6 +182,30 @@ async fn s49_a_session_ends_when_it_should() {
 }
 
 #[tokio::test]
+async fn who_logs_in_while_the_password_is_changed_is_not_left_in_with_the_old_one() {
+    let dashboard = Dashboard::start(OPS).await;
+    user(&dashboard, "alice", "viewer").await;
+    let set = json!({ "password": "amber-kettle-radio-7" });
+    let log_in = json!({ "name": "alice", "password": PASSWORD });
+    let (set, answers) = futures_util::future::join(
+        dashboard.post("/users/alice/password", &set),
+        futures_util::future::join_all((0..5).map(|_| dashboard.post("/login", &log_in))),
+    )
+    .await;
+    assert_eq!(set.0, 200, "{}", set.1);
+    for (status, answer) in answers {
+        assert!(status == 201 || status == 403 || status == 429, "{status}: {answer}");
+        let Some(secret) = answer["session"].as_str() else {
+            continue;
+        };
+        let me = reqwest::Client::new().get(format!("{}/api/v1/me", dashboard.url));
+        let me = me.bearer_auth(secret).send().await.expect("an answer");
+        assert_eq!(me.status(), 401, "a session of the old password");
+    }
+    assert_eq!(dashboard.sql("SELECT count(*) FROM sessions"), "0");
+}
+
+#[tokio::test]
 async fn s50_a_form_of_another_site_changes_nothing() {
     let dashboard = Dashboard::start(OPS).await;
     user(&dashboard, "alice", "admin").await;

@@ -118,7 +118,11 @@ impl Engine {
         };
         let [account, address] = counted;
         self.0.store.attempt_went_well(account.what, address.what).await?;
-        Ok(self.open_for(user, factor, given.address, given.agent).await?)
+        match self.open_for(user, factor, given.address, given.agent).await {
+            // The account was changed while the password was looked at.
+            Err(EngineError::Conflict(_)) => Err(LoginError::Wrong),
+            opened => Ok(opened?),
+        }
     }
 
     /// Checks once more that it is them: by a code where they have a second factor, else by the password.
@@ -145,10 +149,11 @@ impl Engine {
         };
         let [account, address] = counted;
         self.0.store.attempt_went_well(account.what, address.what).await?;
+        let session = known.session.id;
         let at = self
             .0
             .store
-            .session_proved(known.session.id, factor, by.clone())
+            .session_proved(session, user.proved(), factor, by.clone())
             .await?;
         let mut by = by.clone();
         by.proof = Some(crate::domain::Proof::Given(factor, at));
@@ -182,7 +187,7 @@ impl Engine {
         let secret = secrets::random_hex::<32>()?;
         let new = NewSession {
             hash: secrets::hash_of(&secret),
-            user_id: None,
+            user: None,
             agent,
             factor: None,
             expires_at: Timestamp::now().plus(self.0.settings.access.session),
@@ -209,7 +214,7 @@ impl Engine {
         let secret = secrets::random_hex::<32>()?;
         let new = NewSession {
             hash: secrets::hash_of(&secret),
-            user_id: Some(user.id),
+            user: Some(user.proved()),
             agent,
             factor: Some(factor),
             expires_at: Timestamp::now().plus(self.0.settings.access.session),
