@@ -57,8 +57,11 @@ fn refusal(web: &Web, request: &ServiceRequest) -> Option<(StatusCode, &'static 
         ));
     };
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    // The API knows nobody by a cookie, so no page can make a browser ask it for somebody.
-    let program = request.path().starts_with("/api/");
+    // The API knows nobody by a cookie, so no page can make a browser ask it for somebody; but a log-in needs no cookie.
+    // Programs do not say where they come from, browsers always do.
+    let says = |name: HeaderName| request.headers().contains_key(name);
+    let program =
+        request.path().starts_with("/api/") && !says(ORIGIN) && !says(HeaderName::from_static("sec-fetch-site"));
     if reads || program || same_origin(request.headers(), host) {
         return None;
     }

@@ -2,7 +2,7 @@
 
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::{Data, Path, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -172,8 +172,11 @@ pub(super) async fn revoke_token(api: Data<Api>, Caller(by): Caller, name: Path<
     Ok(HttpResponse::Ok().json(row))
 }
 
-/// A session for a terminal: `{session}` is sent as a token is.
-pub(super) async fn log_in(api: Data<Api>, Caller(by): Caller, payload: Payload) -> Answer {
+/// A session for a terminal: `{session}` is sent as a token is. Only JSON is taken: a form of another site cannot send it.
+pub(super) async fn log_in(api: Data<Api>, Caller(by): Caller, request: HttpRequest, payload: Payload) -> Answer {
+    if !request.content_type().eq_ignore_ascii_case("application/json") {
+        return Err(Problem::other_type());
+    }
     let body: LoginBody = body::required(payload).await?;
     let given = Credentials {
         name: body.name,

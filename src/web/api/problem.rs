@@ -59,6 +59,15 @@ impl Problem {
         )
     }
 
+    pub(super) fn other_type() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "urn:quarterdeck:media-type",
+            "The body is of another type",
+            "send JSON, with the header “Content-Type: application/json”",
+        )
+    }
+
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
