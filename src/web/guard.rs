@@ -144,14 +144,14 @@ pub(super) fn is_secure(web: &Web, request: &HttpRequest) -> bool {
 }
 
 /// Journals what a stranger was refused; the same is counted.
-pub(super) async fn note(web: &Web, request: &HttpRequest, kind: &str) {
+pub(super) async fn note(web: &Web, request: &HttpRequest, kind: &'static str) {
     let address = address(web, request);
     let message = format!(
         "a request was refused: {kind} (from {})",
         address.as_deref().unwrap_or("an unknown address")
     );
     let by = By::new(Actor::System, address, Access::Nothing);
-    if let Err(why) = web.engine.note_refusal(&message, by).await {
+    if let Err(why) = web.engine.note_refusal(kind, &message, by).await {
         tracing::warn!(%why, "a refusal could not be journaled");
     }
 }

@@ -298,7 +298,7 @@ impl Engine {
     fn note_failure(&self, message: &'static str, by: By) {
         let engine = self.clone();
         self.0.tasks.spawn(async move {
-            if let Err(why) = engine.note_refusal(message, by).await {
+            if let Err(why) = engine.note_log_in(message, by).await {
                 tracing::warn!(%why, "a failed log-in could not be journaled");
             }
         });
@@ -336,7 +336,7 @@ fn counted(what: &str, free: i64) -> Counted {
 }
 
 /// An address as it is counted: whoever has one IPv6 address has 2^64 of them.
-fn network(address: &str) -> String {
+pub(super) fn network(address: &str) -> String {
     match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
         Ok(IpAddr::V6(address)) => {
             let [a, b, c, d, ..] = address.segments();

@@ -87,8 +87,9 @@ async fn admit(web: &Web, request: &ServiceRequest) -> Result<By, Problem> {
         Decision::Allowed => Ok(by),
         Decision::Denied(why) => {
             let what = request.match_pattern().unwrap_or_default();
-            let message = format!("{} was refused {} {what}: {why}", by.actor.name(), request.method());
-            if let Err(why) = web.engine.note_refusal(&message, by).await {
+            let kind = format!("{} {what}", request.method());
+            let message = format!("{} was refused {kind}: {why}", by.actor.name());
+            if let Err(why) = web.engine.note_refusal(&kind, &message, by).await {
                 tracing::warn!(%why, "a refusal could not be journaled");
             }
             Err(Problem::forbidden(why))
