@@ -160,12 +160,21 @@ impl Engine {
         Ok((row, secret))
     }
 
-    /// Ends a token for ever.
+    /// Ends a token for ever: one's own making, or one that may nothing that one may not oneself.
     ///
     /// # Errors
     /// Not allowed; no such token; revoked before.
     pub async fn revoke_token(&self, name: String, by: By) -> Result<TokenRow, EngineError> {
         self.allow_at_all(&by, Ask::Tokens)?;
+        let tokens = self.reader().read(crate::store::Journal::tokens).await?;
+        let token = tokens.into_iter().find(|token| token.name == name);
+        if let (Some(token), Access::Granted(mine)) = (token, &by.access)
+            && token.created_by != by.actor
+            && !mine.covers(&token.grants)
+        {
+            let why = format!("this token may do what you may not yourself ({})", token.grants);
+            return Err(EngineError::Forbidden(why));
+        }
         self.0.store.revoke_token(name, by).await.map_err(unknown)
     }
 

@@ -8,7 +8,7 @@ use actix_web::dev::{Extensions, ServiceRequest, ServiceResponse};
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, HttpMessage as _, ResponseError as _};
+use actix_web::{Error, HttpMessage as _, HttpRequest, ResponseError as _};
 use nix::unistd::{Uid, User};
 use tokio::net::UnixStream;
 
@@ -97,6 +97,13 @@ async fn admit(web: &Web, request: &ServiceRequest) -> Result<By, Problem> {
     }
 }
 
+/// What a program shows: a token, or the secret of a session.
+pub(super) fn secret_of(request: &HttpRequest) -> Option<&str> {
+    let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, secret) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
+}
+
 async fn known(web: &Web, request: &ServiceRequest) -> Result<By, Problem> {
     // Who gives a secret wants to act under the name that goes with it, also on the Unix socket.
     if !request.headers().contains_key(AUTHORIZATION)
@@ -107,14 +114,7 @@ async fn known(web: &Web, request: &ServiceRequest) -> Result<By, Problem> {
         by.proof = claim.map(|claim| Proof::Claims(bounded(claim, 100)));
         return Ok(by);
     }
-    let header = request
-        .headers()
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let secret = header
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, secret)| secret.trim())
+    let secret = secret_of(request.request())
         .ok_or_else(|| Problem::unauthorized("the API takes a token: send the header “Authorization: Bearer TOKEN”"))?;
     let hash = hash_of(secret);
     let by = if secret.starts_with("qd_") {
