@@ -27,6 +27,7 @@ macro_rules! app {
         App::new()
             .app_data($doors.pages.clone())
             .app_data($doors.api.clone())
+            .wrap(from_fn(web::bodies_in_time))
             .wrap(from_fn($doors.connections.closing()))
             .wrap(tracing_actix_web::TracingLogger::<web::Spans>::new())
             .configure($routes)

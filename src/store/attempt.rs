@@ -8,13 +8,25 @@ use super::tx::Tx;
 use super::{By, NewEvent, Store, WriteError};
 use crate::domain::{Level, Span, Timestamp};
 
-/// What is counted: a hash of an account's name or of an address, and how many failures it bears.
+/// What is counted: a hash of whom or of where, and how many failures it bears.
 #[derive(Clone, Debug)]
 pub struct Counted {
     /// The hash.
     pub what: String,
     /// So many failures are free; each further one doubles the wait.
     pub free: i64,
+}
+
+/// What one attempt is counted against.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// Who tries it from where: begins anew once it went well.
+    pub narrow: Counted,
+    /// The account, from wherever. Of one narrow one only the free failures count here, so that who is told to wait
+    /// and tries on makes nobody else wait.
+    pub account: Option<Counted>,
+    /// The address, for whichever account.
+    pub address: Option<Counted>,
 }
 
 /// Failures older than this are forgotten.
@@ -32,17 +44,17 @@ impl Store {
     ///
     /// # Errors
     /// [`WriteError`].
-    pub async fn begin_attempt(&self, counted: Vec<Counted>, by: By) -> Result<Option<Timestamp>, WriteError> {
+    pub async fn begin_attempt(&self, attempt: Attempt, by: By) -> Result<Option<Timestamp>, WriteError> {
         self.write(move |tx| {
             tidy(tx)?;
-            let mut rows = Vec::with_capacity(counted.len());
-            for one in &counted {
-                let row: Option<(i64, Timestamp)> = login_attempts::table
-                    .find(&one.what)
-                    .select((login_attempts::failures, login_attempts::last_at))
-                    .first(&mut tx.journal.conn)
-                    .optional()?;
-                let (failures, last) = row.unwrap_or((0, tx.now));
+            let Attempt {
+                narrow,
+                account,
+                address,
+            } = &attempt;
+            let mut rows = Vec::with_capacity(3);
+            for one in [Some(narrow), account.as_ref(), address.as_ref()].into_iter().flatten() {
+                let (failures, last) = row(tx, &one.what)?.unwrap_or((0, tx.now));
                 // A clock that was set back must not lengthen a wait.
                 let until = last.min(tx.now).plus(wait(failures, one.free));
                 if until > tx.now {
@@ -50,7 +62,11 @@ impl Store {
                 }
                 rows.push((one, failures + 1));
             }
+            let tries_on = rows.first().is_some_and(|(one, failures)| *failures > one.free);
             for (one, failures) in rows {
+                if tries_on && account.as_ref().is_some_and(|account| account.what == one.what) {
+                    continue;
+                }
                 diesel::insert_into(login_attempts::table)
                     .values((
                         login_attempts::what.eq(&one.what),
@@ -74,20 +90,39 @@ impl Store {
         .await
     }
 
-    /// An attempt went well: its account begins anew, and what was counted against the address is given back.
+    /// An attempt went well: who tried it from there begins anew, and what was counted beside it is given back.
     ///
     /// # Errors
     /// [`WriteError`].
-    pub async fn attempt_went_well(&self, account: String, address: String) -> Result<(), WriteError> {
+    pub async fn attempt_went_well(&self, attempt: Attempt) -> Result<(), WriteError> {
         self.write(move |tx| {
-            diesel::delete(login_attempts::table.find(&account)).execute(&mut tx.journal.conn)?;
-            diesel::update(login_attempts::table.find(&address))
-                .set(login_attempts::failures.eq(login_attempts::failures - 1))
-                .execute(&mut tx.journal.conn)?;
+            let Attempt {
+                narrow,
+                account,
+                address,
+            } = &attempt;
+            let counted = row(tx, &narrow.what)?.map_or(0, |(failures, _)| failures.min(narrow.free));
+            diesel::delete(login_attempts::table.find(&narrow.what)).execute(&mut tx.journal.conn)?;
+            for (one, back) in [(account, counted), (address, 1)] {
+                let Some(one) = one else { continue };
+                let theirs = login_attempts::table.find(&one.what);
+                diesel::update(theirs.filter(login_attempts::failures.ge(back)))
+                    .set(login_attempts::failures.eq(login_attempts::failures - back))
+                    .execute(&mut tx.journal.conn)?;
+            }
             Ok(())
         })
         .await
     }
+}
+
+/// Failures so far, and when the last one was.
+fn row(tx: &mut Tx<'_>, what: &str) -> Result<Option<(i64, Timestamp)>, Fault> {
+    Ok(login_attempts::table
+        .find(what)
+        .select((login_attempts::failures, login_attempts::last_at))
+        .first(&mut tx.journal.conn)
+        .optional()?)
 }
 
 /// How long after the last of so many failures the next attempt has to wait.

@@ -47,7 +47,7 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
-pub use attempt::Counted;
+pub use attempt::{Attempt, Counted};
 pub use command::{CommandRow, Finish, HistoryFilter, OutputFacts, Request};
 pub use error::{OpenError, ReadError, WriteError};
 pub use event::{By, EventRow, NewEvent};
@@ -67,7 +67,7 @@ pub use recovery::Recovered;
 pub use session::{NewSession, SessionRow};
 pub use sweep::{Cutoffs, LastSweep, Swept};
 pub use token::{NewToken, TokenRow};
-pub use user::{NewUser, UserRow};
+pub use user::{NewUser, Proved, UserRow};
 
 use error::Fault;
 use shared::Shared;

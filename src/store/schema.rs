@@ -163,6 +163,7 @@ diesel::table! {
         created_at -> Timestamp,
         password_at -> Timestamp,
         disabled_at -> Nullable<Timestamp>,
+        era -> BigInt,
     }
 }
 

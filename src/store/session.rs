@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use super::schema::{sessions, users};
-use super::user::UserRow;
+use super::user::{Proved, UserRow, still_proved, void};
 use super::{By, Journal, NewEvent, ReadError, Store, WriteError};
 use crate::domain::{Actor, Factor, Level, Timestamp, bounded};
 
@@ -38,8 +38,8 @@ pub struct SessionRow {
 pub struct NewSession {
     /// The hash of its secret.
     pub hash: String,
-    /// The user, where it is one's; else it is the actor's alone.
-    pub user_id: Option<i64>,
+    /// The user as they were when they proved who they are, where it is one's; else it is the actor's alone.
+    pub user: Option<Proved>,
     /// What the browser says that it is.
     pub agent: Option<String>,
     /// What was proved.
@@ -89,15 +89,18 @@ impl Store {
     /// Opens a session and forgets those whose time is up.
     ///
     /// # Errors
-    /// [`WriteError::Conflict`] where that hash is in use.
+    /// [`WriteError::Conflict`] where what was proved is void by now, or that hash is in use.
     pub async fn session_open(&self, new: NewSession, by: By) -> Result<(), WriteError> {
         self.write(move |tx| {
+            if let Some(user) = new.user {
+                still_proved(tx, user)?;
+            }
             diesel::delete(sessions::table.filter(sessions::expires_at.le(tx.now))).execute(&mut tx.journal.conn)?;
             diesel::insert_into(sessions::table)
                 .values((
                     sessions::hash.eq(&new.hash),
                     sessions::actor.eq(&by.actor),
-                    sessions::user_id.eq(new.user_id),
+                    sessions::user_id.eq(new.user.map(|user| user.id)),
                     sessions::address.eq(&by.address),
                     sessions::agent.eq(new.agent.as_ref().map(|agent| bounded(agent, 200))),
                     sessions::factor.eq(new.factor),
@@ -181,12 +184,16 @@ impl Store {
     /// Notes that who has a session has proved once more who they are; gives the time of that.
     ///
     /// # Errors
-    /// [`WriteError`].
-    pub async fn session_proved(&self, id: i64, factor: Factor, by: By) -> Result<Timestamp, WriteError> {
+    /// [`WriteError::Conflict`] where that is void by now, or the session has ended.
+    pub async fn session_proved(&self, id: i64, user: Proved, factor: Factor, by: By) -> Result<Timestamp, WriteError> {
         self.write(move |tx| {
-            diesel::update(sessions::table.find(id))
+            still_proved(tx, user)?;
+            let changed = diesel::update(sessions::table.find(id))
                 .set((sessions::factor.eq(Some(factor)), sessions::proved_at.eq(Some(tx.now))))
                 .execute(&mut tx.journal.conn)?;
+            if changed == 0 {
+                return Err(void().into());
+            }
             let message = format!("{} confirmed who they are ({factor})", by.actor.name());
             tx.event(NewEvent::audit(&by, Level::Info, "session:step-up", message))?;
             Ok(tx.now)

@@ -2,6 +2,7 @@
 
 mod opening;
 mod pipelines;
+mod proofs;
 mod reading;
 mod recovery;
 mod retention;

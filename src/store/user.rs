@@ -34,6 +34,30 @@ pub struct UserRow {
     pub password_at: Timestamp,
     /// Since when it cannot log in.
     pub disabled_at: Option<Timestamp>,
+    /// Rises whenever what was proved before is void; see [`Proved`].
+    #[serde(skip)]
+    pub era: i64,
+}
+
+/// A user as they were when they proved who they are. A new password, another second factor and shutting out make
+/// that void, also while somebody still waits for the answer to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Proved {
+    /// The user's number.
+    pub id: i64,
+    /// The user's era at that time.
+    pub era: i64,
+}
+
+impl UserRow {
+    /// For what is proved against this row.
+    #[must_use]
+    pub fn proved(&self) -> Proved {
+        Proved {
+            id: self.id,
+            era: self.era,
+        }
+    }
 }
 
 impl std::fmt::Debug for UserRow {
@@ -164,21 +188,38 @@ impl Store {
         .await
     }
 
-    /// Sets a user's password, and ends their sessions, all but the one with the number `keep`.
+    /// Sets a user's password, and ends their sessions, all but the one with the number `keep`. Who sets their `own`
+    /// must still be let in.
     ///
     /// # Errors
-    /// [`WriteError::NotFound`].
+    /// [`WriteError::NotFound`]; [`WriteError::Conflict`] where `own` is void by now, or `keep` has ended.
     pub async fn set_password(
         &self,
         name: String,
         hash: String,
         keep: Option<i64>,
+        own: Option<Proved>,
         by: By,
     ) -> Result<UserRow, WriteError> {
         self.write(move |tx| {
             let before = found(tx, &name)?;
+            if let Some(own) = own {
+                still_proved(tx, own)?;
+            }
+            if let Some(keep) = keep {
+                let there: Option<i64> = sessions::table
+                    .find(keep)
+                    .select(sessions::id)
+                    .first(&mut tx.journal.conn)
+                    .optional()?;
+                there.ok_or_else(void)?;
+            }
             let row = diesel::update(users::table.find(before.id))
-                .set((users::password.eq(&hash), users::password_at.eq(tx.now)))
+                .set((
+                    users::password.eq(&hash),
+                    users::password_at.eq(tx.now),
+                    users::era.eq(users::era + 1),
+                ))
                 .returning(UserRow::as_returning())
                 .get_result(&mut tx.journal.conn)?;
             end_sessions(tx, row.id, keep)?;
@@ -201,7 +242,10 @@ impl Store {
                 end_sessions(tx, before.id, None)?;
             }
             let row = diesel::update(users::table.find(before.id))
-                .set(users::disabled_at.eq(disabled.then_some(tx.now)))
+                .set((
+                    users::disabled_at.eq(disabled.then_some(tx.now)),
+                    users::era.eq(users::era + 1),
+                ))
                 .returning(UserRow::as_returning())
                 .get_result(&mut tx.journal.conn)?;
             let (action, did) = if disabled {
@@ -231,7 +275,11 @@ impl Store {
             let before = found(tx, &name)?;
             let (text, step) = secret.clone().unzip();
             let row = diesel::update(users::table.find(before.id))
-                .set((users::totp_secret.eq(text), users::totp_step.eq(step.unwrap_or(0))))
+                .set((
+                    users::totp_secret.eq(text),
+                    users::totp_step.eq(step.unwrap_or(0)),
+                    users::era.eq(users::era + 1),
+                ))
                 .returning(UserRow::as_returning())
                 .get_result(&mut tx.journal.conn)?;
             diesel::delete(recovery_codes::table.filter(recovery_codes::user_id.eq(row.id)))
@@ -293,6 +341,24 @@ impl Store {
 fn found(tx: &mut Tx<'_>, name: &str) -> Result<UserRow, Fault> {
     let row = tx.journal.user(name)?;
     Ok(row.ok_or_else(|| WriteError::NotFound(format!("the user “{name}”")))?)
+}
+
+/// Refuses what was proved before it became void.
+pub(super) fn still_proved(tx: &mut Tx<'_>, proved: Proved) -> Result<(), Fault> {
+    let there: Option<i64> = users::table
+        .find(proved.id)
+        .filter(users::era.eq(proved.era))
+        .filter(users::disabled_at.is_null())
+        .select(users::id)
+        .first(&mut tx.journal.conn)
+        .optional()?;
+    there.ok_or_else(void)?;
+    Ok(())
+}
+
+/// Why somebody who was let in is not any more.
+pub(super) fn void() -> WriteError {
+    WriteError::Conflict("the account was changed in the meantime; log in again".to_owned())
 }
 
 /// Refuses what would leave nobody who can mend it from a page.

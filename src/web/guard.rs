@@ -57,8 +57,11 @@ fn refusal(web: &Web, request: &ServiceRequest) -> Option<(StatusCode, &'static 
         ));
     };
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    // The API knows nobody by a cookie, so no page can make a browser ask it for somebody.
-    let program = request.path().starts_with("/api/");
+    // The API knows nobody by a cookie, so no page can make a browser ask it for somebody; but a log-in needs no cookie.
+    // Programs do not say where they come from, browsers always do.
+    let says = |name: HeaderName| request.headers().contains_key(name);
+    let program =
+        request.path().starts_with("/api/") && !says(ORIGIN) && !says(HeaderName::from_static("sec-fetch-site"));
     if reads || program || same_origin(request.headers(), host) {
         return None;
     }
@@ -141,14 +144,14 @@ pub(super) fn is_secure(web: &Web, request: &HttpRequest) -> bool {
 }
 
 /// Journals what a stranger was refused; the same is counted.
-pub(super) async fn note(web: &Web, request: &HttpRequest, kind: &str) {
+pub(super) async fn note(web: &Web, request: &HttpRequest, kind: &'static str) {
     let address = address(web, request);
     let message = format!(
         "a request was refused: {kind} (from {})",
         address.as_deref().unwrap_or("an unknown address")
     );
     let by = By::new(Actor::System, address, Access::Nothing);
-    if let Err(why) = web.engine.note_refusal(&message, by).await {
+    if let Err(why) = web.engine.note_refusal(kind, &message, by).await {
         tracing::warn!(%why, "a refusal could not be journaled");
     }
 }

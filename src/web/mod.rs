@@ -22,6 +22,7 @@ mod pages;
 mod routes;
 mod session;
 mod setup;
+mod slow;
 mod spans;
 pub mod tls;
 mod words;
@@ -43,6 +44,7 @@ pub use links::Links;
 pub use routes::{list, routes};
 pub use session::Visitor;
 pub use setup::SetUp;
+pub use slow::bodies_in_time;
 pub use spans::Spans;
 
 /// What the pages are given once, at start; every handler gets it as application data.

@@ -178,13 +178,10 @@ async fn answered<B: MessageBody + 'static>(
 /// Somebody who is signed in was refused something: that is an event too.
 async fn note(web: &Web, request: &HttpRequest, visitor: &Visitor, why: &str) {
     let route = request.match_pattern().unwrap_or_else(|| "a page".to_owned());
-    let message = format!(
-        "{} was refused {} {route}: {why}",
-        visitor.actor.name(),
-        request.method()
-    );
+    let kind = format!("{} {route}", request.method());
+    let message = format!("{} was refused {kind}: {why}", visitor.actor.name());
     let message = bounded(&message, MESSAGE_LIMIT);
-    if let Err(why) = web.engine.note_refusal(&message, visitor.by()).await {
+    if let Err(why) = web.engine.note_refusal(&kind, &message, visitor.by()).await {
         tracing::warn!(%why, "a refusal could not be journaled");
     }
 }

@@ -9,6 +9,7 @@ mod network;
 mod routes;
 mod secrets;
 mod sessions;
+mod slow;
 
 use serde_json::json;
 use support::Dashboard;

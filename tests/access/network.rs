@@ -120,6 +120,81 @@ async fn nobody_gives_away_more_than_they_have() {
 }
 
 #[tokio::test]
+async fn no_flood_of_refusals_hides_another_one() {
+    let dashboard = Dashboard::start(&format!("proxies = [\"127.0.0.0/8\"]\n{OPS}")).await;
+    user(&dashboard, "alice", "viewer").await;
+    let operator = Program::new(&dashboard, &token(&dashboard, "ops", "operator").await);
+    let viewer = Program::new(&dashboard, &token(&dashboard, "eyes", "viewer").await);
+    let before = super::events(&dashboard, "refused").await;
+    let client = Client::new();
+    for n in 0..200 {
+        let request = client.get(&dashboard.url).header("host", "evil.example");
+        let request = request.header("x-forwarded-for", format!("198.51.{n}.1"));
+        assert_eq!(request.send().await.expect("an answer").status(), 421);
+    }
+    let after = super::events(&dashboard, "refused").await;
+    assert_eq!(after - before, 30, "strangers share what is kept apart");
+    for n in 0..50 {
+        let run = json!({ "op": format!("no-such-op-{n}"), "hosts": ["localhost"] });
+        assert_eq!(operator.start("/commands", None, &run).await.0, 404);
+    }
+    assert_eq!(super::events(&dashboard, "refused").await, after + 1, "one kind");
+
+    // What others are refused is written all the same.
+    let sweep = operator.start("/sweep", None, &json!({})).await;
+    assert_eq!(sweep.0, 403);
+    let run = json!({ "op": "quick", "hosts": ["localhost"] });
+    assert_eq!(viewer.start("/commands", None, &run).await.0, 403);
+    let wrong = json!({ "name": "alice", "password": "wrong-wrong-wrong" });
+    assert_eq!(dashboard.post("/login", &wrong).await.0, 403);
+    let nobody = json!({ "name": "nobody", "password": "wrong-wrong-wrong" });
+    assert_eq!(dashboard.post("/login", &nobody).await.0, 403);
+    wait_for("all four", async || {
+        (super::events(&dashboard, "refused").await == after + 5).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nobody_revokes_what_may_more_than_they_do() {
+    let dashboard = Dashboard::start(OPS).await;
+    let admin = Program::new(&dashboard, &token(&dashboard, "admin", "admin").await);
+    token(&dashboard, "strong", "operator dangerous").await;
+    token(&dashboard, "weak", "operator").await;
+    let revoke = async |name: &str| {
+        let request = admin.client.delete(format!("{}/api/v1/tokens/{name}", admin.url));
+        read(request.bearer_auth(&admin.secret).send().await.expect("an answer")).await
+    };
+    let (status, why) = revoke("strong").await;
+    assert_eq!(status, 403, "{why}");
+    assert_eq!(revoke("weak").await.0, 200);
+    assert_eq!(revoke("nothing").await.0, 404);
+    assert_eq!(dashboard.delete("/tokens/strong").await.0, 200, "who may everything");
+}
+
+#[tokio::test]
+async fn who_is_shut_out_while_waiting_learns_nothing_more() {
+    let dashboard = Dashboard::start(OPS).await;
+    let reader = Program::new(&dashboard, &token(&dashboard, "reader", "viewer").await);
+    let last = dashboard.events().await;
+    let last = last.last().expect("an event")["id"].clone();
+    let path = format!("/events?after={last}&wait=30");
+    let (waited, revoked) = futures_util::future::join(reader.get(&path), async {
+        // It is known, and waits.
+        wait_for("its use", async || {
+            let (_, tokens) = dashboard.get("/tokens").await;
+            (!tokens["tokens"][0]["last_used_at"].is_null()).then_some(())
+        })
+        .await;
+        dashboard.delete("/tokens/reader").await
+    })
+    .await;
+    assert_eq!(revoked.0, 200);
+    assert_eq!(waited.0, 401, "{}", waited.1);
+    assert!(waited.1["events"].is_null(), "{}", waited.1);
+}
+
+#[tokio::test]
 async fn one_key_starts_once_over_restarts_too() {
     let mut dashboard = Dashboard::start(OPS).await;
     let secret = token(&dashboard, "ci", "operator").await;

@@ -182,6 +182,30 @@ async fn s49_a_session_ends_when_it_should() {
 }
 
 #[tokio::test]
+async fn who_logs_in_while_the_password_is_changed_is_not_left_in_with_the_old_one() {
+    let dashboard = Dashboard::start(OPS).await;
+    user(&dashboard, "alice", "viewer").await;
+    let set = json!({ "password": "amber-kettle-radio-7" });
+    let log_in = json!({ "name": "alice", "password": PASSWORD });
+    let (set, answers) = futures_util::future::join(
+        dashboard.post("/users/alice/password", &set),
+        futures_util::future::join_all((0..5).map(|_| dashboard.post("/login", &log_in))),
+    )
+    .await;
+    assert_eq!(set.0, 200, "{}", set.1);
+    for (status, answer) in answers {
+        assert!(status == 201 || status == 403 || status == 429, "{status}: {answer}");
+        let Some(secret) = answer["session"].as_str() else {
+            continue;
+        };
+        let me = reqwest::Client::new().get(format!("{}/api/v1/me", dashboard.url));
+        let me = me.bearer_auth(secret).send().await.expect("an answer");
+        assert_eq!(me.status(), 401, "a session of the old password");
+    }
+    assert_eq!(dashboard.sql("SELECT count(*) FROM sessions"), "0");
+}
+
+#[tokio::test]
 async fn s50_a_form_of_another_site_changes_nothing() {
     let dashboard = Dashboard::start(OPS).await;
     user(&dashboard, "alice", "admin").await;
@@ -308,6 +332,91 @@ async fn s51_a_trusted_proxy_says_who_it_is() {
         .find(|event| event["action"] == "session:open")
         .expect("event");
     assert_eq!(opened["details"]["address"], "203.0.113.8");
+}
+
+#[tokio::test]
+async fn s51_a_stranger_locks_nobody_out() {
+    let dashboard = Dashboard::start(&format!("proxies = [\"127.0.0.0/8\"]\n{OPS}")).await;
+    user(&dashboard, "alice", "operator dangerous").await;
+    let mut alice = Browser::new(&dashboard);
+    alice.headers = vec![("x-forwarded-for".to_owned(), "203.0.113.1".to_owned())];
+    assert_eq!(alice.log_in("alice", PASSWORD, "").await.status, 303);
+    let client = reqwest::Client::new();
+    let wrong = json!({ "name": "alice", "password": "wrong-wrong-wrong" });
+    let login = |kind: &'static str, headers: &[(&'static str, &'static str)]| {
+        let mut request = client.post(format!("{}/api/v1/login", dashboard.url));
+        request = request
+            .header("x-forwarded-for", "198.51.100.66")
+            .header("content-type", kind);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(wrong.to_string());
+        async move { request.send().await.expect("an answer").status().as_u16() }
+    };
+
+    // What a page of another site can make a browser send is not even tried.
+    let from_elsewhere = [("origin", "http://evil.example"), ("sec-fetch-site", "cross-site")];
+    assert_eq!(login("text/plain", &from_elsewhere).await, 403);
+    assert_eq!(login("application/json", &from_elsewhere).await, 403);
+    assert_eq!(login("application/json", &from_elsewhere[..1]).await, 403);
+    assert_eq!(login("text/plain", &[]).await, 415);
+    assert_eq!(
+        dashboard.sql("SELECT count(*) FROM login_attempts WHERE failures > 0"),
+        "0"
+    );
+
+    // A stranger uses up what is free; from there nobody is alice any more, but elsewhere she is.
+    let mut answers = Vec::new();
+    for _ in 0..7 {
+        answers.push(login("application/json", &[]).await);
+    }
+    assert_eq!(answers, [403, 403, 403, 403, 403, 429, 429]);
+    change(
+        &dashboard,
+        "UPDATE sessions SET proved_at = '2020-01-01 00:00:00.000000'",
+    );
+    let hurts = [("op", "hurts"), ("host", "localhost"), ("confirm_it_is_me", PASSWORD)];
+    let ran = alice.post("/run", &hurts).await;
+    assert!(
+        ran.status != 429 && !ran.text.contains("too many"),
+        "{}: {}",
+        ran.status,
+        ran.text
+    );
+    assert_ne!(
+        dashboard.sql("SELECT max(proved_at) FROM sessions"),
+        "2020-01-01 00:00:00.000000",
+        "who has a session confirms it"
+    );
+    let right = json!({ "name": "alice", "password": PASSWORD });
+    assert_eq!(dashboard.post("/login", &right).await.0, 201, "on this machine");
+    let mut elsewhere = Browser::new(&dashboard);
+    elsewhere.headers = vec![("x-forwarded-for".to_owned(), "203.0.113.2".to_owned())];
+    assert_eq!(
+        elsewhere.log_in("alice", PASSWORD, "").await.status,
+        303,
+        "from elsewhere"
+    );
+
+    // Who guesses from everywhere is stopped all the same.
+    change(&dashboard, "UPDATE login_attempts SET failures = 50 WHERE failures = 5");
+    let mut elsewhere = Browser::new(&dashboard);
+    elsewhere.headers = vec![("x-forwarded-for".to_owned(), "203.0.113.3".to_owned())];
+    assert_eq!(
+        elsewhere.log_in("alice", PASSWORD, "").await.status,
+        429,
+        "the account itself"
+    );
+    assert_eq!(dashboard.post("/login", &right).await.0, 201, "but not on this machine");
+
+    // A session has its own limit.
+    let wrong = [("op", "hurts"), ("host", "localhost"), ("confirm_it_is_me", "wrong")];
+    let mut answers = Vec::new();
+    for _ in 0..6 {
+        answers.push(alice.post("/run", &wrong).await.status);
+    }
+    assert_eq!(answers, [403, 403, 403, 403, 403, 429]);
 }
 
 #[tokio::test]

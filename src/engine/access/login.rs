@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::domain::{Access, Actor, Factor, Grants, Timestamp};
-use crate::store::{By, Counted, NewSession, NewUser, UserRow};
+use crate::store::{Attempt, By, Counted, NewSession, NewUser, UserRow};
 
 use super::super::{Engine, EngineError};
 use super::secrets;
@@ -57,8 +57,11 @@ impl From<crate::store::WriteError> for LoginError {
     }
 }
 
-/// Failures that an account and an address bear before they have to wait.
-const FREE_ACCOUNT: i64 = 5;
+/// Failures that are free before somebody has to wait: for one account from one address, or within one session.
+const FREE_NARROW: i64 = 5;
+/// The same for one account from wherever: one address alone never gets there.
+const FREE_ACCOUNT: i64 = 50;
+/// The same for one address, for whichever account.
 const FREE_ADDRESS: i64 = 20;
 /// How long a log-in waits for its turn at the hashing of passwords.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -87,8 +90,8 @@ impl Engine {
     pub async fn log_in(&self, given: Credentials) -> Result<LoggedIn, LoginError> {
         let name = given.name.trim().to_lowercase();
         let stranger = By::new(Actor::System, given.address.clone(), Access::Nothing);
-        let counted = counted(&name, given.address.as_deref());
-        if let Some(until) = self.0.store.begin_attempt(counted.to_vec(), stranger.clone()).await? {
+        let attempt = log_in_of(&name, given.address.as_deref());
+        if let Some(until) = self.0.store.begin_attempt(attempt.clone(), stranger.clone()).await? {
             self.note_failure("a log-in was refused: too many failed before", stranger);
             return Err(LoginError::Wait(until));
         }
@@ -116,9 +119,12 @@ impl Engine {
             }
             return Err(LoginError::Wrong);
         };
-        let [account, address] = counted;
-        self.0.store.attempt_went_well(account.what, address.what).await?;
-        Ok(self.open_for(user, factor, given.address, given.agent).await?)
+        self.0.store.attempt_went_well(attempt).await?;
+        match self.open_for(user, factor, given.address, given.agent).await {
+            // The account was changed while the password was looked at.
+            Err(EngineError::Conflict(_)) => Err(LoginError::Wrong),
+            opened => Ok(opened?),
+        }
     }
 
     /// Checks once more that it is them: by a code where they have a second factor, else by the password.
@@ -129,8 +135,8 @@ impl Engine {
         let Some(user) = &known.user else {
             return Ok(by.clone());
         };
-        let counted = counted(&user.name, by.address.as_deref());
-        if let Some(until) = self.0.store.begin_attempt(counted.to_vec(), by.clone()).await? {
+        let attempt = confirmation_in(known.session.id);
+        if let Some(until) = self.0.store.begin_attempt(attempt.clone(), by.clone()).await? {
             return Err(LoginError::Wait(until));
         }
         let factor = if user.totp_secret.is_some() {
@@ -143,12 +149,12 @@ impl Engine {
             self.note_failure("the confirmation before something dangerous failed", by.clone());
             return Err(LoginError::Wrong);
         };
-        let [account, address] = counted;
-        self.0.store.attempt_went_well(account.what, address.what).await?;
+        self.0.store.attempt_went_well(attempt).await?;
+        let session = known.session.id;
         let at = self
             .0
             .store
-            .session_proved(known.session.id, factor, by.clone())
+            .session_proved(session, user.proved(), factor, by.clone())
             .await?;
         let mut by = by.clone();
         by.proof = Some(crate::domain::Proof::Given(factor, at));
@@ -182,7 +188,7 @@ impl Engine {
         let secret = secrets::random_hex::<32>()?;
         let new = NewSession {
             hash: secrets::hash_of(&secret),
-            user_id: None,
+            user: None,
             agent,
             factor: None,
             expires_at: Timestamp::now().plus(self.0.settings.access.session),
@@ -209,7 +215,7 @@ impl Engine {
         let secret = secrets::random_hex::<32>()?;
         let new = NewSession {
             hash: secrets::hash_of(&secret),
-            user_id: Some(user.id),
+            user: Some(user.proved()),
             agent,
             factor: Some(factor),
             expires_at: Timestamp::now().plus(self.0.settings.access.session),
@@ -292,29 +298,45 @@ impl Engine {
     fn note_failure(&self, message: &'static str, by: By) {
         let engine = self.clone();
         self.0.tasks.spawn(async move {
-            if let Err(why) = engine.note_refusal(message, by).await {
+            if let Err(why) = engine.note_log_in(message, by).await {
                 tracing::warn!(%why, "a failed log-in could not be journaled");
             }
         });
     }
 }
 
-/// What an attempt is counted against: the account and the address, in this order.
-fn counted(name: &str, address: Option<&str>) -> [Counted; 2] {
-    [
-        Counted {
-            what: secrets::hash_of(&format!("account:{name}")),
-            free: FREE_ACCOUNT,
-        },
-        Counted {
-            what: secrets::hash_of(&format!("address:{}", network(address.unwrap_or_default()))),
-            free: FREE_ADDRESS,
-        },
-    ]
+/// What a log-in is counted against. What came over the network makes nobody wait on this machine's own socket, where
+/// there is no address.
+fn log_in_of(name: &str, address: Option<&str>) -> Attempt {
+    let address = address.map(network);
+    let place = address.as_deref().unwrap_or("this machine");
+    Attempt {
+        narrow: counted(&format!("account:{name} from {place}"), FREE_NARROW),
+        account: address
+            .is_some()
+            .then(|| counted(&format!("account:{name}"), FREE_ACCOUNT)),
+        address: Some(counted(&format!("address:{place}"), FREE_ADDRESS)),
+    }
+}
+
+/// What a confirmation is counted against: only who has the session can use up its attempts.
+fn confirmation_in(session: i64) -> Attempt {
+    Attempt {
+        narrow: counted(&format!("session:{session}"), FREE_NARROW),
+        account: None,
+        address: None,
+    }
+}
+
+fn counted(what: &str, free: i64) -> Counted {
+    Counted {
+        what: secrets::hash_of(what),
+        free,
+    }
 }
 
 /// An address as it is counted: whoever has one IPv6 address has 2^64 of them.
-fn network(address: &str) -> String {
+pub(super) fn network(address: &str) -> String {
     match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
         Ok(IpAddr::V6(address)) => {
             let [a, b, c, d, ..] = address.segments();

@@ -114,6 +114,22 @@ impl Engine {
         Ok(Some(By::new(Actor::Token(token.name), None, access)))
     }
 
+    /// Whether who asked a while ago still may, as far as that was by a token or a session: for what waits before it
+    /// answers. `secret` is the hash of what they showed; none where the kernel knows them.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn still_known(&self, by: &By, secret: Option<String>, ask: Ask) -> Result<bool, EngineError> {
+        let Some(hash) = secret else { return Ok(true) };
+        let known = match by.actor {
+            Actor::Token(_) => self.recognise_token(hash).await?,
+            Actor::User(_) | Actor::Local(_) | Actor::System => {
+                self.recognise(hash, false).await?.map(|known| known.by)
+            }
+        };
+        Ok(known.is_some_and(|by| by.access.may(ask, On::Somewhere).is_allowed()))
+    }
+
     /// True once there is any user: before that, only the set-up is served.
     ///
     /// # Errors

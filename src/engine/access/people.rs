@@ -60,10 +60,12 @@ impl Engine {
         keep: Option<i64>,
         by: By,
     ) -> Result<UserRow, EngineError> {
-        self.may_change(&name, &by).await?;
+        let user = self.may_change(&name, &by).await?;
         secrets::check_password(&name, &password)?;
+        let own = (by.actor == Actor::User(name.clone())).then(|| user.proved());
         let hash = self.hash_password(password).await?;
-        self.0.store.set_password(name, hash, keep, by).await.map_err(unknown)
+        let set = self.0.store.set_password(name, hash, keep, own, by).await;
+        set.map_err(unknown)
     }
 
     /// Shuts a user out, or lets them in again.
@@ -158,12 +160,21 @@ impl Engine {
         Ok((row, secret))
     }
 
-    /// Ends a token for ever.
+    /// Ends a token for ever: one's own making, or one that may nothing that one may not oneself.
     ///
     /// # Errors
     /// Not allowed; no such token; revoked before.
     pub async fn revoke_token(&self, name: String, by: By) -> Result<TokenRow, EngineError> {
         self.allow_at_all(&by, Ask::Tokens)?;
+        let tokens = self.reader().read(crate::store::Journal::tokens).await?;
+        let token = tokens.into_iter().find(|token| token.name == name);
+        if let (Some(token), Access::Granted(mine)) = (token, &by.access)
+            && token.created_by != by.actor
+            && !mine.covers(&token.grants)
+        {
+            let why = format!("this token may do what you may not yourself ({})", token.grants);
+            return Err(EngineError::Forbidden(why));
+        }
         self.0.store.revoke_token(name, by).await.map_err(unknown)
     }
 
@@ -186,13 +197,15 @@ impl Engine {
     }
 
     /// One's own account, or one that one may manage; in both cases confirmed lately.
-    async fn may_change(&self, name: &str, by: &By) -> Result<(), EngineError> {
+    async fn may_change(&self, name: &str, by: &By) -> Result<UserRow, EngineError> {
         let user = self.user(name).await?;
-        if by.actor == Actor::User(user.name) {
+        if by.actor == Actor::User(user.name.clone()) {
             self.allow_at_all(by, Ask::Account)?;
-            return self.proved_lately(by);
+            self.proved_lately(by)?;
+        } else {
+            self.may_manage(by, Ask::Users, &user.grants)?;
         }
-        self.may_manage(by, Ask::Users, &user.grants)
+        Ok(user)
     }
 
     fn may_manage(&self, by: &By, ask: Ask, grants: &Grants) -> Result<(), EngineError> {

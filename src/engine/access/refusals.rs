@@ -1,94 +1,157 @@
-//! Refusals become events, but a stranger cannot fill the log with them: the same by the same actor from the same
-//! address is one event, and within a minute one more that says how many there were.
+//! Refusals become events, but nobody can fill the log with them, nor hide others behind them: the same kind by the same
+//! actor from the same network is one event, and within a minute one more that says how many there were. Only so many
+//! are kept apart: of each who is known, of log-ins under each name, and of all strangers together.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::domain::{Level, MESSAGE_LIMIT, bounded};
+use crate::domain::{Access, Actor, Level, MESSAGE_LIMIT, bounded};
 use crate::store::{By, NewEvent};
 
 use super::super::{Engine, EngineError};
 
 const A_MINUTE: Duration = Duration::from_secs(60);
-/// Different refusals that are kept apart at once; what comes on top is counted together.
-const MOST: usize = 1_000;
+/// Different refusals of one actor that are kept apart at once; what comes on top is counted together. There are about
+/// as many routes.
+const OF_ONE_ACTOR: usize = 100;
+/// The same of log-ins under one name, and of strangers all together.
+const OF_STRANGERS: usize = 30;
 
 /// See the module.
 #[derive(Default)]
-pub(crate) struct Refusals(Mutex<HashMap<Key, Seen>>);
+pub(crate) struct Refusals(Mutex<HashMap<Whose, HashMap<Key, Seen>>>);
 
+/// Who shares what may be kept apart.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Whose {
+    /// Somebody who was recognised.
+    Known(String),
+    /// Whoever tries to be somebody; empty where there is nobody of that name.
+    LogIn(String),
+    /// Everybody else.
+    Strangers,
+}
+
+impl Whose {
+    fn of(by: &By, log_in: bool) -> Self {
+        if by.access != Access::Nothing {
+            return Self::Known(by.actor.to_string());
+        }
+        match &by.actor {
+            Actor::System if log_in => Self::LogIn(String::new()),
+            Actor::System => Self::Strangers,
+            actor @ (Actor::User(_) | Actor::Token(_) | Actor::Local(_)) => Self::LogIn(actor.to_string()),
+        }
+    }
+
+    fn most(&self) -> usize {
+        match self {
+            Self::Known(_) => OF_ONE_ACTOR,
+            Self::LogIn(_) | Self::Strangers => OF_STRANGERS,
+        }
+    }
+}
+
+/// Holds nothing that the caller can choose.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
-    message: String,
-    actor: String,
-    address: String,
+    kind: String,
+    network: String,
 }
 
 struct Seen {
     first: Instant,
     more: u32,
+    message: String,
     by: By,
 }
 
 impl Refusals {
     /// True where this is to be written now; else it is counted.
-    fn is_new(&self, message: &str, by: &By, now: Instant) -> bool {
-        let key = |message: &str, by: &By| Key {
-            message: message.to_owned(),
-            actor: by.actor.to_string(),
-            address: by.address.clone().unwrap_or_default(),
+    fn is_new(&self, whose: Whose, kind: &str, message: &str, by: &By, now: Instant) -> bool {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let most = whose.most();
+        let known = matches!(whose, Whose::Known(_));
+        let theirs = all.entry(whose).or_default();
+        let key = Key {
+            kind: kind.to_owned(),
+            network: network(by.address.as_deref().unwrap_or_default()),
         };
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(same) = seen.get_mut(&key(message, by)) {
+        if let Some(same) = theirs.get_mut(&key) {
             same.more = same.more.saturating_add(1);
             return false;
         }
-        if seen.len() >= MOST {
-            let others = key("many different requests were refused", &By::system());
-            let others = seen.entry(others).or_insert_with(|| Seen {
-                first: now,
-                more: 0,
-                by: By::system(),
-            });
-            others.more = others.more.saturating_add(1);
-            return false;
+        let new = |message: &str, by: By, more| Seen {
+            first: now,
+            more,
+            message: message.to_owned(),
+            by,
+        };
+        if theirs.len() < most {
+            theirs.insert(key, new(message, by.clone(), 0));
+            return true;
         }
-        seen.insert(
-            key(message, by),
-            Seen {
-                first: now,
-                more: 0,
-                by: by.clone(),
-            },
-        );
-        true
+        let others = Key {
+            kind: String::new(),
+            network: String::new(),
+        };
+        let others = theirs.entry(others).or_insert_with(|| {
+            let by = if known { by.clone() } else { By::system() };
+            new("many different requests were refused", by, 0)
+        });
+        others.more = others.more.saturating_add(1);
+        false
     }
 
     /// Takes out what is older than a minute (or everything): what was refused more than once, and how often.
     fn over(&self, now: Instant, all: bool) -> Vec<(String, u32, By)> {
+        let mut over = Vec::new();
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let over: Vec<Key> = seen
-            .iter()
-            .filter(|(_, seen)| all || now.duration_since(seen.first) >= A_MINUTE)
-            .map(|(key, _)| key.clone())
-            .collect();
-        let taken = over.into_iter().filter_map(|key| {
-            let seen = seen.remove(&key)?;
-            (seen.more > 0).then_some((key.message, seen.more, seen.by))
+        seen.retain(|_, theirs| {
+            theirs.retain(|_, seen| {
+                let keep = !all && now.duration_since(seen.first) < A_MINUTE;
+                if !keep && seen.more > 0 {
+                    over.push((seen.message.clone(), seen.more, seen.by.clone()));
+                }
+                keep
+            });
+            !theirs.is_empty()
         });
-        taken.collect()
+        over
+    }
+}
+
+/// The network of an address: a stranger has many neighbours.
+fn network(address: &str) -> String {
+    match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V4(address)) => {
+            let [a, b, c, _] = address.octets();
+            format!("{a}.{b}.{c}.0/24")
+        }
+        Ok(IpAddr::V6(_)) | Err(_) => super::login::network(address),
     }
 }
 
 impl Engine {
-    /// Journals that somebody was refused something. The same once more within a minute is counted.
+    /// Journals that somebody was refused something. The same kind once more within a minute is counted; a kind holds
+    /// nothing that the caller can choose.
     ///
     /// # Errors
     /// When the journal cannot be written.
-    pub async fn note_refusal(&self, message: &str, by: By) -> Result<(), EngineError> {
+    pub async fn note_refusal(&self, kind: &str, message: &str, by: By) -> Result<(), EngineError> {
+        self.note(Whose::of(&by, false), kind, message, by).await
+    }
+
+    /// The same of a log-in.
+    pub(super) async fn note_log_in(&self, kind: &str, by: By) -> Result<(), EngineError> {
+        self.note(Whose::of(&by, true), kind, kind, by).await
+    }
+
+    async fn note(&self, whose: Whose, kind: &str, message: &str, by: By) -> Result<(), EngineError> {
         let message = bounded(message, MESSAGE_LIMIT);
-        if self.0.refusals.is_new(&message, &by, Instant::now()) {
+        if self.0.refusals.is_new(whose, kind, &message, &by, Instant::now()) {
             let event = NewEvent::audit(&by, Level::Warn, "refused", message);
             self.0.store.append_event(event).await?;
         }
@@ -129,35 +192,48 @@ pub(crate) async fn refusal_loop(engine: Engine) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Access, Actor};
 
     fn from(address: &str) -> By {
         By::new(Actor::System, Some(address.to_owned()), Access::Nothing)
+    }
+
+    fn is_new(refusals: &Refusals, kind: &str, by: &By, now: Instant) -> bool {
+        refusals.is_new(Whose::of(by, false), kind, kind, by, now)
     }
 
     #[test]
     fn a_stranger_cannot_fill_the_log() {
         let refusals = Refusals::default();
         let now = Instant::now();
-        assert!(refusals.is_new("origin", &from("10.0.0.1"), now));
-        assert!(!refusals.is_new("origin", &from("10.0.0.1"), now));
-        assert!(!refusals.is_new("origin", &from("10.0.0.1"), now));
-        assert!(refusals.is_new("origin", &from("10.0.0.2"), now));
-        assert!(refusals.is_new("host", &from("10.0.0.1"), now));
+        assert!(is_new(&refusals, "origin", &from("10.0.0.1"), now));
+        assert!(!is_new(&refusals, "origin", &from("10.0.0.1"), now));
+        assert!(!is_new(&refusals, "origin", &from("10.0.0.2"), now), "a neighbour");
+        assert!(is_new(&refusals, "origin", &from("10.0.1.1"), now));
+        assert!(is_new(&refusals, "host", &from("10.0.0.1"), now));
         assert!(refusals.over(now, false).is_empty());
         let over = refusals.over(now + A_MINUTE, false);
         assert_eq!(over.len(), 1);
         assert_eq!((over[0].0.as_str(), over[0].1), ("origin", 2));
-        assert!(refusals.is_new("origin", &from("10.0.0.1"), now + A_MINUTE));
+        assert!(is_new(&refusals, "origin", &from("10.0.0.1"), now + A_MINUTE));
     }
 
     #[test]
-    fn what_is_kept_apart_is_bounded() {
+    fn what_is_kept_apart_is_bounded_and_displaces_nobody_else() {
         let refusals = Refusals::default();
         let now = Instant::now();
-        let new = (0..10_000).filter(|n| refusals.is_new(&n.to_string(), &from("10.0.0.1"), now));
-        assert_eq!(new.count(), MOST);
-        let over = refusals.over(now, true);
-        assert_eq!((over.len(), over[0].1), (1, 9_000));
+        let strangers = (0..10_000).map(|n| from(&format!("10.{}.{}.1", n / 250, n % 250)));
+        let new = strangers.filter(|by| is_new(&refusals, "host", by, now));
+        assert_eq!(new.count(), OF_STRANGERS);
+        let known = |name: &str| By::new(Actor::Token(name.to_owned()), None, Access::Everything);
+        let new = (0..10_000).filter(|n| is_new(&refusals, &n.to_string(), &known("a"), now));
+        assert_eq!(new.count(), OF_ONE_ACTOR);
+        assert!(is_new(&refusals, "x", &known("b"), now), "another one");
+        let alice = By::new(Actor::User("alice".to_owned()), None, Access::Nothing);
+        assert!(is_new(&refusals, "a log-in failed", &alice, now));
+        let nobody = Whose::of(&from("10.0.0.1"), true);
+        assert!(refusals.is_new(nobody, "a log-in failed", "", &from("10.0.0.1"), now));
+        let mut over: Vec<_> = refusals.over(now, true).into_iter().map(|(_, more, _)| more).collect();
+        over.sort_unstable();
+        assert_eq!(over, [9_900, 9_970]);
     }
 }

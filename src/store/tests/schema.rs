@@ -124,6 +124,7 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
              INSERT INTO login_attempts (what, failures, last_at) VALUES ('a', 1, '2026-01-01 00:00:00'); \
              INSERT INTO once (actor, key, request) VALUES ('token:ci', 'k', 'd')",
         ),
+        ("era", "UPDATE users SET era = 1"),
     ];
     let dir = tempfile::tempdir().expect("folder");
     let path = dir.path().join("quarterdeck.db");

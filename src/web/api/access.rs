@@ -2,7 +2,7 @@
 
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::{Data, Path, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -242,7 +242,7 @@ pub(super) async fn revoke_token(api: Data<Api>, Caller(by): Caller, name: Path<
     Ok(HttpResponse::Ok().json(row))
 }
 
-/// A session for a terminal: `{session}` is sent as a token is.
+/// A session for a terminal: `{session}` is sent as a token is. Only JSON is taken: a form of another site cannot send it.
 #[utoipa::path(post, path = "/api/v1/login", operation_id = "logIn", tag = "Access",
     summary = "Begins a session for a terminal.", description = "Its secret is sent as a token is. After wrong tries it waits.",
     request_body = LoginBody,
@@ -250,7 +250,10 @@ pub(super) async fn revoke_token(api: Data<Api>, Caller(by): Caller, name: Path<
         (status = 403, description = "Unknown user, wrong password or code: which of them is not said.", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "Too many wrong tries; the text says how long to wait.", body = Problem, content_type = "application/problem+json")),
 )]
-pub(super) async fn log_in(api: Data<Api>, Caller(by): Caller, payload: Payload) -> Answer {
+pub(super) async fn log_in(api: Data<Api>, Caller(by): Caller, request: HttpRequest, payload: Payload) -> Answer {
+    if !request.content_type().eq_ignore_ascii_case("application/json") {
+        return Err(Problem::other_type());
+    }
     let body: LoginBody = body::required(payload).await?;
     let given = Credentials {
         name: body.name,

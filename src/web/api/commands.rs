@@ -40,7 +40,7 @@ pub(super) async fn start(api: Data<Api>, caller: Caller, request: HttpRequest, 
         let act = async |by| Ok(api.engine.start(wish, by).await?);
         once::once(&api, by.clone(), key, async |made| again(&api, made).await, act).await
     };
-    let rows = api.noted(&by, &what, answer.await).await?;
+    let rows = api.noted_as(&by, "to start", &what, answer.await).await?;
     // On several hosts it is a pipeline, of which further rows may come; every row names it.
     let pipeline_id = rows.iter().find_map(|row| row.pipeline_id);
     let goes_on = match pipeline_id {
@@ -234,7 +234,7 @@ pub(super) async fn find_out(api: Data<Api>, caller: Caller, id: Path<String>, p
 
 /// One wish about one command: the row as it is afterwards, 202; a retry that was refused at once is 409.
 async fn wish(
-    what: &str,
+    what: &'static str,
     api: &Api,
     Caller(by): Caller,
     id: &str,
@@ -244,7 +244,7 @@ async fn wish(
         Ok(read) => act(read, by.clone()).await,
         Err(problem) => Err(problem),
     };
-    let row = api.noted(&by, &format!("{what} command {id}"), answer).await?;
+    let row = api.noted_as(&by, what, &format!("{what} command {id}"), answer).await?;
     Ok(accepted(row.status != CommandStatus::Blocked).json(row))
 }
 

@@ -6,13 +6,15 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use tokio::time::Instant;
 
-use crate::domain::{Actor, HostName};
+use crate::domain::{Actor, Ask, HostName};
+use crate::engine::hash_of;
 use crate::store::{Cursor, EventFilter, EventRow, Topic};
 
 use super::Api;
 use super::answers;
 use super::caller::Caller;
 use super::filters;
+use super::guard;
 use super::problem::Problem;
 use super::query::Parameters;
 
@@ -21,7 +23,7 @@ use super::query::Parameters;
     params(filters::Events),
     responses((status = 200, description = "A page of events.", body = answers::Events)),
 )]
-pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
+pub(super) async fn list(api: Data<Api>, Caller(by): Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let given = Parameters::of::<filters::Events>(&request)?;
     let filter = filter(&api, &given).await?;
     let limit = given.number("limit", 1, 1000)?.unwrap_or(100);
@@ -47,6 +49,11 @@ pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Res
         ));
     }
     let rows = arrived(&api, filter, after, limit, wait).await?;
+    // Whoever waited may have been shut out meanwhile.
+    let secret = guard::secret_of(&request).map(hash_of);
+    if !wait.is_zero() && !api.engine.still_known(&by, secret, Ask::See).await? {
+        return Err(Problem::unauthorized("what you showed has ended while you waited"));
+    }
     let next = rows.last().map_or(after, |row| row.id);
     Ok(HttpResponse::Ok().json(answers::Events {
         events: rows,

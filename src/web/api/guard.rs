@@ -9,7 +9,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, AUTHORIZATION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, HttpMessage as _, ResponseError as _};
+use actix_web::{Error, HttpMessage as _, HttpRequest, ResponseError as _};
 use nix::unistd::{Uid, User};
 use tokio::net::UnixStream;
 
@@ -100,8 +100,9 @@ async fn admit(web: &Web, request: &ServiceRequest) -> Result<By, Problem> {
         Decision::Allowed => Err(Problem::other_type()),
         Decision::Denied(why) => {
             let what = request.match_pattern().unwrap_or_default();
-            let message = format!("{} was refused {} {what}: {why}", by.actor.name(), request.method());
-            if let Err(why) = web.engine.note_refusal(&message, by).await {
+            let kind = format!("{} {what}", request.method());
+            let message = format!("{} was refused {kind}: {why}", by.actor.name());
+            if let Err(why) = web.engine.note_refusal(&kind, &message, by).await {
                 tracing::warn!(%why, "a refusal could not be journaled");
             }
             Err(Problem::forbidden(why))
@@ -119,6 +120,13 @@ fn is_json_or_none(request: &ServiceRequest) -> bool {
     none || request.content_type().eq_ignore_ascii_case("application/json")
 }
 
+/// What a program shows: a token, or the secret of a session.
+pub(super) fn secret_of(request: &HttpRequest) -> Option<&str> {
+    let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, secret) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
+}
+
 async fn known(web: &Web, request: &ServiceRequest) -> Result<By, Problem> {
     // Who gives a secret wants to act under the name that goes with it, also on the Unix socket.
     if !request.headers().contains_key(AUTHORIZATION)
@@ -129,14 +137,7 @@ async fn known(web: &Web, request: &ServiceRequest) -> Result<By, Problem> {
         by.proof = claim.map(|claim| Proof::Claims(bounded(claim, 100)));
         return Ok(by);
     }
-    let header = request
-        .headers()
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let secret = header
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, secret)| secret.trim())
+    let secret = secret_of(request.request())
         .ok_or_else(|| Problem::unauthorized("the API takes a token: send the header “Authorization: Bearer TOKEN”"))?;
     let hash = hash_of(secret);
     let by = if secret.starts_with("qd_") {

@@ -73,7 +73,7 @@ pub(super) async fn remove(api: Data<Api>, caller: Caller, name: Path<String>) -
     let Caller(by) = caller;
     let answer = async { Ok(api.engine.remove_host(&read_name(&name)?, by.clone()).await?) };
     let what = format!("to remove host {name}");
-    let row = api.noted(&by, &what, answer.await).await?;
+    let row = api.noted_as(&by, "to remove a host", &what, answer.await).await?;
     Ok(HttpResponse::Ok().json(row))
 }
 
@@ -87,7 +87,7 @@ pub(super) async fn test(api: Data<Api>, caller: Caller, name: Path<String>) -> 
     let Caller(by) = caller;
     let answer = async { Ok(api.engine.test_host(&read_name(&name)?, by.clone()).await?) };
     let what = format!("to test host {name}");
-    let tested = api.noted(&by, &what, answer.await).await?;
+    let tested = api.noted_as(&by, "to test a host", &what, answer.await).await?;
     Ok(HttpResponse::Ok().json(HostTested::of(&name, &tested)))
 }
 

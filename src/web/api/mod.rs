@@ -102,14 +102,26 @@ impl Api {
     }
 
     /// Passes an answer on; a refusal is journaled first: who was refused what, and why.
-    async fn noted<T>(&self, by: &By, what: &str, answer: Result<T, Problem>) -> Result<T, Problem> {
+    async fn noted<T>(&self, by: &By, what: &'static str, answer: Result<T, Problem>) -> Result<T, Problem> {
+        self.noted_as(by, what, what, answer).await
+    }
+
+    /// The same where `what` holds words of whoever asks: those of one `kind` are counted together.
+    async fn noted_as<T>(
+        &self,
+        by: &By,
+        kind: &'static str,
+        what: &str,
+        answer: Result<T, Problem>,
+    ) -> Result<T, Problem> {
         if let Err(problem) = &answer
             && problem.is_refusal()
         {
             let what = bounded(what, 200);
             let message = format!("{} was refused {what}: {}", by.actor.name(), problem.detail());
+            let kind = format!("{kind}: {}", problem.kind());
             // The refusal stands, whether or not it could be noted.
-            if let Err(why) = self.engine.note_refusal(&message, by.clone()).await {
+            if let Err(why) = self.engine.note_refusal(&kind, &message, by.clone()).await {
                 tracing::warn!(%why, message, "a refusal could not be journaled");
             }
         }

@@ -63,7 +63,7 @@ pub(super) async fn start(api: Data<Api>, caller: Caller, request: HttpRequest, 
         let act = async |by| Ok(api.engine.start_pipeline(start, by).await?);
         once::once(&api, by.clone(), key, async |made| again(&api, made).await, act).await
     };
-    let row = api.noted(&by, &what, answer.await).await?;
+    let row = api.noted_as(&by, "to start a pipeline", &what, answer.await).await?;
     Ok(HttpResponse::Accepted().json(row))
 }
 
@@ -276,7 +276,7 @@ pub(super) async fn retry(
 
 /// One wish about one pipeline: the row as it is afterwards.
 async fn wish(
-    what: &str,
+    what: &'static str,
     api: &Api,
     Caller(by): Caller,
     id: &str,
@@ -286,7 +286,9 @@ async fn wish(
         Ok(read) => act(read, by.clone()).await,
         Err(problem) => Err(problem),
     };
-    let row = api.noted(&by, &format!("{what} pipeline {id}"), answer).await?;
+    let row = api
+        .noted_as(&by, what, &format!("{what} pipeline {id}"), answer)
+        .await?;
     Ok(HttpResponse::Accepted().json(row))
 }
 

@@ -160,6 +160,10 @@ impl Problem {
         (400..500).contains(&self.status)
     }
 
+    pub(super) fn kind(&self) -> &'static str {
+        self.kind
+    }
+
     pub(super) fn detail(&self) -> &str {
         &self.detail
     }
