@@ -10,26 +10,37 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::{Refusal, StopReason};
 
-/// Holds the writer inside a piece until the sender is dropped: what is asked meanwhile shares the next group.
-fn hold(store: &Store) -> (tokio::task::JoinHandle<Result<(), WriteError>>, mpsc::Sender<()>) {
+/// Holds the writer inside a piece until the sender is dropped: what is asked meanwhile shares the next group. The
+/// writer is in that piece when this returns.
+async fn hold(store: &Store) -> (tokio::task::JoinHandle<Result<(), WriteError>>, mpsc::Sender<()>) {
     let (release, held) = mpsc::channel::<()>();
     let held = std::sync::Mutex::new(held);
+    let (begun, begins) = tokio::sync::oneshot::channel();
+    let mut begun = Some(begun);
     let store = store.clone();
     let task = tokio::spawn(async move {
         store
             .write(move |_| {
+                if let Some(begun) = begun.take() {
+                    let _ = begun.send(());
+                }
                 let _ = held.lock().expect("held").recv();
                 Ok(())
             })
             .await
     });
+    begins.await.expect("the writer takes it");
     (task, release)
 }
 
 async fn until_queued(store: &Store, pieces: usize) {
-    while store.health().queued < pieces {
-        tokio::task::yield_now().await;
-    }
+    let queued = async {
+        while store.health().queued < pieces {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waited = tokio::time::timeout(std::time::Duration::from_secs(60), queued).await;
+    assert!(waited.is_ok(), "{} of {pieces} are queued", store.health().queued);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,7 +48,7 @@ async fn fifty_at_once_on_one_host_make_one_command() {
     let dir = tempfile::tempdir().expect("folder");
     let store = store_in(&dir);
     add(&store, "web-03").await;
-    let (held, release) = hold(&store);
+    let (held, release) = hold(&store).await;
     let asking: Vec<_> = (0..50)
         .map(|_| {
             let store = store.clone();
@@ -83,7 +94,7 @@ async fn a_piece_that_fails_takes_nobody_with_it() {
     let store = store_in(&dir);
     add(&store, "a").await;
     add(&store, "b").await;
-    let (held, release) = hold(&store);
+    let (held, release) = hold(&store).await;
     let mut tasks = Vec::new();
     for host in ["a", "b"] {
         let store = store.clone();
