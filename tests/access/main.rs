@@ -6,6 +6,7 @@ mod support;
 mod browser;
 mod factors;
 mod network;
+mod reach;
 mod routes;
 mod secrets;
 mod sessions;

@@ -5,6 +5,7 @@ mod login;
 mod people;
 mod refusals;
 mod secrets;
+mod standing;
 
 use crate::domain::{Access, Actor, Ask, Decision, Factor, Grants, HostName, On, Proof, Role, Span, Tag, Timestamp};
 use crate::store::{By, SessionRow, UserRow};
@@ -14,6 +15,9 @@ use super::{Engine, EngineError};
 pub use login::{Credentials, LoggedIn, LoginError};
 pub use people::NewTotp;
 pub use secrets::hash_of;
+pub use standing::{Shown, tokens};
+
+use standing::why_refused;
 
 pub(super) use login::Verifier;
 pub(super) use refusals::{Refusals, refusal_loop};
@@ -96,13 +100,25 @@ impl Engine {
         }))
     }
 
-    /// Whose token it is, by the hash of its secret; none where it is revoked, over or never was.
+    /// Whose token it is, by the hash of its secret.
     ///
     /// # Errors
     /// When the journal cannot be read.
-    pub async fn recognise_token(&self, hash: String) -> Result<Option<By>, EngineError> {
-        let Some(token) = self.reader().read(move |journal| journal.token(&hash)).await? else {
-            return Ok(None);
+    pub async fn recognise_token(&self, hash: String) -> Result<Shown, EngineError> {
+        let found = self
+            .reader()
+            .read(move |journal| {
+                let Some(token) = journal.token(&hash)? else {
+                    return Ok(None);
+                };
+                let refused = why_refused(journal, &token)?;
+                Ok(Some((token, refused)))
+            })
+            .await?;
+        let token = match found {
+            None => return Ok(Shown::Unknown),
+            Some((_, Some(why))) => return Ok(Shown::Refused(why)),
+            Some((token, None)) => token,
         };
         let now = Timestamp::now();
         if token.last_used_at.is_none_or(|used| now.since(used) >= A_MINUTE)
@@ -111,7 +127,7 @@ impl Engine {
             tracing::warn!(%why, "the use of a token could not be noted");
         }
         let access = Access::Granted(token.grants);
-        Ok(Some(By::new(Actor::Token(token.name), None, access)))
+        Ok(Shown::Known(Box::new(By::new(Actor::Token(token.name), None, access))))
     }
 
     /// Whether who asked a while ago still may, as far as that was by a token or a session: for what waits before it
@@ -122,7 +138,10 @@ impl Engine {
     pub async fn still_known(&self, by: &By, secret: Option<String>, ask: Ask) -> Result<bool, EngineError> {
         let Some(hash) = secret else { return Ok(true) };
         let known = match by.actor {
-            Actor::Token(_) => self.recognise_token(hash).await?,
+            Actor::Token(_) => match self.recognise_token(hash).await? {
+                Shown::Known(by) => Some(*by),
+                Shown::Refused(_) | Shown::Unknown => None,
+            },
             Actor::User(_) | Actor::Local(_) | Actor::System => {
                 self.recognise(hash, false).await?.map(|known| known.by)
             }

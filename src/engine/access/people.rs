@@ -1,6 +1,6 @@
 //! Users, tokens and sessions: made, changed, ended. Nobody gives away more than they have, nor changes who has more.
 
-use crate::domain::{Access, Actor, Ask, Grants, Invalid, Timestamp};
+use crate::domain::{Actor, Ask, Decision, Grants, Invalid, Timestamp};
 use crate::store::{By, NewToken, NewUser, TokenRow, UserRow, WriteError};
 
 use super::super::{Engine, EngineError};
@@ -163,18 +163,19 @@ impl Engine {
     /// Ends a token for ever: one's own making, or one that may nothing that one may not oneself.
     ///
     /// # Errors
-    /// Not allowed; no such token; revoked before.
+    /// Not allowed; not confirmed lately who they are; no such token; revoked before.
     pub async fn revoke_token(&self, name: String, by: By) -> Result<TokenRow, EngineError> {
         self.allow_at_all(&by, Ask::Tokens)?;
-        let tokens = self.reader().read(crate::store::Journal::tokens).await?;
-        let token = tokens.into_iter().find(|token| token.name == name);
-        if let (Some(token), Access::Granted(mine)) = (token, &by.access)
+        let wanted = name.clone();
+        let token = self.reader().read(move |journal| journal.token_named(&wanted)).await?;
+        if let Some(token) = token
             && token.created_by != by.actor
-            && !mine.covers(&token.grants)
+            && !by.access.may_give(&token.grants).is_allowed()
         {
             let why = format!("this token may do what you may not yourself ({})", token.grants);
             return Err(EngineError::Forbidden(why));
         }
+        self.proved_lately(&by)?;
         self.0.store.revoke_token(name, by).await.map_err(unknown)
     }
 
@@ -210,13 +211,10 @@ impl Engine {
 
     fn may_manage(&self, by: &By, ask: Ask, grants: &Grants) -> Result<(), EngineError> {
         self.allow_at_all(by, ask)?;
-        if let Access::Granted(mine) = &by.access
-            && !mine.covers(grants)
-        {
-            let why = format!("you cannot give, or change, what you do not have yourself ({grants})");
-            return Err(EngineError::Forbidden(why));
+        match by.access.may_give(grants) {
+            Decision::Allowed => self.proved_lately(by),
+            Decision::Denied(why) => Err(EngineError::Forbidden(why)),
         }
-        self.proved_lately(by)
     }
 }
 
