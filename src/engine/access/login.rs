@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::domain::{Access, Actor, Factor, Grants, Timestamp};
-use crate::store::{Attempt, By, Counted, NewSession, NewUser, UserRow};
+use crate::store::{Account, Attempt, By, Counted, NewSession, NewUser, UserRow};
 
 use super::super::{Engine, EngineError};
 use super::secrets;
@@ -44,11 +44,22 @@ pub enum LoginError {
     #[error("the name, the password or the code is wrong")]
     Wrong,
     /// Too many were wrong before.
-    #[error("too many failed log-ins; try again after {} UTC", &.0.to_string()[11..19])]
+    #[error("too many log-ins; try again after {} UTC", &.0.to_string()[11..19])]
     Wait(Timestamp),
     /// Something else.
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+impl LoginError {
+    /// After how many seconds it is worth another try, as the header `Retry-After` has it.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<i64> {
+        match self {
+            Self::Wait(until) => Some((until.since(Timestamp::now()).as_secs() + 1).max(1)),
+            Self::Wrong | Self::Engine(_) => None,
+        }
+    }
 }
 
 impl From<crate::store::WriteError> for LoginError {
@@ -59,8 +70,10 @@ impl From<crate::store::WriteError> for LoginError {
 
 /// Failures that are free before somebody has to wait: for one account from one address, or within one session.
 const FREE_NARROW: i64 = 5;
-/// The same for one account from wherever: one address alone never gets there.
+/// The same for one account from wherever it has not logged in from before: one address alone never gets there.
 const FREE_ACCOUNT: i64 = 50;
+/// Log-ins of one account that go well within an hour.
+const FREE_OPENED: i64 = 60;
 /// The same for one address, for whichever account.
 const FREE_ADDRESS: i64 = 20;
 /// How long a log-in waits for its turn at the hashing of passwords.
@@ -119,7 +132,13 @@ impl Engine {
             }
             return Err(LoginError::Wrong);
         };
-        self.0.store.attempt_went_well(attempt).await?;
+        let by = By {
+            actor: Actor::User(user.name.clone()),
+            ..stranger
+        };
+        if let Some(until) = self.0.store.attempt_went_well(attempt, by).await? {
+            return Err(LoginError::Wait(until));
+        }
         match self.open_for(user, factor, given.address, given.agent).await {
             // The account was changed while the password was looked at.
             Err(EngineError::Conflict(_)) => Err(LoginError::Wrong),
@@ -149,7 +168,7 @@ impl Engine {
             self.note_failure("the confirmation before something dangerous failed", by.clone());
             return Err(LoginError::Wrong);
         };
-        self.0.store.attempt_went_well(attempt).await?;
+        self.0.store.attempt_went_well(attempt, by.clone()).await?;
         let session = known.session.id;
         let at = self
             .0
@@ -312,9 +331,12 @@ fn log_in_of(name: &str, address: Option<&str>) -> Attempt {
     let place = address.as_deref().unwrap_or("this machine");
     Attempt {
         narrow: counted(&format!("account:{name} from {place}"), FREE_NARROW),
-        account: address
-            .is_some()
-            .then(|| counted(&format!("account:{name}"), FREE_ACCOUNT)),
+        account: address.as_ref().map(|place| Account {
+            failed: counted(&format!("account:{name}"), FREE_ACCOUNT),
+            opened: counted(&format!("opened:{name}"), FREE_OPENED),
+            name: name.to_owned(),
+            place: secrets::hash_of(&format!("place:{name} from {place}")),
+        }),
         address: Some(counted(&format!("address:{place}"), FREE_ADDRESS)),
     }
 }

@@ -94,10 +94,18 @@ impl Engine {
     }
 
     /// Sets up somebody's own second factor, once they have shown a code of it; gives the recovery codes, this once.
+    /// `user` is who they were when their session was recognised.
     ///
     /// # Errors
-    /// A wrong code; not confirmed lately who they are.
-    pub async fn set_totp(&self, name: &str, secret: String, code: &str, by: By) -> Result<Vec<String>, EngineError> {
+    /// A wrong code; not confirmed lately who they are; the account was changed in the meantime.
+    pub async fn set_totp(
+        &self,
+        user: &UserRow,
+        secret: String,
+        code: &str,
+        by: By,
+    ) -> Result<Vec<String>, EngineError> {
+        let (name, own) = (user.name.as_str(), Some(user.proved()));
         self.may_change(name, &by).await?;
         let totp = secrets::totp(name, &secret)?;
         let now = Timestamp::now().as_micros() / 1_000_000;
@@ -114,7 +122,7 @@ impl Engine {
             .collect();
         self.0
             .store
-            .set_totp(name.to_owned(), Some((secret, step)), hashes, by)
+            .set_totp(name.to_owned(), Some((secret, step)), hashes, own, by)
             .await
             .map_err(unknown)?;
         Ok(codes)
@@ -125,8 +133,10 @@ impl Engine {
     /// # Errors
     /// Not allowed; no such user.
     pub async fn remove_totp(&self, name: &str, by: By) -> Result<UserRow, EngineError> {
-        self.may_change(name, &by).await?;
-        let changed = self.0.store.set_totp(name.to_owned(), None, Vec::new(), by).await;
+        let user = self.may_change(name, &by).await?;
+        let own = (by.actor == Actor::User(user.name.clone())).then(|| user.proved());
+        let removed = self.0.store.set_totp(user.name, None, Vec::new(), own, by);
+        let changed = removed.await;
         changed.map_err(unknown)
     }
 

@@ -125,6 +125,10 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
              INSERT INTO once (actor, key, request) VALUES ('token:ci', 'k', 'd')",
         ),
         ("era", "UPDATE users SET era = 1"),
+        (
+            "known_places",
+            "INSERT INTO known_places (user_id, place, last_at) VALUES (1, 'p', '2026-01-01 00:00:00')",
+        ),
     ];
     let dir = tempfile::tempdir().expect("folder");
     let path = dir.path().join("quarterdeck.db");

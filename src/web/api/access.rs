@@ -274,7 +274,7 @@ pub(super) async fn log_in(api: Data<Api>, Caller(by): Caller, request: HttpRequ
         })),
         Err(LoginError::Engine(why)) => Err(why.into()),
         Err(why @ LoginError::Wrong) => Err(Problem::forbidden(why.to_string())),
-        Err(why @ LoginError::Wait(_)) => Err(Problem::too_many(why.to_string())),
+        Err(why @ LoginError::Wait(_)) => Err(Problem::too_many(why.to_string(), why.retry_after())),
     }
 }
 
