@@ -155,6 +155,7 @@ impl Grants {
                 && match (tag, on) {
                     (None, _) | (Some(_), On::Somewhere) => true,
                     (Some(tag), On::Host(_, tags)) => tags.contains(tag),
+                    (Some(_), On::Everywhere) => false,
                 }
         })
     }
@@ -222,6 +223,8 @@ pub enum On<'a> {
     Somewhere,
     /// A host, and its tags.
     Host(&'a HostName, &'a [Tag]),
+    /// All hosts, whatever their tags.
+    Everywhere,
 }
 
 /// The answer to "may they?".
@@ -284,6 +287,7 @@ impl Access {
             (true, _) => Decision::Allowed,
             (false, On::Somewhere) => Decision::Denied(format!("that takes {missing}")),
             (false, On::Host(host, _)) => Decision::Denied(format!("that takes {missing} on {host}")),
+            (false, On::Everywhere) => Decision::Denied(format!("that takes {missing} on all hosts")),
         }
     }
 }

@@ -129,9 +129,17 @@ impl Store {
                 account,
                 address,
             } = &attempt;
+            let user = match account {
+                Some(account) => tx.journal.user(&account.name)?,
+                None => None,
+            };
+            let known = match (account, &user) {
+                (Some(account), Some(user)) => is_known(tx, user.id, &account.place)?,
+                _ => false,
+            };
             let counted = row(tx, &narrow.what)?.map_or(0, |(failures, _)| failures.min(narrow.free));
             diesel::delete(login_attempts::table.find(&narrow.what)).execute(&mut tx.journal.conn)?;
-            let failed = account.as_ref().map(|account| &account.failed);
+            let failed = account.as_ref().filter(|_| !known).map(|account| &account.failed);
             for (one, back) in [(failed, counted), (address.as_ref(), 1)] {
                 let Some(one) = one else { continue };
                 let theirs = login_attempts::table.find(&one.what);
@@ -139,8 +147,7 @@ impl Store {
                     .set(login_attempts::failures.eq(login_attempts::failures - back))
                     .execute(&mut tx.journal.conn)?;
             }
-            let Some(account) = account else { return Ok(None) };
-            let Some(user) = tx.journal.user(&account.name)? else {
+            let (Some(account), Some(user)) = (account, user) else {
                 return Ok(None);
             };
             remember(tx, user.id, &account.place)?;

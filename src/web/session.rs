@@ -88,6 +88,12 @@ impl Visitor {
         self.by.access.may(ask, On::Somewhere).is_allowed()
     }
 
+    /// Whether they may do this there: the same for a host, or for all.
+    #[must_use]
+    pub fn may_on(&self, ask: Ask, on: On<'_>) -> bool {
+        self.by.access.may(ask, on).is_allowed()
+    }
+
     /// The session and its user.
     pub(super) fn known(&self) -> &Known {
         &self.known

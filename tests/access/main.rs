@@ -6,6 +6,7 @@ mod support;
 mod browser;
 mod factors;
 mod network;
+mod offers;
 mod reach;
 mod routes;
 mod secrets;
@@ -31,7 +32,18 @@ script = "echo done"
 id = "hurts"
 dangerous = true
 retryable = true
-script = "echo hurt"
+script = "echo hurt; exit 3"
+
+[[op]]
+id = "fails"
+retryable = true
+script = "exit 3"
+
+[[op]]
+id = "waits"
+retryable = true
+timeout = "60s"
+script = 'while [ ! -e "$HOME/go-$QD_HOST" ]; do sleep 0.05; done'
 "#;
 
 /// A user with these rights.

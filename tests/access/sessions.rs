@@ -415,6 +415,11 @@ async fn s51_a_stranger_locks_nobody_out() {
         "the account itself"
     );
     assert_eq!(dashboard.post("/login", &right).await.0, 201, "but not on this machine");
+    // So for longer than the rest of this takes.
+    change(
+        &dashboard,
+        "UPDATE login_attempts SET failures = 53 WHERE failures = 50",
+    );
     // Where she has logged in before nobody keeps her out, over a restart too.
     dashboard.kill().await;
     dashboard.start_again().await;
@@ -427,7 +432,7 @@ async fn s51_a_stranger_locks_nobody_out() {
     let waits = elsewhere.log_in("alice", PASSWORD, "").await;
     assert_eq!(waits.status, 429);
     assert!(
-        waits.again.is_some_and(|seconds| (1..=60).contains(&seconds)),
+        waits.again.is_some_and(|seconds| (1..=241).contains(&seconds)),
         "{:?}",
         waits.again
     );

@@ -136,13 +136,17 @@ proptest! {
         let (name, tags) = host(if tagged { &["a"] } else { &[] });
         let both = format!("{less} {more}");
         for action in Ask::ALL {
-            for on in [On::Somewhere, On::Host(&name, &tags)] {
+            for on in [On::Somewhere, On::Host(&name, &tags), On::Everywhere] {
                 let few = granted(&less).may(*action, on).is_allowed();
                 let many = granted(&both).may(*action, on).is_allowed();
                 prop_assert!(many || !few, "{} {}", less, action);
                 // What may be done on a host may be done somewhere.
                 let somewhere = granted(&both).may(*action, On::Somewhere).is_allowed();
                 prop_assert!(somewhere || !many);
+                // What may be done everywhere may be done on a host.
+                let everywhere = granted(&both).may(*action, On::Everywhere).is_allowed();
+                let here = granted(&both).may(*action, On::Host(&name, &tags)).is_allowed();
+                prop_assert!(here || !everywhere);
             }
         }
         let (less, both): (Grants, Grants) = (less.parse().expect("less"), both.parse().expect("both"));

@@ -49,6 +49,8 @@ pub struct Known {
     pub must_enrol: bool,
 }
 
+/// Hosts that a refusal names beside the first.
+const NAMED: usize = 10;
 /// To the minute is near enough for "last used".
 const A_MINUTE: Span = Span::from_secs(60);
 
@@ -164,12 +166,25 @@ impl Engine {
         ask: Ask,
         hosts: impl IntoIterator<Item = (&'a HostName, &'a [Tag])>,
     ) -> Result<(), EngineError> {
-        for (name, tags) in hosts {
-            if let Decision::Denied(why) = by.access.may(ask, On::Host(name, tags)) {
-                return Err(EngineError::Forbidden(why));
-            }
-        }
-        self.allow_at_all(by, ask)
+        let mut denied = hosts
+            .into_iter()
+            .filter_map(|(name, tags)| match by.access.may(ask, On::Host(name, tags)) {
+                Decision::Allowed => None,
+                Decision::Denied(why) => Some((why, name)),
+            });
+        let Some((why, _)) = denied.next() else {
+            return self.allow_at_all(by, ask);
+        };
+        let others: Vec<&str> = denied.map(|(_, name)| name.as_str()).collect();
+        Err(EngineError::Forbidden(match others.len() {
+            0 => why,
+            1..=NAMED => format!("{why} (and on {})", others.join(", ")),
+            more => format!(
+                "{why} (and on {} and {} more)",
+                others[..NAMED].join(", "),
+                more - NAMED
+            ),
+        }))
     }
 
     /// Lets through what is granted at all, where it is about no host.
@@ -204,7 +219,7 @@ impl Engine {
 
     /// The hosts of a pipeline, by their numbers.
     pub(super) async fn allow_on_hosts(&self, by: &By, ask: Ask, ids: Vec<i64>) -> Result<(), EngineError> {
-        if by.access == Access::Everything {
+        if by.access.may(ask, On::Everywhere).is_allowed() {
             return Ok(());
         }
         let hosts = self
