@@ -5,6 +5,7 @@ mod support;
 
 mod browser;
 mod factors;
+mod flood;
 mod network;
 mod offers;
 mod reach;
@@ -12,6 +13,7 @@ mod routes;
 mod secrets;
 mod sessions;
 mod slow;
+mod sockets;
 
 use serde_json::json;
 use support::Dashboard;

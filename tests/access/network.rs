@@ -334,7 +334,7 @@ async fn the_command_line_manages_people_and_acts_for_them() {
 }
 
 /// A certificate for 127.0.0.1, by its number.
-fn certificate(folder: &std::path::Path, number: u32) {
+pub(crate) fn certificate(folder: &std::path::Path, number: u32) {
     let config = "[req]\ndistinguished_name = dn\nx509_extensions = v3\nprompt = no\n[dn]\nCN = 127.0.0.1\n\
                   [v3]\nbasicConstraints = critical,CA:FALSE\nsubjectAltName = IP:127.0.0.1\n";
     std::fs::write(folder.join("req.cnf"), config).expect("written");

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::browser::{Browser, encode};
 use super::support::Dashboard;
+use super::support::fake_clock::FakeClock;
 use super::{OPS, PASSWORD, events, user};
 
 /// Changes a row behind the dashboard's back: time passes.
@@ -76,6 +77,36 @@ async fn the_first_minute_leads_from_the_printed_link_to_a_running_op() {
     dashboard.kill().await;
     dashboard.start_again().await;
     assert!(dashboard.welcome.ends_with("/enter"), "{}", dashboard.welcome);
+}
+
+#[tokio::test]
+async fn a_set_up_link_is_good_for_an_hour() {
+    let mut dashboard = Dashboard::prepare(OPS);
+    let clock = FakeClock::of(&mut dashboard);
+    dashboard.start_again().await;
+    let link = |dashboard: &Dashboard| {
+        let link = dashboard.welcome.strip_prefix(&dashboard.url).expect("a link");
+        (link.to_owned(), link.split('=').nth(1).expect("key").to_owned())
+    };
+    let (old, key) = link(&dashboard);
+    let mut browser = Browser::new(&dashboard);
+    assert_eq!(browser.get(&old).await.status, 200);
+    clock.is_off_by(3599);
+    assert_eq!(browser.get(&old).await.status, 200);
+    clock.is_off_by(3601);
+    assert_eq!(browser.get(&old).await.status, 403);
+    let form = [("key", key.as_str()), ("name", "alice"), ("password", PASSWORD)];
+    assert_eq!(browser.post("/setup", &form).await.status, 403, "the form of before");
+    assert_eq!(dashboard.sql("SELECT count(*) FROM users"), "0");
+    // A start prints another one.
+    dashboard.kill().await;
+    dashboard.start_again().await;
+    let (new, key) = link(&dashboard);
+    assert_ne!(new, old);
+    assert_eq!(browser.get(&old).await.status, 403);
+    assert_eq!(browser.get(&new).await.status, 200);
+    let form = [("key", key.as_str()), ("name", "alice"), ("password", PASSWORD)];
+    assert_eq!(browser.post("/setup", &form).await.status, 303);
 }
 
 #[tokio::test]

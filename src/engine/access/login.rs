@@ -4,10 +4,6 @@
 //! a password is always hashed, against a hash of nobody's where there is none.
 
 use std::net::IpAddr;
-use std::sync::OnceLock;
-use std::time::Duration;
-
-use tokio::sync::Semaphore;
 
 use crate::domain::{Access, Actor, Factor, Grants, Timestamp};
 use crate::store::{Account, Attempt, By, Counted, NewSession, NewUser, UserRow};
@@ -76,24 +72,6 @@ const FREE_ACCOUNT: i64 = 50;
 const FREE_OPENED: i64 = 60;
 /// The same for one address, for whichever account.
 const FREE_ADDRESS: i64 = 20;
-/// How long a log-in waits for its turn at the hashing of passwords.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Hashes passwords: two at a time, so that a flood of log-ins takes 40 MB and not the machine.
-pub(crate) struct Verifier {
-    turns: Semaphore,
-    /// The hash of nobody's password.
-    nobody: OnceLock<String>,
-}
-
-impl Default for Verifier {
-    fn default() -> Self {
-        Self {
-            turns: Semaphore::new(2),
-            nobody: OnceLock::new(),
-        }
-    }
-}
 
 impl Engine {
     /// Opens a session for who knows a name, its password and, where it has one, a code of its second factor.
@@ -271,46 +249,6 @@ impl Engine {
         };
         let used = self.0.store.use_recovery_code(user, hash, by).await?;
         Ok(used.then_some(Factor::Recovery))
-    }
-
-    pub(super) async fn hash_password(&self, password: String) -> Result<String, EngineError> {
-        self.on_a_turn(move |_| secrets::hash_password(&password)).await?
-    }
-
-    async fn password_fits(&self, hash: Option<String>, password: String) -> Result<bool, EngineError> {
-        self.on_a_turn(move |verifier| match hash {
-            Some(hash) => secrets::password_fits(&password, &hash),
-            None => {
-                let nobody = verifier
-                    .nobody
-                    .get_or_init(|| secrets::hash_password("nobody's password").unwrap_or_default());
-                secrets::password_fits(&password, nobody);
-                false
-            }
-        })
-        .await
-    }
-
-    /// Runs what is expensive on a blocking thread, when it is its turn.
-    async fn on_a_turn<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Verifier) -> T + Send + 'static,
-    ) -> Result<T, EngineError> {
-        let busy = || EngineError::Unavailable("too many log-ins at once; try again in a moment".to_owned());
-        let turn = tokio::time::timeout(PATIENCE, self.0.verifier.turns.acquire()).await;
-        let _turn = turn.map_err(|_| busy())?.map_err(|_| busy())?;
-        let engine = self.clone();
-        tokio::task::spawn_blocking(move || work(&engine.0.verifier))
-            .await
-            .map_err(|why| EngineError::Internal(why.to_string()))
-    }
-
-    /// The hash of nobody's password, before anybody can measure how long its making takes.
-    pub fn warm_up(&self) {
-        let engine = self.clone();
-        self.0.tasks.spawn(async move {
-            let _ = engine.password_fits(None, String::new()).await;
-        });
     }
 
     /// Journals it beside the answer, so that the answer takes the same time whatever is journaled.

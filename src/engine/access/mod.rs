@@ -1,6 +1,7 @@
 //! Who asks, and whether they may. Both doors recognise people and programs through here, and every method that
 //! changes something asks [`Engine::allow`] before it does anything: a door that forgets to ask cannot open more.
 
+mod hashing;
 mod login;
 mod people;
 mod refusals;
@@ -19,7 +20,7 @@ pub use standing::{Shown, tokens};
 
 use standing::why_refused;
 
-pub(super) use login::Verifier;
+pub(super) use hashing::Verifier;
 pub(super) use refusals::{Refusals, refusal_loop};
 
 /// What the engine is told about log-ins.
