@@ -12,7 +12,7 @@ use super::{OPS, PASSWORD, events, host, token, user};
 async fn ask(dashboard: &Dashboard, secret: &str, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
     let method = reqwest::Method::from_bytes(method.as_bytes()).expect("method");
     let request = Client::new().request(method, format!("{}/api/v1{path}", dashboard.url));
-    let request = body.iter().fold(request, |request, body| request.json(body));
+    let request = body.iter().fold(request, reqwest::RequestBuilder::json);
     let answer = request.bearer_auth(secret).send().await.expect("an answer");
     let status = answer.status().as_u16();
     (status, answer.json().await.unwrap_or_default())
