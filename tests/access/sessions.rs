@@ -572,7 +572,7 @@ async fn two_dashboards_on_one_machine_log_nobody_out() {
 
 #[tokio::test]
 async fn an_unknown_name_and_a_wrong_password_look_the_same() {
-    let dashboard = Dashboard::start(OPS).await;
+    let dashboard = Dashboard::start(&format!("proxies = [\"127.0.0.0/8\"]\n{OPS}")).await;
     user(&dashboard, "alice", "viewer").await;
     user(&dashboard, "carol", "viewer").await;
     dashboard.post("/users/carol/disable", &json!({})).await;
@@ -581,8 +581,13 @@ async fn an_unknown_name_and_a_wrong_password_look_the_same() {
     let mut answers = Vec::new();
     let names = ["alice", "nobody", "carol"];
     let mut times = [u128::MAX; 3];
-    // In turns, so that whatever else the machine does falls on all of them.
-    for _ in 0..4 {
+    let differ = |times: &[u128; 3]| times.iter().max() >= times.iter().min().map(|least| least * 3).as_ref();
+    // In turns, so that whatever else the machine does falls on all of them; longer where it does much.
+    for round in 0..30 {
+        if round >= 4 && !differ(&times) {
+            break;
+        }
+        browser.headers = vec![("x-forwarded-for".to_owned(), format!("203.0.{round}.7"))];
         for (name, best) in names.into_iter().zip(&mut times) {
             browser.get("/enter").await;
             let begun = std::time::Instant::now();
@@ -602,8 +607,7 @@ async fn an_unknown_name_and_a_wrong_password_look_the_same() {
         }
     }
     assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "the same answer");
-    let (least, most) = (times.iter().min().expect("times"), times.iter().max().expect("times"));
-    assert!(most < &(least * 3), "the same work: {times:?} µs");
+    assert!(!differ(&times), "the same work: {times:?} µs");
 }
 
 #[tokio::test]
