@@ -10,6 +10,7 @@
 mod document;
 mod keys;
 mod net;
+mod outside;
 mod places;
 mod surroundings;
 mod value;
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
-use crate::domain::{Catalog, Role, Span};
+use crate::domain::{Catalog, Outside, Role, Span};
 
 pub use net::Net;
 pub use places::Environment;
@@ -65,6 +66,9 @@ pub struct Config {
     pub low_space: u64,
     /// `[[op]]` and `[[pipeline]]`: the built-in ones, extended or replaced by the configured ones.
     pub catalog: Catalog,
+    /// `[[forward]]`, `[[witness]]`, `[[notify]]`, `public_url`: places outside that hear what happens here, and where
+    /// they find the pages.
+    pub outside: Outside,
     /// Where keys were given that a start looks at once more.
     places: BTreeMap<&'static str, String>,
     /// The scripts of the file, with their places.
@@ -240,6 +244,11 @@ impl Config {
             }
             config.catalog = document.catalog;
             config.scripts = document.scripts;
+            let public_url = config.outside.public_url.take();
+            config.outside = Outside {
+                public_url,
+                ..document.outside.read(env)?
+            };
             config.file = Some(path.to_owned());
         }
         for (name, text) in env.iter().filter(|(name, _)| name.starts_with("QUARTERDECK_")) {
@@ -323,6 +332,7 @@ impl Config {
             probe_interval: Some(Span::from_secs(60)),
             low_space: 200_000_000,
             catalog: Catalog::new(Vec::new()).unwrap_or_default(),
+            outside: Outside::default(),
             places: BTreeMap::new(),
             scripts: Vec::new(),
         }
@@ -347,6 +357,7 @@ impl fmt::Debug for Config {
             .field("probe_interval", &self.probe_interval)
             .field("low_space", &self.low_space)
             .field("ops", &ops)
+            .field("outside", &self.outside)
             .finish()
     }
 }

@@ -6,6 +6,7 @@
 
 mod access;
 mod catalog;
+mod delivery;
 mod duration;
 mod event;
 mod evidence;
@@ -25,6 +26,7 @@ mod words;
 
 pub use access::{Access, Ask, Decision, Factor, Grants, On, Proof, Role};
 pub use catalog::Catalog;
+pub use delivery::{DeliveryKind, Forward, Headers, Notice, Notify, Outside, Target, Witnessing};
 pub use duration::Span;
 pub use event::{Actor, Category, Level};
 pub use evidence::{Evidence, Identity, Known, Outcome, StopReason, settle};

@@ -8,8 +8,8 @@ use diesel::sql_types::{Text, Timestamp as TimestampColumn};
 use diesel::sqlite::{Sqlite, SqliteValue};
 
 use crate::domain::{
-    Actor, CancelMode, Category, CommandId, CommandStatus, Digest, Evidence, Factor, Grants, HostName, Level, OpId,
-    PipelineId, PipelineStatus, Plan, Reach, Refusal, RunAs, SpoolDir, StopReason, Tag, Timestamp,
+    Actor, CancelMode, Category, CommandId, CommandStatus, DeliveryKind, Digest, Evidence, Factor, Grants, HostName,
+    Level, OpId, PipelineId, PipelineStatus, Plan, Reach, Refusal, RunAs, SpoolDir, StopReason, Tag, Timestamp,
 };
 
 fn text(value: SqliteValue<'_, '_, '_>) -> diesel::deserialize::Result<String> {
@@ -54,6 +54,7 @@ word_column! {
     CategoryColumn = Category as Text,
     CommandIdColumn = CommandId as Text,
     CommandStatusColumn = CommandStatus as Text,
+    DeliveryKindColumn = DeliveryKind as Text,
     FactorColumn = Factor as Text,
     GrantsColumn = Grants as Text,
     HostNameColumn = HostName as Text,

@@ -14,6 +14,7 @@ mod attempt;
 mod column;
 mod command;
 mod connect;
+mod cursor;
 mod definition;
 mod error;
 mod event;
@@ -37,6 +38,7 @@ mod sweep;
 mod token;
 mod tx;
 mod user;
+mod witness;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -49,6 +51,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use attempt::{Attempt, Counted};
 pub use command::{CommandRow, Finish, HistoryFilter, OutputFacts, Request};
+pub use cursor::{Delivery, NewDelivery};
 pub use error::{OpenError, ReadError, WriteError};
 pub use event::{By, EventRow, NewEvent};
 pub use event_page::EventFilter;
@@ -68,6 +71,7 @@ pub use session::{NewSession, SessionRow};
 pub use sweep::{Cutoffs, LastSweep, Swept};
 pub use token::{NewToken, TokenRow};
 pub use user::{NewUser, Proved, UserRow};
+pub use witness::Witness;
 
 use error::Fault;
 use shared::Shared;
