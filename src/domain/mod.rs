@@ -6,6 +6,8 @@
 
 mod access;
 mod catalog;
+mod chain;
+mod checkpoint;
 mod delivery;
 mod duration;
 mod event;
@@ -26,6 +28,8 @@ mod words;
 
 pub use access::{Access, Ask, Decision, Factor, Grants, On, Proof, Role};
 pub use catalog::Catalog;
+pub use chain::Link;
+pub use checkpoint::{Checkpoint, CheckpointKind, PublicKey, SigningKey};
 pub use delivery::{DeliveryKind, Forward, Headers, Notice, Notify, Outside, Target, Witnessing};
 pub use duration::Span;
 pub use event::{Actor, Category, Level};

@@ -113,7 +113,7 @@ impl Journal {
                     .optional()?;
                 Ok(last.unwrap_or(0))
             }
-            DeliveryKind::Witness => Ok(0),
+            DeliveryKind::Witness => Ok(self.newest_checkpoint()?.map_or(0, |last| last.id)),
         }
     }
 
