@@ -15,6 +15,7 @@ mod history;
 mod host;
 mod log;
 mod login;
+mod notify;
 mod op;
 mod open;
 mod out;
@@ -134,6 +135,9 @@ enum Command {
     /// Programs that may ask over the network
     #[command(subcommand)]
     Token(token::Command),
+    /// Who is told what happens, and whether that works
+    #[command(subcommand)]
+    Notify(notify::Command),
     /// Show what a start of the dashboard would do to the commands that are open now
     Recover,
     /// Delete what is past its retention, now
@@ -278,6 +282,7 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure
         Command::Logout => login::log_out(context).await,
         Command::User(command) => user::execute(command, context).await,
         Command::Token(command) => token::execute(command, context).await,
+        Command::Notify(command) => notify::execute(command, context).await,
         Command::Recover => recover::execute(context).await,
         Command::Sweep => sweep::execute(context).await,
     }
@@ -339,6 +344,8 @@ mod tests {
             "quarterdeck token revoke ci",
             "quarterdeck login alice",
             "quarterdeck --url https://fleet.example.org history --token-file /t",
+            "quarterdeck notify list",
+            "quarterdeck notify test chat",
             "quarterdeck recover",
             "quarterdeck sweep",
         ] {

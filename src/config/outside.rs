@@ -26,7 +26,11 @@ const NOTIFY_KEYS: &[&str] = &[
     "header_file",
     "header_env",
     "pipeline_commands",
+    "tries",
 ];
+
+/// How often a notification is tried where nothing else is said: about two minutes of trying.
+const TRIES: u32 = 10;
 
 #[derive(Deserialize)]
 struct ForwardTable {
@@ -56,6 +60,7 @@ struct NotifyTable {
     header_env: Option<String>,
     #[serde(default)]
     pipeline_commands: bool,
+    tries: Option<i64>,
 }
 
 /// What the file says of them; what it names in the environment is not looked up yet.
@@ -215,7 +220,15 @@ impl NotifyTable {
             Some(words) if words.is_empty() => return Err("on is empty, so nothing would ever be sent".to_owned()),
             Some(words) => words.iter().map(|word| notice(word)).collect::<Result<_, _>>()?,
         };
+        let tries = match self.tries {
+            None => TRIES,
+            Some(tries) => u32::try_from(tries)
+                .ok()
+                .filter(|tries| (1..=1_000).contains(tries))
+                .ok_or_else(|| format!("tries must be a whole number from 1 to 1000, not {tries}"))?,
+        };
         Ok(Notify {
+            tries,
             headers: headers(at, self.header_file.as_deref(), self.header_env.as_deref(), env)?,
             name: self.name,
             target,
@@ -413,6 +426,7 @@ mod tests {
             ),
             ("[[forward]]\nname = \"a\"\nsyslog = \"tcp://a\"", 3, "tcp://HOST:PORT"),
             ("[[forward]]\nname = \"a\"\nfile = \"~/x\"", 3, "not expanded"),
+            ("[[notify]]\nname = \"a\"\nurl = \"https://h\"\ntries = 0", 4, "from 1 to 1000"),
             (
                 "[[forward]]\nname = \"a\"\nfile = \"/x\"\nfrom = \"head\"",
                 4,
@@ -448,6 +462,7 @@ mod tests {
                 4,
                 "no variable NOPE",
             ),
+            ("[[notify]]\nname = \"a\"\nurl = \"https://h\"\ntries = 0", 4, "from 1 to 1000"),
             (
                 "[[forward]]\nname = \"a\"\nfile = \"/x\"\n[[notify]]\nname = \"a\"\nurl = \"https://h\"",
                 5,

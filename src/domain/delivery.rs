@@ -139,6 +139,8 @@ pub struct Notify {
     pub on: BTreeSet<Notice>,
     /// Whether the commands of a pipeline are told one by one as well, not only its end.
     pub pipeline_commands: bool,
+    /// How often one message is tried before it is given up and named in the log.
+    pub tries: u32,
 }
 
 /// Every place outside that hears what happens here.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::NotSent;
-use crate::domain::Headers;
+use crate::domain::{Headers, Target};
 
 /// For name, connection, sending and answer together.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -57,6 +57,32 @@ impl Http {
             return Ok(());
         }
         Err(NotSent::new(format!("was answered with {status}")))
+    }
+}
+
+/// An address that takes one text after another.
+#[derive(Debug)]
+pub struct Posted {
+    http: Http,
+    target: Target,
+    headers: Headers,
+}
+
+impl Posted {
+    pub(super) fn new(url: &str, headers: &Headers) -> Result<Self, NotSent> {
+        Ok(Self {
+            http: Http::new(url)?,
+            target: Target::Url(url.to_owned()),
+            headers: headers.clone(),
+        })
+    }
+
+    pub(super) async fn send(&mut self, texts: &[Vec<u8>]) -> Result<(), NotSent> {
+        let Target::Url(url) = &self.target else { return Ok(()) };
+        for text in texts {
+            self.http.post(url, &self.headers, text.clone()).await?;
+        }
+        Ok(())
     }
 }
 

@@ -14,7 +14,7 @@ pub mod syslog;
 
 use std::time::Duration;
 
-use crate::domain::{Target, bounded};
+use crate::domain::{Headers, Target, bounded};
 
 pub use http::Http;
 pub use program::run;
@@ -42,14 +42,16 @@ pub enum Sink {
     Datagram(datagram::Datagram),
     /// A file.
     File(file::Appended),
+    /// A web address; each message is a JSON text, posted by itself.
+    Posted(http::Posted),
 }
 
 impl Sink {
-    /// Opens the way to a target that takes batches.
+    /// Opens the way to a target. A command takes no batches.
     ///
     /// # Errors
     /// Where it is not there, or takes nothing.
-    pub async fn open(target: &Target) -> Result<Self, NotSent> {
+    pub async fn open(target: &Target, headers: &Headers) -> Result<Self, NotSent> {
         let opened = async {
             match target {
                 Target::Tcp(address) => Ok(Self::Stream(stream::Stream::tcp(address).await?)),
@@ -59,7 +61,8 @@ impl Sink {
                     Err(why) => Err(NotSent::new(why)),
                 },
                 Target::File(path) => Ok(Self::File(file::Appended::open(path).await?)),
-                Target::Url(_) | Target::Program(_) => Err(NotSent::new("takes no batches")),
+                Target::Url(url) => Ok(Self::Posted(http::Posted::new(url, headers)?)),
+                Target::Program(_) => Err(NotSent::new("takes no batches")),
             }
         };
         in_time(opened).await
@@ -70,11 +73,15 @@ impl Sink {
     /// # Errors
     /// Where not all of them went.
     pub async fn send(&mut self, messages: &[Vec<u8>]) -> Result<(), NotSent> {
+        if let Self::Posted(posted) = self {
+            return posted.send(messages).await; // Each has a time of its own.
+        }
         let sent = async {
             match self {
                 Self::Stream(stream) => stream.send(messages).await,
                 Self::Datagram(socket) => socket.send(messages).await,
                 Self::File(file) => file.append(messages).await,
+                Self::Posted(_) => Ok(()),
             }
         };
         in_time(sent).await
@@ -88,7 +95,7 @@ impl Sink {
     pub async fn sync(&mut self) -> Result<(), NotSent> {
         match self {
             Self::File(file) => in_time(file.sync()).await,
-            Self::Stream(_) | Self::Datagram(_) => Ok(()),
+            Self::Stream(_) | Self::Datagram(_) | Self::Posted(_) => Ok(()),
         }
     }
 
@@ -98,7 +105,7 @@ impl Sink {
     pub fn settles_after(&self) -> Duration {
         match self {
             Self::Stream(_) => stream::SETTLES,
-            Self::Datagram(_) | Self::File(_) => Duration::ZERO,
+            Self::Datagram(_) | Self::File(_) | Self::Posted(_) => Duration::ZERO,
         }
     }
 
@@ -106,7 +113,7 @@ impl Sink {
     pub async fn hung_up(&mut self) {
         match self {
             Self::Stream(stream) => stream.hung_up().await,
-            Self::Datagram(_) | Self::File(_) => std::future::pending().await,
+            Self::Datagram(_) | Self::File(_) | Self::Posted(_) => std::future::pending().await,
         }
     }
 
@@ -114,7 +121,7 @@ impl Sink {
     pub async fn close(self) -> bool {
         match self {
             Self::Stream(stream) => stream.close().await,
-            Self::Datagram(_) | Self::File(_) => true,
+            Self::Datagram(_) | Self::File(_) | Self::Posted(_) => true,
         }
     }
 }
