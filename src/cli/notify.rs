@@ -41,7 +41,13 @@ async fn deliveries(context: &mut Context) -> Result<(), Failure> {
                 (_, true) => "well".to_owned(),
                 (_, false) => format!("takes nothing: {}", text("failure")),
             };
-            vec![text("kind"), text("name"), text("target"), place["behind"].to_string(), state]
+            vec![
+                text("kind"),
+                text("name"),
+                text("target"),
+                place["behind"].to_string(),
+                state,
+            ]
         })
         .collect();
     context.out.table(&["KIND", "NAME", "WHERE", "BEHIND", "STATE"], &rows)
@@ -60,11 +66,17 @@ async fn test(args: TestArgs, context: &mut Context) -> Result<(), Failure> {
         context.out.json(&tested)?;
     } else if delivered {
         let target = tested["target"].as_str().unwrap_or_default();
-        context.out.line(&format!("{}: the test message arrived ({target}, {} ms)", args.name, tested["took_ms"]))?;
+        context.out.line(&format!(
+            "{}: the test message arrived ({target}, {} ms)",
+            args.name, tested["took_ms"]
+        ))?;
     }
     if delivered {
         return Ok(());
     }
     let why = tested["problem"].as_str().unwrap_or("nobody knows why");
-    Err(Failure::Other(anyhow::anyhow!("{}: the test message did not arrive: {why}", args.name)))
+    Err(Failure::Other(anyhow::anyhow!(
+        "{}: the test message did not arrive: {why}",
+        args.name
+    )))
 }

@@ -426,7 +426,11 @@ mod tests {
             ),
             ("[[forward]]\nname = \"a\"\nsyslog = \"tcp://a\"", 3, "tcp://HOST:PORT"),
             ("[[forward]]\nname = \"a\"\nfile = \"~/x\"", 3, "not expanded"),
-            ("[[notify]]\nname = \"a\"\nurl = \"https://h\"\ntries = 0", 4, "from 1 to 1000"),
+            (
+                "[[notify]]\nname = \"a\"\nurl = \"https://h\"\ntries = 0",
+                4,
+                "from 1 to 1000",
+            ),
             (
                 "[[forward]]\nname = \"a\"\nfile = \"/x\"\nfrom = \"head\"",
                 4,
@@ -462,7 +466,11 @@ mod tests {
                 4,
                 "no variable NOPE",
             ),
-            ("[[notify]]\nname = \"a\"\nurl = \"https://h\"\ntries = 0", 4, "from 1 to 1000"),
+            (
+                "[[notify]]\nname = \"a\"\nurl = \"https://h\"\ntries = 0",
+                4,
+                "from 1 to 1000",
+            ),
             (
                 "[[forward]]\nname = \"a\"\nfile = \"/x\"\n[[notify]]\nname = \"a\"\nurl = \"https://h\"",
                 5,

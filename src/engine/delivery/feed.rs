@@ -62,14 +62,26 @@ pub(super) fn gaps(after: i64, rows: &[EventRow]) -> Vec<(i64, i64)> {
 
 /// The next checkpoints after one.
 pub(super) async fn checkpoints(reader: &Reader, target: &Target, after: i64) -> Result<Batch, ReadError> {
-    let most = if matches!(target, Target::Url(_)) { 1 } else { CHECKPOINTS };
-    let some = reader.read(move |journal| journal.checkpoints_after(after, most)).await?;
+    let most = if matches!(target, Target::Url(_)) {
+        1
+    } else {
+        CHECKPOINTS
+    };
+    let some = reader
+        .read(move |journal| journal.checkpoints_after(after, most))
+        .await?;
     let from = Sender::here();
     Ok(Batch {
-        messages: some.iter().map(|checkpoint| from.checkpoint(target, checkpoint)).collect(),
+        messages: some
+            .iter()
+            .map(|checkpoint| from.checkpoint(target, checkpoint))
+            .collect(),
         last: some.last().map(|checkpoint| checkpoint.id),
         gaps: Vec::new(),
-        checkpoints: some.iter().map(|checkpoint| (checkpoint.id, checkpoint.event_id)).collect(),
+        checkpoints: some
+            .iter()
+            .map(|checkpoint| (checkpoint.id, checkpoint.event_id))
+            .collect(),
     })
 }
 

@@ -160,7 +160,12 @@ impl Line {
             return Err(self.failed(&why.to_string()).await);
         }
         let arrived = self.courier.arrived;
-        let there: Vec<_> = self.checkpoints.iter().copied().filter(|(id, _)| *id <= arrived).collect();
+        let there: Vec<_> = self
+            .checkpoints
+            .iter()
+            .copied()
+            .filter(|(id, _)| *id <= arrived)
+            .collect();
         if !there.is_empty() {
             let store = &self.courier.engine.0.store;
             if let Err(why) = store.witnessed(&self.courier.name, there).await {

@@ -51,7 +51,11 @@ pub(super) async fn health_loop(engine: Engine) {
 async fn tell_without_the_journal(engine: &Engine, message: &str) {
     let outside = &engine.0.settings.outside;
     let body = notice::body_without_event(message, Notice::Unhealthy.as_str(), outside.public_url.as_deref());
-    for place in outside.notifies.iter().filter(|place| place.on.contains(&Notice::Unhealthy)) {
+    for place in outside
+        .notifies
+        .iter()
+        .filter(|place| place.on.contains(&Notice::Unhealthy))
+    {
         if let Err(why) = notify::tell(place, &mut None, &body).await {
             tracing::error!(name = place.name, %why, "nobody could be told that the dashboard is not ready");
         }

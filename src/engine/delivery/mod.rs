@@ -74,7 +74,11 @@ pub(super) async fn start(engine: Engine) {
             }
         }
     }
-    if outside.notifies.iter().any(|notify| notify.on.contains(&Notice::Unhealthy)) {
+    if outside
+        .notifies
+        .iter()
+        .any(|notify| notify.on.contains(&Notice::Unhealthy))
+    {
         tasks.spawn(health::health_loop(engine.clone()));
     }
 }

@@ -39,7 +39,10 @@ fn of_command(row: &EventRow) -> Option<(Notice, bool)> {
     match status(row) {
         "ERROR" | "TIMEOUT" => Some((Notice::Failed, false)),
         // Final, or its host has been silent for too long.
-        "ORPHANED" => Some((Notice::Unknown, details(row, "record").is_null() && details(row, "evidence").is_null())),
+        "ORPHANED" => Some((
+            Notice::Unknown,
+            details(row, "record").is_null() && details(row, "evidence").is_null(),
+        )),
         _ => None,
     }
 }

@@ -170,7 +170,11 @@ async fn give_up<'a>(
     if lost.len() > NAMED {
         named.push(format!("and {} more", lost.len() - NAMED));
     }
-    let message = format!("did not go out after {} tries, and is left out: {}", notify.tries, named.join("; "));
+    let message = format!(
+        "did not go out after {} tries, and is left out: {}",
+        notify.tries,
+        named.join("; ")
+    );
     let ids: Vec<i64> = lost.iter().map(|row| row.id).collect();
     let store = &courier.engine.0.store;
     let written = store.delivery_given_up(courier.kind, &courier.name, position, message, json!({ "events": ids }));
