@@ -285,6 +285,7 @@ impl Config {
         if config.data_dir.as_os_str().is_empty() {
             config.data_dir = places::data_dir(env)?;
         }
+        outside::keep_out_of(&config.data_dir, &config.outside)?;
         config.credentials = places::credentials(env);
         Ok(config)
     }

@@ -89,6 +89,12 @@
 //!    next op is dangerous. Its PENDING and VALIDATING commands are neither started nor cancelled while it is held (a
 //!    row that recovery cancelled would count as a failure of its host): "go on" gives them their drivers, a cancel
 //!    cancels them. What was executing is followed like any other command.
+//!
+//! ## Telling others
+//!
+//! Log servers, files, witnesses and people hear what happens from the journal alone (`engine/delivery`): each has one
+//! task and one stored cursor, which moves only after what is before it has arrived. Nothing that is journaled waits for
+//! them, and a restart leaves nothing out. How bytes get there is the affair of `outlet`.
 
 pub mod app;
 pub mod cli;

@@ -330,6 +330,19 @@ fn headers(at: &At, file: Option<&Path>, variable: Option<&str>, env: &Environme
     }
 }
 
+/// Nothing but SQLite writes to the journal's files, and nobody else to the data folder.
+pub(super) fn keep_out_of(data_dir: &Path, outside: &Outside) -> Result<(), ConfigError> {
+    for forward in &outside.forwards {
+        if let Target::File(path) = &forward.target
+            && path.parent() == Some(data_dir)
+        {
+            let problem = format!("file {} lies in the data folder; put it elsewhere", path.display());
+            return Err(ConfigError::new(format!("forward “{}”", forward.name), problem));
+        }
+    }
+    Ok(())
+}
+
 /// Where the pages are found from outside, for links.
 pub(super) fn public_url(text: &str) -> Result<String, String> {
     let wrong = || "must be an address such as https://fleet.example.org, without query".to_owned();
@@ -412,6 +425,16 @@ mod tests {
             "of everything, where nothing is said"
         );
         assert_eq!(outside.notifies[1].target.shown(), "/etc/qd/bin/page …");
+    }
+
+    #[test]
+    fn the_data_folder_is_for_nobody_else() {
+        let text = "data_dir = \"/d\"\n[[forward]]\nname = \"a\"\nfile = \"/d/quarterdeck.db\"";
+        let wrong = read(text).map(|_| ()).expect_err("in the data folder");
+        assert!(
+            wrong.problem.contains("/d/quarterdeck.db lies in the data folder"),
+            "{wrong}"
+        );
     }
 
     #[test]

@@ -231,6 +231,26 @@ async fn a_command_is_told_on_its_standard_input_and_is_killed_with_its_group() 
 }
 
 #[tokio::test]
+async fn a_dashboard_that_is_not_ready_tells_so() {
+    let hook = Hook::start().await;
+    let dashboard = Dashboard::start(&chat(&hook, "on = [\"unhealthy\"]")).await;
+    let (output, aside) = (dashboard.path("data/output"), dashboard.path("data/aside"));
+    std::fs::rename(&output, &aside).expect("aside");
+    std::fs::write(&output, "").expect("a file in its place");
+    let posts = until_posts(&hook, 1).await;
+    let text = posts[0]["text"].as_str().expect("text");
+    assert!(
+        text.starts_with("The dashboard is not ready: the output of commands cannot be written"),
+        "{text}"
+    );
+    assert_eq!(posts[0]["event"]["action"], "unready");
+    std::fs::remove_file(&output).expect("away");
+    std::fs::rename(&aside, &output).expect("back");
+    until_event(&dashboard, "ready").await;
+    assert_eq!(hook.posts().len(), 1);
+}
+
+#[tokio::test]
 async fn a_test_message_says_how_it_went() {
     let hook = Hook::start().await;
     let dashboard = Dashboard::start(&format!(

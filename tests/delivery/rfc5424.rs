@@ -26,7 +26,7 @@ impl Message {
 /// Reads one, or panics with what is wrong.
 pub(crate) fn read(bytes: &[u8]) -> Message {
     let text = std::str::from_utf8(bytes).expect("UTF-8");
-    assert!(!text.chars().any(|c| c.is_control()), "no control characters: {text:?}");
+    assert!(!text.chars().any(char::is_control), "no control characters: {text:?}");
     let rest = text.strip_prefix('<').expect("PRI");
     let (pri, rest) = rest.split_once('>').expect("PRI ends");
     assert!(

@@ -29,8 +29,8 @@ pub(super) struct Courier {
     got_some: bool,
     stored_at: Option<Instant>,
     failures: u32,
-    /// It is in an outage, and this was journaled of it last.
-    outage: Option<String>,
+    /// It is in an outage, by the journal.
+    outage: bool,
     /// Something has arrived since the last failure.
     recovered: bool,
     /// Since the last failure everything that there was has arrived.
@@ -49,7 +49,7 @@ impl Courier {
             got_some: false,
             stored_at: None,
             failures: u32::from(outage),
-            outage: outage.then(|| row.failure.clone().unwrap_or_default()),
+            outage,
             recovered: false,
             caught_up: false,
         };
@@ -92,7 +92,7 @@ impl Courier {
 
     /// Whether an outage has ended that the journal still has.
     fn is_over(&self) -> bool {
-        self.outage.is_some() && self.recovered && self.caught_up
+        self.outage && self.recovered && self.caught_up
     }
 
     /// Writes the cursor, and that the outage is over where everything that waited is there.
@@ -118,7 +118,7 @@ impl Courier {
             self.got_some = false;
         }
         if over {
-            self.outage = None;
+            self.outage = false;
             self.note(None);
         }
     }
@@ -130,10 +130,9 @@ impl Courier {
         self.caught_up = false;
         self.recovered = false;
         tracing::warn!(name = self.name, kind = %self.kind, why, tries = self.failures, "a delivery failed");
-        let known = self.outage.as_deref() == Some(why);
-        if self.failures > 1 && !known {
+        if self.failures > 1 {
             match self.engine.0.store.delivery_failed(self.kind, &self.name, why).await {
-                Ok(()) => self.outage = Some(why.to_owned()),
+                Ok(()) => self.outage = true,
                 Err(why) => tracing::warn!(name = self.name, %why, "a failed delivery could not be journaled"),
             }
             self.note(Some(()));

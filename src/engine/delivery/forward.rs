@@ -15,6 +15,9 @@ use super::feed;
 /// Events that come together go together.
 const BURST: Duration = Duration::from_millis(50);
 
+/// How long a stop waits for what is on its way.
+const PARTING: Duration = Duration::from_secs(1);
+
 /// One place and what is on its way there.
 struct Line {
     courier: Courier,
@@ -43,8 +46,13 @@ pub(super) async fn forward_loop(engine: Engine, target: Target, headers: Header
     };
     loop {
         changes.borrow_and_update();
-        let went = line.go_on().await;
-        if line.courier.engine.0.stopping.is_cancelled() {
+        let stopping = line.courier.engine.0.stopping.clone();
+        let went = tokio::select! {
+            went = line.go_on() => went,
+            // What is on its way then is sent again at the next start.
+            () = async { stopping.cancelled().await; tokio::time::sleep(PARTING).await; } => Ok(false),
+        };
+        if stopping.is_cancelled() {
             return line.close().await;
         }
         match went {

@@ -55,14 +55,25 @@ fn status(row: &EventRow) -> &str {
     details(row, "status").as_str().unwrap_or_default()
 }
 
+/// Details above this size are left out: who takes notifications often takes no more. The link leads to them.
+const DETAILS_LIMIT: usize = 16 * 1024;
+
 /// What is sent: a sentence, and for programs everything behind it.
 pub(super) fn body(row: &EventRow, notice: Notice, public_url: Option<&str>) -> Vec<u8> {
+    let mut row = row.clone();
+    if row
+        .details
+        .as_ref()
+        .is_some_and(|details| details.to_string().len() > DETAILS_LIMIT)
+    {
+        row.details = None;
+    }
     let body = json!({
         "text": row.message,
         "notice": notice,
         "id": row.id,
         "time": row.timestamp.to_rfc3339(),
-        "url": public_url.map(|url| format!("{url}{}", page(row))),
+        "url": public_url.map(|url| format!("{url}{}", page(&row))),
         "event": row,
     });
     body.to_string().into_bytes()
@@ -88,5 +99,119 @@ fn page(row: &EventRow) -> String {
         (None, Some(id), _) => format!("/pipelines/{id}"),
         (None, None, Some(host)) => format!("/hosts/{host}"),
         (None, None, None) => format!("/log?before={}", row.id + 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Category, CommandId, Level, Link, PipelineId, Target};
+
+    fn row(action: &str, details: Value) -> EventRow {
+        EventRow {
+            id: 7,
+            timestamp: Timestamp::now(),
+            category: Category::System,
+            level: Level::Warn,
+            actor: Actor::System,
+            host_id: Some(1),
+            host: Some("web-03".to_owned()),
+            action: action.to_owned(),
+            message: "m".to_owned(),
+            details: Some(details),
+            command_id: action.starts_with("op:").then(|| CommandId::after(None)),
+            pipeline_id: None,
+            link: Link::START,
+        }
+    }
+
+    fn to(on: &[Notice], pipeline_commands: bool) -> Notify {
+        Notify {
+            name: "n".to_owned(),
+            target: Target::Url("https://h".to_owned()),
+            headers: crate::domain::Headers::None,
+            on: on.iter().copied().collect(),
+            pipeline_commands,
+            tries: 1,
+        }
+    }
+
+    #[test]
+    fn each_event_is_told_as_what_it_is_or_not_at_all() {
+        let all = to(Notice::ALL, false);
+        for (action, details, alone, in_pipeline) in [
+            ("op:x", json!({"status": "ERROR"}), Some(Notice::Failed), None),
+            ("op:x", json!({"status": "TIMEOUT"}), Some(Notice::Failed), None),
+            ("op:x", json!({"status": "SUCCESS"}), None, None),
+            ("op:x", json!({"status": "CANCELLED"}), None, None),
+            (
+                "op:x",
+                json!({"status": "ORPHANED", "evidence": {}, "record": {}}),
+                Some(Notice::Unknown),
+                None,
+            ),
+            (
+                "op:x",
+                json!({"status": "ORPHANED"}),
+                Some(Notice::Unknown),
+                Some(Notice::Unknown),
+            ),
+            (
+                "op:x",
+                json!({"status": "EXECUTING", "overdue": true}),
+                Some(Notice::Overdue),
+                Some(Notice::Overdue),
+            ),
+            ("op:x", json!({"reason": "ERROR"}), None, None),
+            ("refused:x", json!({"refusal": "busy"}), None, None),
+            (
+                "pipeline:end",
+                json!({"status": "COMPLETE"}),
+                Some(Notice::Pipeline),
+                Some(Notice::Pipeline),
+            ),
+            (
+                "pipeline:hold",
+                json!({}),
+                Some(Notice::Pipeline),
+                Some(Notice::Pipeline),
+            ),
+            ("pipeline:stage", json!({}), None, None),
+            ("host:lost", json!({}), Some(Notice::Unhealthy), Some(Notice::Unhealthy)),
+            ("host:connected", json!({}), None, None),
+            ("unready", json!({}), Some(Notice::Unhealthy), Some(Notice::Unhealthy)),
+            ("notify:failing", json!({}), None, None),
+        ] {
+            let mut event = row(action, details);
+            assert_eq!(notice_of(&event, &all), alone, "{event:?}");
+            event.pipeline_id = Some(PipelineId::after(None));
+            assert_eq!(notice_of(&event, &all), in_pipeline, "{event:?}");
+            assert_eq!(notice_of(&event, &to(Notice::ALL, true)), alone, "{event:?}");
+            assert_eq!(notice_of(&event, &to(&[], true)), None, "{event:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_person_did_is_known_to_a_person() {
+        let all = to(Notice::ALL, false);
+        for action in ["op:x", "pipeline:hold"] {
+            let mut event = row(action, json!({"status": "ORPHANED"}));
+            event.actor = Actor::User("alice".to_owned());
+            assert_eq!(notice_of(&event, &all), None, "{event:?}");
+        }
+    }
+
+    #[test]
+    fn a_pipeline_that_failed_is_told_to_whom_failures_are_told() {
+        let failures = to(&[Notice::Failed], false);
+        for (status, expected) in [
+            ("FAILED", Some(Notice::Failed)),
+            ("PARTIAL", Some(Notice::Failed)),
+            ("COMPLETE", None),
+            ("CANCELLED", None),
+        ] {
+            let event = row("pipeline:end", json!({ "status": status }));
+            assert_eq!(notice_of(&event, &failures), expected, "{status}");
+        }
     }
 }
