@@ -37,8 +37,10 @@ async fn checkpoints_go_to_every_kind_of_witness_and_are_known_to_be_there() {
             witnessed(&dashboard, name).ends_with(&newest()).then_some(())
         })
         .await;
-        let place = delivery(&dashboard, "witness", name).await;
-        assert_eq!(place["behind"], 0, "{place}");
+        wait_for("its cursor", async || {
+            (delivery(&dashboard, "witness", name).await["behind"] == 0).then_some(())
+        })
+        .await;
     }
     let ids: Vec<i64> = witnessed(&dashboard, "far")
         .split(',')
