@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::hooks::Hook;
 use super::sinks::{Heard, Sink};
+use super::support::cli::quarterdeck;
 use super::support::{Dashboard, lines_of, wait_for};
 use super::{OPS, delivery, events, until_event};
 
@@ -74,6 +75,14 @@ async fn checkpoints_go_to_every_kind_of_witness_and_are_known_to_be_there() {
     }
     assert!(count >= 9, "{count}");
     assert_eq!(events(&dashboard, "witness:failing").await.len(), 1);
+    // And the program checks the journal against what the file has, mixed with events as it is.
+    let file = dashboard.path("checkpoints.jsonl");
+    let (code, out, err) = quarterdeck(
+        &dashboard,
+        &format!("audit verify --from-checkpoint {}", file.display()),
+    )
+    .await;
+    assert_eq!(code, 0, "{out}{err}");
     let last: Value = dashboard
         .sql("SELECT json_object('name', name, 'event', event_id) FROM witnesses ORDER BY event_id DESC, id DESC LIMIT 1")
         .parse()
