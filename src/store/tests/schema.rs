@@ -137,6 +137,11 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
              INSERT INTO swept_events (id, row_hash, link) VALUES (9, zeroblob(32), zeroblob(32)); \
              INSERT INTO sealed (what, digest) VALUES ('c', hex(zeroblob(32)))",
         ),
+        (
+            "cursors",
+            "INSERT INTO cursors (kind, name, target, position) VALUES ('forward', 'siem', 'tcp://a:1', 7); \
+             INSERT INTO witnesses (name, checkpoint_id, event_id) VALUES ('siem', 1, 7)",
+        ),
     ];
     let dir = tempfile::tempdir().expect("folder");
     let path = dir.path().join("quarterdeck.db");
@@ -170,6 +175,9 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
         "UPDATE users SET password = 'secret'",
         "INSERT INTO users (name, password, grants) VALUES ('alice', '$argon2id$', '')",
         "INSERT INTO once (actor, key, request) VALUES ('token:ci', 'k', 'other')",
+        "INSERT INTO cursors (kind, name, target, position) VALUES ('forward', 'siem', 'tcp://b:1', 1)",
+        "INSERT INTO cursors (kind, name, target, position) VALUES ('mail', 'siem', 'tcp://b:1', 1)",
+        "INSERT INTO witnesses (name, checkpoint_id, event_id) VALUES ('siem', 1, 8)",
     ] {
         assert!(conn.batch_execute(bad).is_err(), "{bad}");
     }
