@@ -4,6 +4,7 @@
 //! and what changes something says what to start. It knows the API's addresses and rows, the
 //! configuration and the composition root (for `serve`); nothing of engine, executor or HTTP handlers.
 
+mod acknowledge;
 mod cancel;
 mod client;
 mod confirm;
@@ -120,6 +121,8 @@ enum Command {
     Retry(retry::Args),
     /// End by hand a command whose outcome cannot be found out
     Resolve(resolve::Args),
+    /// Note that you have looked at how a command ended: it needs no attention any more
+    Acknowledge(acknowledge::Args),
     /// List commands, newest first
     History(history::Args),
     /// List events: who did what to what, when
@@ -272,6 +275,7 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure
         Command::FindOut(args) => find_out::execute(args, context).await,
         Command::Retry(args) => retry::execute(args, context).await,
         Command::Resolve(args) => resolve::execute(args, context).await,
+        Command::Acknowledge(args) => acknowledge::execute(args, context).await,
         Command::History(args) => history::execute(args, context).await,
         Command::Log(args) => log::execute(args, context).await,
         Command::Login(args) => login::log_in(args, context).await,
@@ -319,6 +323,8 @@ mod tests {
             "quarterdeck extend 0192b0a0-0000-7000-8000-000000000000 30m",
             "quarterdeck find-out 0192b0a0-0000-7000-8000-000000000000",
             "quarterdeck resolve 0192b0a0-0000-7000-8000-000000000000 --reason looked",
+            "quarterdeck acknowledge 6f2a91c0 --note looked",
+            "quarterdeck history --attention --since 2d",
             "quarterdeck history --host a --op uptime --status error,TIMEOUT --limit 5",
             "quarterdeck log --follow --limit 3",
             "quarterdeck pipeline list --host a --status partial,FAILED --open --limit 5",
@@ -367,6 +373,7 @@ mod tests {
                 "is no duration",
             ),
             ("quarterdeck resolve 0192b0a0-0000-7000-8000-000000000000", "--reason"),
+            ("quarterdeck acknowledge 6f2a91c0", "--note"),
             ("quarterdeck history --status BROKEN", "is none of"),
             ("quarterdeck user add alice", "--role"),
             ("quarterdeck user add alice --role root", "is none of"),

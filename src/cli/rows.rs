@@ -33,6 +33,9 @@ pub(super) struct CommandRow {
     pub(super) stop_at: Option<Timestamp>,
     pub(super) overdue_at: Option<Timestamp>,
     pub(super) output_bytes: Option<i64>,
+    pub(super) acknowledged_by: Option<String>,
+    pub(super) acknowledged_at: Option<Timestamp>,
+    pub(super) acknowledged_note: Option<String>,
 }
 
 /// What the command line shows of an event.

@@ -40,6 +40,14 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
         ("took", Some(row.took()).filter(|took| !took.is_empty())),
         ("deadline", row.deadline.filter(|_| !row.is_final()).map(at)),
         ("stopped by", row.stop_by.as_deref().map(name)),
+        (
+            "seen by",
+            row.acknowledged_by.as_deref().map(|by| {
+                let when = row.acknowledged_at.map(at).unwrap_or_default();
+                let note = row.acknowledged_note.as_deref().unwrap_or_default();
+                format!("{}, {when}: {note}", name(by))
+            }),
+        ),
         ("retry of", row.retry_of.map(|id| id.to_string())),
         ("definition", Some(row.definition.clone())),
         ("evidence", row.evidence.as_ref().map(ToString::to_string)),

@@ -100,6 +100,22 @@ impl IdPart {
     }
 }
 
+impl PipelineId {
+    /// The same number among the ids of commands: both sort by time, so lists can hold both.
+    #[must_use]
+    pub const fn among_commands(self) -> CommandId {
+        CommandId(self.0)
+    }
+}
+
+impl CommandId {
+    /// The same number among the ids of pipelines.
+    #[must_use]
+    pub const fn among_pipelines(self) -> PipelineId {
+        PipelineId(self.0)
+    }
+}
+
 impl From<CommandId> for IdPart {
     fn from(id: CommandId) -> Self {
         Self(id.to_string())

@@ -41,7 +41,7 @@ pub use crate::store::{By, Swept};
 pub use access::{
     AccessSettings, Credentials, Known, LoggedIn, LoginError, NewTotp, PROOF_HOLDS, factor_in_words, hash_of,
 };
-pub use command::Start;
+pub use command::{Start, not_acknowledged};
 pub use error::EngineError;
 pub use hosts::Tested;
 pub use pipeline::{RetryPreview, StartPipeline};

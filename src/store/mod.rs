@@ -48,7 +48,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 pub use attempt::{Attempt, Counted};
-pub use command::{CommandRow, Finish, HistoryFilter, OutputFacts, Request};
+pub use command::{Acknowledged, CommandRow, Counts, Finish, HistoryFilter, HistoryLine, OutputFacts, Request};
 pub use error::{OpenError, ReadError, WriteError};
 pub use event::{By, EventRow, NewEvent};
 pub use event_page::EventFilter;

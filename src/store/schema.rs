@@ -94,6 +94,10 @@ diesel::table! {
         warned_at -> Nullable<Timestamp>,
         overdue_at -> Nullable<Timestamp>,
         resolved_by -> Nullable<Text>,
+        acknowledged_by -> Nullable<Text>,
+        acknowledged_at -> Nullable<Timestamp>,
+        acknowledged_note -> Nullable<Text>,
+        repeat_of -> Nullable<Text>,
     }
 }
 

@@ -178,6 +178,28 @@ pub(super) fn count(number: impl TryInto<i64>, one: &str, many: &str) -> String 
     }
 }
 
+/// A count that stops at 1,000: `17`, `1,000+`.
+pub(super) fn capped(number: i64) -> String {
+    match number {
+        ..1_000 => number.to_string(),
+        1_000 => "1,000".to_owned(),
+        _ => "1,000+".to_owned(),
+    }
+}
+
+/// A refusal that was repeated so often: `Refused 49 times: busy with pull`.
+pub(super) fn repeated(word: Word, repeats: i64) -> Word {
+    let name = CommandStatus::Blocked.name();
+    match word.text.strip_prefix(name) {
+        Some(rest) if repeats > 0 => {
+            let times = capped(repeats.saturating_add(1));
+            let text = format!("{name} {times} times{rest}");
+            Word { text, ..word }
+        }
+        _ => word,
+    }
+}
+
 /// `812 bytes`, `12 KiB`, `3.1 MiB`.
 pub(super) fn bytes(bytes: u64) -> String {
     match bytes {
@@ -226,6 +248,10 @@ mod tests {
     fn plurals_and_sizes_are_right() {
         assert_eq!(count(1, "host", "hosts"), "1 host");
         assert_eq!(count(0, "host", "hosts"), "0 hosts");
+        assert_eq!((capped(999), capped(1_000), capped(1_001)), ("999".into(), "1,000".into(), "1,000+".into()));
+        let refused = Word::new("quiet", "ban", "Refused: busy", "BLOCKED");
+        assert_eq!(repeated(refused.clone(), 0), refused);
+        assert_eq!(repeated(refused, 48).text, "Refused 49 times: busy");
         assert_eq!(bytes(0), "0 bytes");
         assert_eq!(bytes(1), "1 byte");
         assert_eq!(bytes(2_048), "2 KiB");

@@ -10,6 +10,7 @@ use super::super::error::Fault;
 use super::super::schema::commands;
 use super::super::tx::Tx;
 use super::super::{NewEvent, Store, Topic, WriteError};
+use super::repeat::{Refused, repeated};
 use super::{CommandRow, Digest, StopReason};
 use crate::domain::{
     Actor, Category, CommandId, CommandStatus, Evidence, Identity, Level, MESSAGE_LIMIT, Refusal, Timestamp, bounded,
@@ -44,6 +45,7 @@ pub(in crate::store) struct Change {
     pub(in crate::store) warned_at: Option<Timestamp>,
     pub(in crate::store) overdue_at: Option<Option<Timestamp>>,
     pub(in crate::store) resolved_by: Option<Actor>,
+    pub(in crate::store) repeat_of: Option<CommandId>,
 }
 
 impl Change {
@@ -101,7 +103,8 @@ impl Change {
             machine_id,
             spool,
             warned_at,
-            resolved_by as Some
+            resolved_by,
+            repeat_of as Some
         );
         row
     }
@@ -201,6 +204,17 @@ pub(in crate::store) fn command_event(row: &CommandRow, level: Level, message: i
         command_id: Some(row.id),
         pipeline_id: row.pipeline_id,
         ..NewEvent::system(level, format!("op:{}", row.op), message)
+    }
+}
+
+fn of_row<'a>(row: &'a CommandRow, refusal: Refusal, why: &'a str) -> Refused<'a> {
+    Refused {
+        host_id: row.host_id,
+        op: &row.op,
+        actor: &row.actor,
+        refusal,
+        why,
+        asked_at: row.created_at,
     }
 }
 
@@ -319,9 +333,14 @@ impl Store {
             let Some(row) = load(tx, id, &open)? else {
                 return Ok(None);
             };
+            let repeat_of = match row.pipeline_id {
+                Some(_) => None,
+                None => repeated(tx, &of_row(&row, refusal, &text))?,
+            };
             let next = Change {
                 refusal: Some(refusal),
                 evidence: evidence.clone(),
+                repeat_of,
                 ..Change::end(&row, CommandStatus::Blocked, Some(text.clone()), tx.now)
             };
             let Some(row) = change(tx, &row, &next)? else {

@@ -112,7 +112,7 @@ impl HostPage {
                     host: Some(host.id),
                     ..HistoryFilter::default()
                 };
-                let latest = journal.history(&filter, None, LATEST)?;
+                let latest = journal.history_lines(&filter, None, LATEST)?;
                 Ok(Some((journal.version()?, host, facts, open, latest)))
             })
             .await?;
@@ -127,7 +127,7 @@ impl HostPage {
         }
         page.more = latest.older.is_some();
         let clock = web.clock();
-        page.lines = latest.rows.iter().map(|row| Line::new(row, &clock)).collect();
+        page.lines = latest.rows.iter().map(|line| Line::of(line, &[], &clock)).collect();
         Ok(page)
     }
 
