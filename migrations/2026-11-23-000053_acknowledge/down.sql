@@ -7,6 +7,7 @@ DROP INDEX commands_attention_actor;
 DROP INDEX commands_attention_op;
 DROP INDEX commands_attention_host;
 DROP INDEX commands_attention;
+ALTER TABLE pipelines DROP COLUMN cancel_note;
 ALTER TABLE commands DROP COLUMN repeat_of;
 ALTER TABLE commands DROP COLUMN acknowledged_note;
 ALTER TABLE commands DROP COLUMN acknowledged_at;

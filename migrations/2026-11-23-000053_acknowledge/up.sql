@@ -5,6 +5,9 @@ ALTER TABLE commands ADD COLUMN acknowledged_note TEXT;
 -- The refusal that this one repeats within a minute: the history shows that one, with a count.
 ALTER TABLE commands ADD COLUMN repeat_of TEXT;
 
+-- Why somebody cancelled a pipeline, in their words.
+ALTER TABLE pipelines ADD COLUMN cancel_note TEXT;
+
 -- What needs attention, by every filter of the history. A query walks one of them where it has this very
 -- condition; the + keeps SQLite from walking the statuses of another index, one after the other, and sorting.
 CREATE INDEX commands_attention ON commands (id)

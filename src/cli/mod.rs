@@ -313,7 +313,7 @@ mod tests {
             "quarterdeck --data-dir /d host list --json",
             "quarterdeck host add web-03 --ssh root@web-03:22 --tag web --tag prod --spool /var/spool/qd --run-as root",
             "quarterdeck host add here --local",
-            "quarterdeck host remove web-03 --config /c.toml",
+            "quarterdeck host remove web-03 --yes --config /c.toml",
             "quarterdeck host test web-03",
             "quarterdeck op list",
             "quarterdeck run switch --host a --host b --reason weekly --wait",

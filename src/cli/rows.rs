@@ -26,6 +26,7 @@ pub(super) struct CommandRow {
     pub(super) reason: Option<String>,
     pub(super) refusal: Option<String>,
     pub(super) evidence: Option<Value>,
+    pub(super) spool: Option<String>,
     pub(super) definition: String,
     pub(super) retry_of: Option<CommandId>,
     pub(super) deadline: Option<Timestamp>,

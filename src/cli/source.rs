@@ -79,7 +79,7 @@ impl Source {
             Self::Live(client) => client.get(&format!("/commands/{id}"), &[]).await,
             Self::AtRest(journal) => {
                 let found = journal.reader.read_blocking(|journal| journal.commands_like(&id))?;
-                let id = part_means(id.as_str(), &found).map_err(Failure::Usage)?;
+                let id = part_means("command", id.as_str(), &found).map_err(Failure::Usage)?;
                 let row = journal.reader.read_blocking(|journal| journal.command(id))?;
                 let row = row
                     .ok_or_else(|| Failure::Usage(format!("there is no command {id}; it may be past its retention")))?;

@@ -294,7 +294,7 @@ pub fn not_acknowledged(row: &CommandRow) -> String {
     match (&row.acknowledged_by, row.acknowledged_at, row.finished_at) {
         (Some(by), Some(at), _) => {
             let note = row.acknowledged_note.as_deref().unwrap_or_default();
-            format!("{} has acknowledged {what} already, {at} UTC: {note}", by.name())
+            format!("{} has acknowledged {what} already, {}: {note}", by.name(), second(at))
         }
         (_, _, None) => format!("{what} has not ended yet; there is nothing to acknowledge"),
         _ => format!(
@@ -304,12 +304,17 @@ pub fn not_acknowledged(row: &CommandRow) -> String {
     }
 }
 
+/// `2026-11-23 14:02:11 UTC`.
+fn second(at: Timestamp) -> String {
+    at.to_string().chars().take(19).chain(" UTC".chars()).collect()
+}
+
 /// The state of a command does not allow it: how it stands, in the words of the pages, and what follows.
 fn final_already(row: &CommandRow, so: &str) -> EngineError {
     let what = format!("{} on {}", row.op, row.host);
     let stands = row.status.name();
     EngineError::Conflict(match row.finished_at {
-        Some(at) => format!("{what} has ended: {stands}, {at} UTC; {so}"),
+        Some(at) => format!("{what} has ended: {stands}, {}; {so}", second(at)),
         None => format!("{what} stands at “{stands}”; {so}"),
     })
 }

@@ -100,7 +100,11 @@ impl Journal {
     }
 
     fn commands_of(&mut self, ids: &[Ids]) -> Result<HashMap<CommandId, CommandRow>, ReadError> {
-        let wanted: Vec<CommandId> = ids.iter().flat_map(|ids| [ids.open, ids.last.or(ids.refused)]).flatten().collect();
+        let wanted: Vec<CommandId> = ids
+            .iter()
+            .flat_map(|ids| [ids.open, ids.last.or(ids.refused)])
+            .flatten()
+            .collect();
         let commands = self.commands_by_id(&wanted)?;
         Ok(commands.into_iter().map(|command| (command.id, command)).collect())
     }

@@ -44,6 +44,7 @@ diesel::table! {
         passed -> Text,
         at_wait -> Nullable<Text>,
         evidence -> Nullable<Text>,
+        cancel_note -> Nullable<Text>,
     }
 }
 

@@ -47,7 +47,9 @@ pub(super) const LIST: &[Entry] = &[
     at(POST, "/hosts/{name}/remove", May(Ask::Hosts), || to(host::remove)),
     // Commands.
     at(GET, "/history", May(Ask::See), || to(history::show)),
-    at(POST, "/history/acknowledge", May(Ask::Steer), || to(history::acknowledge)),
+    at(POST, "/history/acknowledge", May(Ask::Steer), || {
+        to(history::acknowledge)
+    }),
     at(GET, "/commands/{id}", May(Ask::See), || to(command::show)),
     at(GET, "/commands/{id}/tail", May(Ask::See), || to(command::tail)),
     at(GET, "/commands/{id}/output", May(Ask::See), || to(command::download)),

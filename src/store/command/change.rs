@@ -160,7 +160,14 @@ pub(in crate::store) fn change(
         && next != row.status
         && !row.status.may_become(next)
     {
-        return Err(WriteError::Conflict(format!("a command that is {} cannot become {next}", row.status)).into());
+        return Err(WriteError::Conflict(format!(
+            "{} on {} stands at “{}”; it cannot become “{}”",
+            row.op,
+            row.host,
+            row.status.name(),
+            next.name()
+        ))
+        .into());
     }
     let stopped_with_its_pipeline;
     let change = if change.status == Some(CommandStatus::Cancelled) && goes_with_its_pipeline(tx, row)? {

@@ -107,7 +107,9 @@ impl Journal {
         let Some(bounds) = self.bounds_of_commands(filter)? else {
             return page(cursor, limit, |_, _| Ok(Vec::new()));
         };
-        page(cursor, limit, |cut, limit| self.cut_statuses(filter, bounds, cut, limit))
+        page(cursor, limit, |cut, limit| {
+            self.cut_statuses(filter, bounds, cut, limit)
+        })
     }
 
     /// The history: a line for each pipeline, and one for each command of none; or, where the filter asks for a host,

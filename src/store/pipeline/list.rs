@@ -70,7 +70,10 @@ impl Journal {
     }
 
     /// Which ids a filter's range of time has (as of commands); none where nothing is in it.
-    pub(in crate::store) fn bounds_of_pipelines(&mut self, filter: &PipelineFilter) -> Result<Option<Bounds>, ReadError> {
+    pub(in crate::store) fn bounds_of_pipelines(
+        &mut self,
+        filter: &PipelineFilter,
+    ) -> Result<Option<Bounds>, ReadError> {
         let near = pipelines::table.select(pipelines::id).limit(1_000);
         let (mut low, mut high) = (None, None);
         if let Some(since) = filter.since {

@@ -58,7 +58,11 @@ async fn equal_refusals_within_a_minute_are_one_line_with_a_count() {
     }
     let open = executing(&store, "web-03").await;
     for _ in 0..49 {
-        let row = store.request(ask("uptime", &["web-03"])).await.expect("asked").remove(0);
+        let row = store
+            .request(ask("uptime", &["web-03"]))
+            .await
+            .expect("asked")
+            .remove(0);
         assert_eq!(row.status, CommandStatus::Blocked);
     }
     // Another op is another refusal, and so is another actor.
@@ -70,7 +74,11 @@ async fn equal_refusals_within_a_minute_are_one_line_with_a_count() {
     store.request(bob).await.expect("asked");
     // What a host itself refuses, later, is as equal.
     for _ in 0..3 {
-        let row = store.request(ask("uptime", &["web-04"])).await.expect("asked").remove(0);
+        let row = store
+            .request(ask("uptime", &["web-04"]))
+            .await
+            .expect("asked")
+            .remove(0);
         let refused = store.refuse(row.id, Refusal::Auth, "no".to_owned(), None).await;
         refused.expect("written").expect("open");
     }
@@ -98,8 +106,15 @@ async fn equal_refusals_within_a_minute_are_one_line_with_a_count() {
         }
     }
     let rows = HistoryFilter::default();
-    let all = store.reader().read(move |journal| journal.history(&rows, None, 1_000)).await;
-    assert_eq!(all.expect("read").rows.len(), 1 + 49 + 2 + 3, "each attempt has its row");
+    let all = store
+        .reader()
+        .read(move |journal| journal.history(&rows, None, 1_000))
+        .await;
+    assert_eq!(
+        all.expect("read").rows.len(),
+        1 + 49 + 2 + 3,
+        "each attempt has its row"
+    );
     // An equal refusal more than a minute later is news again.
     store
         .write(|tx| {
@@ -109,7 +124,11 @@ async fn equal_refusals_within_a_minute_are_one_line_with_a_count() {
         })
         .await
         .expect("written");
-    let later = store.request(ask("uptime", &["web-03"])).await.expect("asked").remove(0);
+    let later = store
+        .request(ask("uptime", &["web-03"]))
+        .await
+        .expect("asked")
+        .remove(0);
     assert_eq!(later.repeat_of, None);
 }
 
@@ -130,8 +149,14 @@ async fn pages_that_hide_very_many_repeats_are_bounded_and_lead_on() {
     assert!(first.rows.is_empty() && first.older.is_some());
     let second = lines(&store, &filter, first.older, 50).await;
     assert_eq!(second.rows.len(), 2);
-    assert!(matches!(&second.rows[0], HistoryLine::Command(_, 1_001)), "as far as a count goes");
-    assert_eq!(keys(&lines(&store, &filter, second.newer, 50).await), [] as [CommandId; 0]);
+    assert!(
+        matches!(&second.rows[0], HistoryLine::Command(_, 1_001)),
+        "as far as a count goes"
+    );
+    assert_eq!(
+        keys(&lines(&store, &filter, second.newer, 50).await),
+        [] as [CommandId; 0]
+    );
     // Without a filter the index has the lines alone.
     assert_eq!(lines(&store, &HistoryFilter::default(), None, 50).await.rows.len(), 2);
 }
@@ -163,13 +188,28 @@ async fn a_pipeline_is_one_line_among_commands_unless_a_host_is_asked_for() {
     for filter in [HistoryFilter::default(), running, since] {
         for limit in [1, 2, 4, 50] {
             let all = walked(&store, &filter, limit).await;
-            assert_eq!(all.iter().map(HistoryLine::key).collect::<Vec<_>>(), expected, "{filter:?}");
+            assert_eq!(
+                all.iter().map(HistoryLine::key).collect::<Vec<_>>(),
+                expected,
+                "{filter:?}"
+            );
         }
     }
     let counts = store.reader().read(Journal::counts).await.expect("counts");
-    assert_eq!(counts, Counts { attention: 0, running: 9 });
+    assert_eq!(
+        counts,
+        Counts {
+            attention: 0,
+            running: 9
+        }
+    );
     // A host's own list has the pipeline's command there.
-    let h0 = store.reader().read(|journal| journal.host(&name("h0"))).await.expect("read").expect("host");
+    let h0 = store
+        .reader()
+        .read(|journal| journal.host(&name("h0")))
+        .await
+        .expect("read")
+        .expect("host");
     let filter = HistoryFilter {
         host: Some(h0.id),
         ..HistoryFilter::default()
@@ -214,7 +254,11 @@ async fn a_bad_end_needs_attention_until_somebody_acknowledges_it() {
     assert_eq!((came.done.len(), came.not.len()), (1, 1));
     assert_eq!(store.reader().read(standing).await.expect("read"), (0, 0, false));
     let again = store
-        .acknowledge_ends(vec![bad.id], "me too".to_owned(), By::from(Actor::User("bob".to_owned())))
+        .acknowledge_ends(
+            vec![bad.id],
+            "me too".to_owned(),
+            By::from(Actor::User("bob".to_owned())),
+        )
         .await
         .expect("written");
     let stands = &again.not[0];
@@ -223,7 +267,10 @@ async fn a_bad_end_needs_attention_until_somebody_acknowledges_it() {
     let events = store.reader().read(all_events).await.expect("read");
     let ours: Vec<_> = events.iter().filter(|event| event.action == "acknowledge").collect();
     assert_eq!(ours.len(), 1, "one event, by whoever came first");
-    assert_eq!(ours[0].message, "alice acknowledged how uptime on web-03 ended: a known bug");
+    assert_eq!(
+        ours[0].message,
+        "alice acknowledged how uptime on web-03 ended: a known bug"
+    );
     assert_eq!((ours[0].category, ours[0].command_id), (Category::Audit, Some(bad.id)));
     let details = ours[0].details.as_ref().expect("details");
     assert_eq!(details["note"], "a known bug");

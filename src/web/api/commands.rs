@@ -143,7 +143,7 @@ async fn read_id(api: &Api, id: &str) -> Result<CommandId, Problem> {
         .reader()
         .read(move |journal| journal.commands_like(&part))
         .await?;
-    part_means(id, &found).map_err(Problem::not_found)
+    part_means("command", id, &found).map_err(Problem::not_found)
 }
 
 #[utoipa::path(post, path = "/api/v1/commands/{id}/cancel", operation_id = "cancelCommand", tag = "Commands",

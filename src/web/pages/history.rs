@@ -268,7 +268,15 @@ impl View {
     }
 
     fn is_filtered(&self) -> bool {
-        let all = [&self.host, &self.op, &self.status, &self.actor, &self.pipeline, &self.since, &self.until];
+        let all = [
+            &self.host,
+            &self.op,
+            &self.status,
+            &self.actor,
+            &self.pipeline,
+            &self.since,
+            &self.until,
+        ];
         all.iter().any(|field| !field.is_empty())
     }
 }
@@ -540,7 +548,10 @@ mod tests {
     fn what_is_being_found_out_and_what_stays_unknown_are_two_filters() {
         let filter = |query: &str| view(query).1.map_err(|wrong| wrong.to_string()).expect(query).filter;
         let (open, ended) = (filter("status=finding-out"), filter("status=unknown"));
-        assert_eq!((&open.status, open.open_only, open.ended_only), (&ended.status, true, false));
+        assert_eq!(
+            (&open.status, open.open_only, open.ended_only),
+            (&ended.status, true, false)
+        );
         assert_eq!((ended.open_only, ended.ended_only), (false, true));
     }
 

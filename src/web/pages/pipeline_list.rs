@@ -198,7 +198,7 @@ pub(in crate::web) async fn show(
             .iter()
             .map(|status| Pick {
                 value: status.as_str().to_owned(),
-                text: pipelines::status_name(*status).to_owned(),
+                text: status.name().to_owned(),
                 chosen: view.status == status.as_str(),
             })
             .collect(),
