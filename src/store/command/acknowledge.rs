@@ -81,6 +81,7 @@ impl Store {
                     host_id: about.host_id,
                     command_id: about.command_id,
                     pipeline_id: about.pipeline_id,
+                    seals: true,
                     ..NewEvent::audit(&by, Level::Info, "acknowledge", message)
                 })?;
                 came.done.push(row);
