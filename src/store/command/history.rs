@@ -9,7 +9,7 @@ use super::super::page::{Cut, merge, page, page_of_some};
 use super::super::schema::{commands, pipelines};
 use super::super::{Cursor, Journal, Keyed, Page, PipelineFilter, PipelineRow, ReadError};
 use super::{COUNT_LIMIT, CommandRow, attention, rows};
-use crate::domain::{CommandId, CommandStatus, PipelineId, Timestamp};
+use crate::domain::{Actor, CommandId, CommandStatus, PipelineId, Timestamp};
 
 /// Which commands are asked for; what is not given is not asked.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -28,7 +28,7 @@ pub struct HistoryFilter {
     pub attention_only: bool,
     /// Of this pipeline.
     pub pipeline: Option<PipelineId>,
-    /// Asked for by this actor, as it is written: `user:alice`.
+    /// Asked for by this actor, as it is written: `user:alice`; a bare name is whoever has it ([`Actor::meant`]).
     pub actor: Option<String>,
     /// Asked for at this time or later.
     pub since: Option<Timestamp>,
@@ -41,6 +41,19 @@ impl HistoryFilter {
     fn statuses(&self) -> Option<Vec<CommandStatus>> {
         let all = CommandStatus::ALL.iter().copied();
         (!self.status.is_empty()).then(|| all.filter(|status| self.status.contains(status)).collect())
+    }
+
+    /// The actors to ask for, one index walk each; one `None` is any.
+    fn actors(&self) -> Vec<Option<String>> {
+        match &self.actor {
+            None => vec![None],
+            Some(name) => Actor::meant(name).into_iter().map(Some).collect(),
+        }
+    }
+
+    /// The same filter, of one actor as it is written.
+    fn of_actor(&self, actor: Option<String>) -> Self {
+        Self { actor, ..self.clone() }
     }
 
     /// Whether it asks for something that only a single command has. Else a pipeline is one line.
@@ -145,19 +158,19 @@ impl Journal {
             };
             let within = self.bounds_of_pipelines(&of_pipelines)?;
             page(cursor, limit, |cut, limit| {
-                let commands = match bounds {
-                    None => Vec::new(),
-                    Some(bounds) => lines(alone_query(filter, bounds, cut).limit(limit).load(&mut self.conn)?),
-                };
-                let pipelines = match within {
-                    None => Vec::new(),
-                    Some(within) => {
-                        let rows = self.cut_pipelines(&of_pipelines, None, within, cut.among_pipelines(), limit)?;
-                        let line = |row| HistoryLine::Pipeline(Box::new(row));
-                        rows.into_iter().map(line).collect()
+                let mut parts = Vec::new();
+                if let Some(bounds) = bounds {
+                    for actor in filter.actors() {
+                        let query = alone_query(&filter.of_actor(actor), bounds, cut);
+                        parts.push(lines(query.limit(limit).load(&mut self.conn)?));
                     }
-                };
-                Ok(merge(vec![commands, pipelines], cut, limit))
+                }
+                if let Some(within) = within {
+                    let rows = self.cut_pipelines(&of_pipelines, within, cut.among_pipelines(), limit)?;
+                    let line = |row| HistoryLine::Pipeline(Box::new(row));
+                    parts.push(rows.into_iter().map(line).collect());
+                }
+                Ok(merge(parts, cut, limit))
             })?
         };
         let refused = page.rows.iter().filter_map(|line| match line {
@@ -202,13 +215,17 @@ impl Journal {
         cut: Cut<CommandId>,
         limit: i64,
     ) -> Result<Vec<CommandRow>, ReadError> {
-        let Some(statuses) = filter.statuses() else {
-            return self.cut_commands(filter, None, bounds, cut, limit);
+        let statuses: Vec<Option<CommandStatus>> = match filter.statuses() {
+            None => vec![None],
+            Some(statuses) => statuses.into_iter().map(Some).collect(),
         };
-        let parts = statuses
-            .into_iter()
-            .map(|status| self.cut_commands(filter, Some(status), bounds, cut, limit))
-            .collect::<Result<_, _>>()?;
+        let mut parts = Vec::new();
+        for actor in filter.actors() {
+            let filter = filter.of_actor(actor);
+            for status in &statuses {
+                parts.push(self.cut_commands(&filter, *status, bounds, cut, limit)?);
+            }
+        }
         Ok(merge(parts, cut, limit))
     }
 

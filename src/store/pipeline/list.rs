@@ -6,7 +6,7 @@ use super::super::page::{Cut, merge, page};
 use super::super::schema::{pipeline_hosts, pipelines};
 use super::super::{Cursor, Journal, Page, ReadError};
 use super::PipelineRow;
-use crate::domain::{PipelineId, PipelineStatus, Timestamp};
+use crate::domain::{Actor, PipelineId, PipelineStatus, Timestamp};
 
 /// Which pipelines are asked for; what is not given is not asked.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -15,7 +15,7 @@ pub struct PipelineFilter {
     pub status: Vec<PipelineStatus>,
     /// Of this name.
     pub name: Option<String>,
-    /// Started by this actor, as it is written: `user:alice`.
+    /// Started by this actor, as it is written: `user:alice`; a bare name is whoever has it ([`Actor::meant`]).
     pub actor: Option<String>,
     /// With the host of this id.
     pub host: Option<i64>,
@@ -41,32 +41,39 @@ impl Journal {
         let Some(bounds) = self.bounds_of_pipelines(filter)? else {
             return page(cursor, limit, |_, _| Ok(Vec::new()));
         };
-        // Several statuses are several walks, merged: one IN would have to sort all of their rows.
-        page(cursor, limit, |cut, limit| {
-            if filter.status.is_empty() {
-                return self.cut_pipelines(filter, None, bounds, cut, limit);
-            }
-            let mut statuses = filter.status.clone();
-            statuses.sort_unstable();
-            statuses.dedup();
-            let parts = statuses
-                .into_iter()
-                .map(|status| self.cut_pipelines(filter, Some(status), bounds, cut, limit))
-                .collect::<Result<_, _>>()?;
-            Ok(merge(parts, cut, limit))
-        })
+        page(cursor, limit, |cut, limit| self.cut_pipelines(filter, bounds, cut, limit))
     }
 
+    /// Several statuses or actors are several walks, merged: one IN would have to sort all of their rows.
     pub(in crate::store) fn cut_pipelines(
         &mut self,
         filter: &PipelineFilter,
-        status: Option<PipelineStatus>,
         bounds: Bounds,
         cut: Cut<PipelineId>,
         limit: i64,
     ) -> Result<Vec<PipelineRow>, ReadError> {
-        let query = pipelines_query(filter, status, bounds, cut);
-        Ok(query.limit(limit).load(&mut self.conn)?)
+        let mut statuses: Vec<Option<PipelineStatus>> = filter.status.iter().copied().map(Some).collect();
+        statuses.sort_unstable();
+        statuses.dedup();
+        if statuses.is_empty() {
+            statuses.push(None);
+        }
+        let actors: Vec<Option<String>> = match &filter.actor {
+            None => vec![None],
+            Some(name) => Actor::meant(name).into_iter().map(Some).collect(),
+        };
+        let mut parts = Vec::new();
+        for actor in actors {
+            let filter = PipelineFilter {
+                actor,
+                ..filter.clone()
+            };
+            for status in &statuses {
+                let query = pipelines_query(&filter, *status, bounds, cut);
+                parts.push(query.limit(limit).load(&mut self.conn)?);
+            }
+        }
+        Ok(merge(parts, cut, limit))
     }
 
     /// Which ids a filter's range of time has (as of commands); none where nothing is in it.

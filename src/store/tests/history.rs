@@ -182,7 +182,7 @@ async fn a_pipeline_is_one_line_among_commands_unless_a_host_is_asked_for() {
     };
     let since = HistoryFilter {
         since: Some(Timestamp::now().minus(Span::from_secs(60))),
-        actor: Some("user:alice".to_owned()),
+        actor: Some("alice".to_owned()),
         ..HistoryFilter::default()
     };
     for filter in [HistoryFilter::default(), running, since] {

@@ -9,7 +9,7 @@ use actix_web::web::{Data, Form, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{Actor, CommandId, CommandStatus, HostName, Invalid, Span, Timestamp};
+use crate::domain::{CommandId, CommandStatus, HostName, Invalid, Span, Timestamp};
 use crate::engine::not_acknowledged;
 use crate::store::{CommandRow, Counts, Cursor, HistoryFilter, HistoryLine, Page, PipelineRow, Topic};
 
@@ -222,7 +222,7 @@ impl View {
             open_only: self.show == "running" || finding_out,
             ended_only: !finding_out && status == Some(CommandStatus::Orphaned),
             attention_only: self.show == "attention",
-            actor: given(&self.actor).map(Actor::asked),
+            actor: given(&self.actor).map(str::to_owned),
             pipeline: parsed("pipeline", &self.pipeline)?,
             since: time("since", &self.since)?,
             until: time("until", &self.until)?,
