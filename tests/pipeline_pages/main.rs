@@ -180,7 +180,7 @@ async fn a_pipeline_is_previewed_started_seen_and_tried_again() {
     );
     let (_, history) = browser.get("/history").await;
     assert!(
-        history.contains(&format!(r#"href="/pipelines/{id}""#)) && history.contains("of 4 hosts"),
+        history.contains(&format!(r#"href="/pipelines/{id}""#)) && history.contains(">4 hosts</a>"),
         "{history}"
     );
     let (_, log) = browser.get("/log").await;
@@ -492,7 +492,10 @@ async fn a_pipeline_waits_is_paused_continued_and_cancelled() {
     let (_, page) = browser.get(&path).await;
     assert_eq!(browser.get(&format!("{path}/cancel")).await.0, 409, "it has ended");
     unset(&dashboard, "switch.hold");
-    assert!(page.contains("<dt>Cancelled</dt>") && page.contains(": enough</dd>"), "{page}");
+    assert!(
+        page.contains("<dt>Cancelled</dt>") && page.contains(": enough</dd>"),
+        "{page}"
+    );
 
     // Who was stopped with the pipeline has not failed.
     assert_eq!(
@@ -608,12 +611,21 @@ async fn a_host_that_is_refused_after_a_wait_has_passed_it() {
     until_status(&dashboard, &id, "FAILED").await;
     let (_, page) = browser.get(&path).await;
     let line = &matrix_of(&page)[0];
-    assert!(line.starts_with("a: Succeeded | Passed | Refused: the pre-check said no"), "{line}");
+    assert!(
+        line.starts_with("a: Succeeded | Passed | Refused: the pre-check said no"),
+        "{line}"
+    );
     // What can be done no more is said in words.
     let (status, page) = browser.send(&format!("{path}/hold"), "").await;
     assert_eq!(status, 409);
-    assert!(page.contains("“look-twice” failed: no host passed") && page.contains("it cannot be held"), "{page}");
-    assert!(page.contains("<nav aria-label=\"Main\">") && page.contains(&format!("href=\"{path}\">Back")), "{page}");
+    assert!(
+        page.contains("“look-twice” failed: no host passed") && page.contains("it cannot be held"),
+        "{page}"
+    );
+    assert!(
+        page.contains("<nav aria-label=\"Main\">") && page.contains(&format!("href=\"{path}\">Back")),
+        "{page}"
+    );
     let events = dashboard.events().await;
     let said = format!("was refused to hold pipeline {}: ", &id[28..]);
     let sentence = |event: &&Value| event["message"].as_str().is_some_and(|text| text.contains(&said));

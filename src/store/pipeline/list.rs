@@ -41,7 +41,9 @@ impl Journal {
         let Some(bounds) = self.bounds_of_pipelines(filter)? else {
             return page(cursor, limit, |_, _| Ok(Vec::new()));
         };
-        page(cursor, limit, |cut, limit| self.cut_pipelines(filter, bounds, cut, limit))
+        page(cursor, limit, |cut, limit| {
+            self.cut_pipelines(filter, bounds, cut, limit)
+        })
     }
 
     /// Several statuses or actors are several walks, merged: one IN would have to sort all of their rows.
