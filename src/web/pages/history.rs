@@ -1,7 +1,6 @@
 //! Every command there was, newest first. The URL is the view: filters, tab and place in the list.
 
 use std::collections::BTreeSet;
-use std::str::FromStr;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -9,29 +8,28 @@ use actix_web::web::{Data, Form, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{CommandId, CommandStatus, HostName, Invalid, Span, Timestamp};
+use crate::domain::{CommandId, CommandStatus, Invalid, Span, Timestamp};
 use crate::engine::not_acknowledged;
-use crate::store::{CommandRow, Counts, Cursor, HistoryFilter, HistoryLine, Page, PipelineRow, Topic};
+use crate::store::{Counts, HistoryFilter, HistoryLine, Page, PipelineRow, Topic};
 
-use super::super::clock::{Clock, When, rough};
+use super::super::clock::{Clock, rough};
 use super::super::error::Problem;
 use super::super::fields::{Fields, Wrong, to_query};
 use super::super::frame::{Frame, html_with, see};
 use super::super::live::{self, Shown, Waited};
-use super::super::words::{self, Word};
+use super::super::words;
 use super::super::{Visitor, Web};
-use super::{pipeline_words, wish};
+use super::history_line::Line;
+pub(super) use super::history_line::Pick;
+use super::history_view::{Asked, FINDING_OUT, View};
+use super::wish;
 
 type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
 
 /// Lines on one page.
 const ROWS: i64 = 50;
-/// An outcome that was learned this much after the end was learned later than usual: after a restart or a loss.
-const LATE: Span = Span::from_secs(30);
 /// Changes are gathered for so long before the list is drawn anew.
 const GATHER: Duration = Duration::from_millis(250);
-/// An orphaned command that is open: its status as the filter writes it, for the journal has one word for both.
-const FINDING_OUT: &str = "finding-out";
 
 #[derive(Template)]
 #[template(path = "history/history.html", blocks = ["region"])]
@@ -64,230 +62,6 @@ struct Tab {
     count: Option<String>,
     place: String,
     chosen: bool,
-}
-
-/// One value of a select.
-pub(super) struct Pick {
-    pub(super) value: String,
-    pub(super) text: String,
-    pub(super) chosen: bool,
-}
-
-/// One line of a table: a command, or a pipeline with all of its hosts.
-pub(super) struct Line {
-    pub(super) id: String,
-    /// The page that has all of it.
-    pub(super) place: String,
-    pub(super) at: When,
-    pub(super) status: Word,
-    pub(super) op: String,
-    /// None of a pipeline.
-    pub(super) host: Option<String>,
-    pub(super) by: String,
-    pub(super) reason: String,
-    pub(super) took: String,
-    pub(super) exit: String,
-    pub(super) late: bool,
-    pub(super) open: bool,
-    /// Whether somebody should look at it and say so.
-    pub(super) attention: bool,
-    /// Who has, when and with which note.
-    pub(super) acknowledged: Option<String>,
-    /// The pipeline that it is part of (or is), and its size: `12 hosts`.
-    pub(super) pipeline: Option<(String, String)>,
-}
-
-impl Line {
-    pub(super) fn new(row: &CommandRow, repeats: i64, clock: &Clock) -> Self {
-        let late = match (row.finished_at, row.settled_at) {
-            (Some(finished), Some(settled)) => settled.since(finished) > LATE,
-            _ => false,
-        };
-        let acknowledged = row.acknowledged_by.as_ref().map(|by| {
-            let at = row.acknowledged_at.map(|at| clock.when(at).full).unwrap_or_default();
-            let note = row.acknowledged_note.as_deref().unwrap_or_default();
-            format!("{}, {at}: {note}", by.name())
-        });
-        Self {
-            id: row.id.to_string(),
-            place: format!("/commands/{}", row.id),
-            at: clock.when(row.created_at),
-            status: words::repeated(words::status(row, clock), repeats),
-            op: row.op.to_string(),
-            host: Some(row.host.to_string()),
-            by: row.actor.name().to_owned(),
-            reason: row.reason.clone().unwrap_or_default(),
-            took: words::took(row, clock.now).unwrap_or_default(),
-            exit: row.exit_code.map(|code| code.to_string()).unwrap_or_default(),
-            late,
-            open: row.finished_at.is_none(),
-            attention: row.needs_attention(),
-            acknowledged,
-            pipeline: None,
-        }
-    }
-
-    fn of_pipeline(row: &PipelineRow, clock: &Clock) -> Self {
-        Self {
-            id: row.id.to_string(),
-            place: format!("/pipelines/{}", row.id),
-            at: clock.when(row.created_at),
-            status: pipeline_words::status(row),
-            op: row.name.clone(),
-            host: None,
-            by: row.actor.name().to_owned(),
-            reason: row.reason.clone().unwrap_or_default(),
-            took: pipeline_words::took(row, clock.now),
-            exit: String::new(),
-            late: false,
-            open: row.is_open(),
-            attention: false,
-            acknowledged: None,
-            pipeline: Some((row.id.to_string(), words::count(row.hosts.len(), "host", "hosts"))),
-        }
-    }
-
-    pub(super) fn of(line: &HistoryLine, pipelines: &[PipelineRow], clock: &Clock) -> Self {
-        match line {
-            HistoryLine::Pipeline(row) => Self::of_pipeline(row, clock),
-            HistoryLine::Command(row, repeats) => {
-                let pipeline = row.pipeline_id.and_then(|id| pipelines.iter().find(|row| row.id == id));
-                Self {
-                    pipeline: pipeline.map(|row| (row.id.to_string(), words::count(row.hosts.len(), "host", "hosts"))),
-                    ..Self::new(row, *repeats, clock)
-                }
-            }
-        }
-    }
-}
-
-/// The view that a URL asks for, as it was written.
-#[derive(Clone, Default)]
-struct View {
-    show: String,
-    host: String,
-    op: String,
-    status: String,
-    actor: String,
-    pipeline: String,
-    since: String,
-    until: String,
-    before: String,
-    after: String,
-}
-
-/// The same as the journal is asked for it.
-struct Asked {
-    host: Option<HostName>,
-    filter: HistoryFilter,
-    cursor: Option<Cursor<CommandId>>,
-}
-
-impl View {
-    fn read(fields: &Fields) -> Self {
-        let text = |name: &str| fields.owned(name).unwrap_or_default();
-        Self {
-            show: text("show"),
-            host: text("host"),
-            op: text("op"),
-            status: text("status"),
-            actor: text("actor"),
-            pipeline: text("pipeline"),
-            since: text("since"),
-            until: text("until"),
-            before: text("before"),
-            after: text("after"),
-        }
-    }
-
-    fn asked(&self, clock: &Clock) -> Result<Asked, Invalid> {
-        let time = |name: &str, text: &str| given(text).map(|text| clock.read(name, text)).transpose();
-        if !["", "attention", "running"].contains(&self.show.as_str()) {
-            return Err(Invalid::new("show", "must be attention or running"));
-        }
-        let cursor = match (parsed("before", &self.before)?, parsed("after", &self.after)?) {
-            (Some(id), _) => Some(Cursor::Before(id)),
-            (None, Some(id)) => Some(Cursor::After(id)),
-            (None, None) => None,
-        };
-        let finding_out = self.status == FINDING_OUT;
-        let status = match given(&self.status) {
-            None => None,
-            Some(_) if finding_out => Some(CommandStatus::Orphaned),
-            Some(text) => Some(CommandStatus::asked(text)?),
-        };
-        let filter = HistoryFilter {
-            op: given(&self.op).map(str::to_owned),
-            status: status.into_iter().collect(),
-            open_only: self.show == "running" || finding_out,
-            ended_only: !finding_out && status == Some(CommandStatus::Orphaned),
-            attention_only: self.show == "attention",
-            actor: given(&self.actor).map(str::to_owned),
-            pipeline: parsed("pipeline", &self.pipeline)?,
-            since: time("since", &self.since)?,
-            until: time("until", &self.until)?,
-            ..HistoryFilter::default()
-        };
-        Ok(Asked {
-            host: parsed("host", &self.host)?,
-            filter,
-            cursor,
-        })
-    }
-
-    /// The same view with another tab, at another place.
-    fn place(&self, show: &str, key: &str, cursor: &str) -> String {
-        let query = to_query([
-            ("show", show),
-            ("host", &self.host),
-            ("op", &self.op),
-            ("status", &self.status),
-            ("actor", &self.actor),
-            ("pipeline", &self.pipeline),
-            ("since", &self.since),
-            ("until", &self.until),
-            (key, cursor),
-        ]);
-        format!("/history{query}")
-    }
-
-    fn at(&self, cursor: Cursor<CommandId>) -> String {
-        match cursor {
-            Cursor::Before(id) => self.place(&self.show, "before", &id.to_string()),
-            Cursor::After(id) => self.place(&self.show, "after", &id.to_string()),
-        }
-    }
-
-    /// Where it is now.
-    fn here(&self) -> String {
-        match (given(&self.before), given(&self.after)) {
-            (Some(id), _) => self.place(&self.show, "before", id),
-            (None, Some(id)) => self.place(&self.show, "after", id),
-            (None, None) => self.place(&self.show, "", ""),
-        }
-    }
-
-    fn is_filtered(&self) -> bool {
-        let all = [
-            &self.host,
-            &self.op,
-            &self.status,
-            &self.actor,
-            &self.pipeline,
-            &self.since,
-            &self.until,
-        ];
-        all.iter().any(|field| !field.is_empty())
-    }
-}
-
-fn given(text: &str) -> Option<&str> {
-    (!text.is_empty()).then_some(text)
-}
-
-fn parsed<T: FromStr<Err = Invalid>>(field: &str, text: &str) -> Result<Option<T>, Invalid> {
-    let read = |text: &str| text.parse::<T>().map_err(|wrong| Invalid::new(field, wrong.problem));
-    given(text).map(read).transpose()
 }
 
 /// What the journal has for a view.
@@ -520,52 +294,4 @@ fn beyond(filter: &HistoryFilter, kept: Option<Span>, clock: &Clock) -> Option<S
             clock.when(oldest).full
         )
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn view(query: &str) -> (View, Result<Asked, Invalid>) {
-        let view = View::read(&Fields::query(query).expect("query"));
-        let asked = view.asked(&Clock::now(jiff::tz::TimeZone::UTC));
-        (view, asked)
-    }
-
-    #[test]
-    fn the_url_reproduces_the_view() {
-        let url = "show=attention&host=web-03&op=switch&status=ERROR&actor=local:alice\
-                   &pipeline=0193a5c2-1f60-7c3e-8a4b-5d6e7f809102&since=2026-11-01&until=2026-11-23%2014:05\
-                   &before=0193a5c2-1f60-7c3e-8a4b-5d6e7f809103";
-        let (view, asked) = view(url);
-        let filter = asked.map_err(|wrong| wrong.to_string()).expect("view").filter;
-        assert_eq!(view.here(), format!("/history?{url}"));
-        assert!(filter.attention_only && filter.pipeline.is_some());
-        assert_eq!(filter.status, [CommandStatus::Error]);
-    }
-
-    #[test]
-    fn what_is_being_found_out_and_what_stays_unknown_are_two_filters() {
-        let filter = |query: &str| view(query).1.map_err(|wrong| wrong.to_string()).expect(query).filter;
-        let (open, ended) = (filter("status=finding-out"), filter("status=unknown"));
-        assert_eq!(
-            (&open.status, open.open_only, open.ended_only),
-            (&ended.status, true, false)
-        );
-        assert_eq!((ended.open_only, ended.ended_only), (false, true));
-    }
-
-    #[test]
-    fn nonsense_is_refused_with_its_field() {
-        for (query, field) in [
-            ("before=17", "before"),
-            ("since=soon", "since"),
-            ("status=FINE", "status"),
-            ("show=odd", "show"),
-            ("host=-x", "host"),
-            ("pipeline=x", "pipeline"),
-        ] {
-            assert_eq!(view(query).1.err().expect(query).field, field);
-        }
-    }
 }

@@ -14,7 +14,7 @@ use super::super::frame::{Frame, html, html_with, see};
 use super::super::live::{self, Shown, Waited};
 use super::super::words::{self, Word};
 use super::super::{Visitor, Web};
-use super::history::Line;
+use super::history_line::Line;
 use super::run::{Choice, choices};
 use super::ticks::{Failed, Tick, ticks};
 

@@ -16,7 +16,7 @@ use super::super::frame::{Frame, html, html_with};
 use super::super::live::{self, Shown, Waited};
 use super::super::words::Word;
 use super::super::{Visitor, Web};
-use super::history::Pick;
+use super::history_line::Pick;
 use super::pipeline_words as pipelines;
 
 /// Rows on one page.
