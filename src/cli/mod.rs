@@ -325,7 +325,7 @@ mod tests {
             "quarterdeck find-out 0192b0a0-0000-7000-8000-000000000000",
             "quarterdeck resolve 0192b0a0-0000-7000-8000-000000000000 --reason looked",
             "quarterdeck history --host a --op uptime --status error,TIMEOUT --limit 5",
-            "quarterdeck log --follow --limit 3",
+            "quarterdeck log --follow --limit 3 --search web-03",
             "quarterdeck pipeline list --host a --status partial,FAILED --open --limit 5",
             "quarterdeck pipeline list --catalog",
             "quarterdeck pipeline start update --host a --tag web --batches 1,25%,100% --if-busy wait:5m --wait",
@@ -342,6 +342,8 @@ mod tests {
             "quarterdeck user disable alice",
             "quarterdeck token add ci --role viewer --lasts 90d",
             "quarterdeck token revoke ci",
+            "quarterdeck audit export",
+            "quarterdeck audit export --what commands --format jsonl --since 7d --status failed --output /tmp/x",
             "quarterdeck login alice",
             "quarterdeck --url https://fleet.example.org history --token-file /t",
             "quarterdeck audit verify /tmp/copy.db --from-checkpoint witness --public-key key.pem --no-outputs",
@@ -379,6 +381,7 @@ mod tests {
             ("quarterdeck user add alice", "--role"),
             ("quarterdeck user add alice --role root", "is none of"),
             ("quarterdeck token add ci --role admin@lab", "whole fleet"),
+            ("quarterdeck audit export --what rows", "events, commands, pipelines"),
             ("quarterdeck histroy", "history"),
         ] {
             let wrong = parse(line).expect_err(line);

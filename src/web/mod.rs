@@ -9,6 +9,7 @@ pub mod api;
 mod assets;
 mod clock;
 mod connections;
+mod download;
 mod entry;
 mod error;
 mod fields;

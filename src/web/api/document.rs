@@ -9,12 +9,12 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use crate::domain::{CommandId, HostName, IdPart, PipelineId};
+use crate::domain::{CommandId, ExportFormat, ExportOf, HostName, IdPart, PipelineId};
 
 use super::super::entry::{Entry, Need};
 use super::caller::Caller;
 use super::problem::Problem;
-use super::{LIST, access, commands, document, events, hosts, output, pipelines, system};
+use super::{LIST, access, commands, document, events, export, hosts, output, pipelines, system};
 
 /// What it is of.
 #[derive(OpenApi)]
@@ -60,6 +60,7 @@ use super::{LIST, access, commands, document, events, hosts, output, pipelines, 
         system::sweep,
         system::link,
         events::list,
+        export::download,
         access::users,
         access::add_user,
         access::role,
@@ -75,7 +76,7 @@ use super::{LIST, access, commands, document, events, hosts, output, pipelines, 
         access::me,
         document::serve,
     ),
-    components(schemas(Problem, IdPart, HostName, CommandId, PipelineId)),
+    components(schemas(Problem, IdPart, HostName, CommandId, PipelineId, ExportOf, ExportFormat)),
     security(("token" = [])),
     tags(
         (name = "Commands", description = "Journaled executions of one op on one host."),

@@ -20,7 +20,8 @@
 //! | `GET /hosts/{name}`, `DELETE /hosts/{name}` | one host; remove it |
 //! | `POST /hosts/{name}/test` | reach it now and say what was found |
 //! | `GET /ops` | the catalog |
-//! | `GET /events` | newest first with filters; with `after=ID` oldest first, waiting up to `wait` seconds |
+//! | `GET /events` | newest first with filters, `q=` for words in message and details; with `after=ID` oldest first, waiting up to `wait` seconds |
+//! | `GET /export` | every row that filters fit as a file: `what=events\|commands\|pipelines format=csv\|jsonl` and the filters of that list |
 //! | `GET /state` | `{instance, version}` |
 //! | `GET /recovery` | what a start would do now |
 //! | `POST /sweep` | sweep now |
@@ -49,6 +50,7 @@ mod caller;
 mod commands;
 mod document;
 mod events;
+mod export;
 mod filters;
 mod guard;
 mod hosts;
@@ -192,6 +194,7 @@ pub(super) const LIST: &[Entry] = &[
     // The dashboard.
     at(GET, "/api/v1/ops", May(Ask::See), || to(system::ops)),
     at(GET, "/api/v1/events", May(Ask::See), || to(events::list)),
+    at(GET, "/api/v1/export", May(Ask::See), || to(export::download)),
     at(GET, "/api/v1/state", May(Ask::See), || to(system::state)),
     at(GET, "/api/v1/recovery", May(Ask::See), || to(system::recovery)),
     at(POST, "/api/v1/sweep", May(Ask::Settings), || to(system::sweep)),

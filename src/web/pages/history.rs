@@ -6,8 +6,8 @@ use actix_web::web::{Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{Actor, CommandId, CommandStatus, HostName, Invalid, Span};
-use crate::store::{CommandRow, Cursor, HistoryFilter, PipelineRow, Topic};
+use crate::domain::{Actor, CommandId, CommandStatus, ExportOf, HostName, Invalid, Span};
+use crate::store::{CommandRow, Cursor, HistoryFilter, PipelineRow, Selection, Topic};
 
 use super::super::clock::{Clock, When, rough};
 use super::super::error::Problem;
@@ -16,6 +16,7 @@ use super::super::frame::{Frame, html};
 use super::super::live::{self, Shown, Waited};
 use super::super::words::{self, Word};
 use super::super::{Visitor, Web};
+use super::export::Places;
 
 /// Rows on one page.
 const ROWS: i64 = 50;
@@ -34,6 +35,7 @@ struct HistoryPage {
     older: Option<String>,
     newest: bool,
     filtered: bool,
+    take: Places,
     beyond: Option<String>,
     clear: String,
     show: String,
@@ -190,6 +192,12 @@ impl View {
     }
 }
 
+/// The commands that a page's address asks for, and their host by its name.
+pub(super) fn selection(fields: &Fields, clock: &Clock) -> Result<(Selection, Option<HostName>), Invalid> {
+    let view = View::read(fields, clock)?;
+    Ok((Selection::Commands(view.filter), view.host))
+}
+
 pub(in crate::web) async fn show(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
@@ -270,6 +278,7 @@ pub(in crate::web) async fn show(
         older: page.older.map(|cursor| view.at(cursor)),
         newest: view.cursor.is_none(),
         filtered: view.is_filtered(),
+        take: Places::of(ExportOf::Commands, &view.place(&view.show, "", "")),
         beyond,
         clear: format!("/history{}", to_query([("show", view.show.as_str())])),
         ops,
