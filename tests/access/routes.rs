@@ -40,6 +40,7 @@ fn takes(method: &str, path: &str) -> Need {
         ("POST", "pipelines", "preview") if is_page => Ask::Run,
         ("POST", "pipelines", "preview") => Ask::See,
         ("GET", "" | "history" | "commands" | "pipelines" | "hosts" | "log" | "definitions", _) => Ask::See,
+        ("GET", "audit" | "export", "export") => Ask::See,
         ("GET", "ops" | "events" | "deliveries" | "state" | "recovery" | "pipeline-definitions", _) => Ask::See,
         ("POST", "run" | "commands" | "pipelines", "run" | "commands" | "pipelines" | "retry" | "continue") => Ask::Run,
         ("POST", "commands", "stop" | "cancel" | "extend" | "find-out" | "resolve" | "acknowledge") => Ask::Steer,
