@@ -111,6 +111,19 @@ impl PipelineStatus {
         }
     }
 
+    /// That it ended, behind its name in a sentence: `“update” ended partly after 3 min`.
+    #[must_use]
+    pub const fn ended(self) -> &'static str {
+        match self {
+            Self::Running => "is running",
+            Self::Held => "is held",
+            Self::Complete => "is complete",
+            Self::Partial => "ended partly",
+            Self::Failed => "failed",
+            Self::Cancelled => "was cancelled, and has ended",
+        }
+    }
+
     /// How it stands, behind its name in a sentence: `“update” ended partly: …`.
     #[must_use]
     pub const fn stands(self) -> &'static str {

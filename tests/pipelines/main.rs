@@ -91,7 +91,7 @@ async fn one_of_three_fails_in_the_first_stage() {
         "The pipeline “do-all” begins pull on 3 hosts (stage 1 of 3)",
         "The pipeline “do-all” begins switch on 2 hosts (stage 2 of 3)",
         "h2 is out of the pipeline “do-all” after pull: switch, test skipped",
-        "The pipeline “do-all” ended PARTIAL after",
+        "The pipeline “do-all” ended partly after",
         ": 2 of 3 hosts passed, 1 failed",
         "pull on h2 failed",
     ] {

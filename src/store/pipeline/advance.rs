@@ -258,8 +258,9 @@ fn end(
         }
     };
     let message = format!(
-        "The pipeline “{}” ended {status} after {}: {}",
+        "The pipeline “{}” {} after {}: {}",
         row.name,
+        status.ended(),
         finished.since(row.created_at).human(),
         parts.join(", ")
     );
