@@ -30,6 +30,8 @@ mod page;
 mod pipeline;
 mod reader;
 mod recovery;
+mod report;
+mod report_walk;
 mod schema;
 mod session;
 mod shared;
@@ -64,6 +66,8 @@ pub use pipeline::{
 };
 pub use reader::{Journal, Reader};
 pub use recovery::Recovered;
+pub use report::{ReportDone, ReportRow, ReviewRow};
+pub use report_walk::EventLine;
 pub use session::{NewSession, SessionRow};
 pub use sweep::{Cutoffs, LastSweep, Swept};
 pub use token::{NewToken, TokenRow};

@@ -10,7 +10,7 @@ use super::entry::Need::{May, Open};
 use super::entry::{Entry, Need, at};
 use super::pages::{
     account, command, definition, docs, enter, fleet, history, host, log, pipeline, pipeline_form, pipeline_list,
-    pipeline_wish, tokens, users, wish,
+    pipeline_wish, report, report_access, report_form, tokens, users, wish,
 };
 use super::{api, assets, guard, health, session};
 
@@ -83,6 +83,18 @@ pub(super) const LIST: &[Entry] = &[
     }),
     // System log.
     at(GET, "/log", May(Ask::See), || to(log::show)),
+    // Audit reports.
+    at(GET, "/audit", May(Ask::See), || to(report_form::show)),
+    at(GET, "/audit/access", May(Ask::See), || to(report_access::show)),
+    at(GET, "/audit/reports", May(Ask::See), || to(report::list)),
+    at(POST, "/audit/reports", May(Ask::See), || to(report::make)),
+    at(GET, "/audit/reports/{number}", May(Ask::See), || to(report::show)),
+    at(GET, "/audit/reports/{number}/paper.css", May(Ask::See), || {
+        to(report::paper)
+    }),
+    at(POST, "/audit/reports/{number}/reviewed", May(Ask::See), || {
+        to(report::review)
+    }),
     // The API, for readers.
     at(GET, "/api/docs", May(Ask::Account), || to(docs::show)),
     // One's own account.
