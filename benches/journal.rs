@@ -58,6 +58,7 @@ fn open(dir: &Path) -> Result<Store, Box<dyn std::error::Error>> {
     Ok(Store::open(&OpenSettings {
         data_dir: dir.to_owned(),
         low_space: 1,
+        checkpoint_key: None,
     })?)
 }
 

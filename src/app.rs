@@ -57,6 +57,7 @@ impl Application {
         let open = OpenSettings {
             data_dir: data_dir.clone(),
             low_space: config.low_space,
+            checkpoint_key: config.credential("checkpoint.key"),
         };
         let store = tokio::task::spawn_blocking(move || Store::open(&open)).await??;
         // Refused here, before anything is journaled.

@@ -67,6 +67,8 @@ pub struct Config {
     pub low_space: u64,
     /// `[[op]]` and `[[pipeline]]`: the built-in ones, extended or replaced by the configured ones.
     pub catalog: Catalog,
+    /// `$CREDENTIALS_DIRECTORY`: what systemd hands to the service.
+    credentials: Option<PathBuf>,
     /// Where keys were given that a start looks at once more.
     places: BTreeMap<&'static str, String>,
     /// The scripts of the file, with their places.
@@ -285,6 +287,7 @@ impl Config {
         if config.data_dir.as_os_str().is_empty() {
             config.data_dir = places::data_dir(env)?;
         }
+        config.credentials = places::credentials(env);
         Ok(config)
     }
 
@@ -294,6 +297,13 @@ impl Config {
     /// When the folder's path is too long for a socket in it; reading the journal there is still possible.
     pub fn socket(&self) -> Result<PathBuf, ConfigError> {
         places::socket(&self.data_dir)
+    }
+
+    /// The file of a systemd credential, where the service was given one of this name.
+    #[must_use]
+    pub fn credential(&self, name: &str) -> Option<PathBuf> {
+        let file = self.credentials.as_ref()?.join(name);
+        file.exists().then_some(file)
     }
 
     /// The defaults, without a data folder.
@@ -338,6 +348,7 @@ impl Config {
             probe_interval: Some(Span::from_secs(60)),
             low_space: 200_000_000,
             catalog: Catalog::new(Vec::new()).unwrap_or_default(),
+            credentials: None,
             places: BTreeMap::new(),
             scripts: Vec::new(),
         }

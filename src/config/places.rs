@@ -42,6 +42,10 @@ pub(super) fn data_dir(env: &Environment) -> Result<PathBuf, ConfigError> {
         })
 }
 
+pub(super) fn credentials(env: &Environment) -> Option<PathBuf> {
+    absolute(env, "CREDENTIALS_DIRECTORY")
+}
+
 /// The most bytes that the path of a Unix socket may have: what its address holds, without the closing zero.
 const SOCKET_LIMIT: usize = 107;
 

@@ -6,6 +6,8 @@
 
 mod access;
 mod catalog;
+mod chain;
+mod checkpoint;
 mod duration;
 mod event;
 mod evidence;
@@ -27,6 +29,8 @@ mod words;
 
 pub use access::{Access, Ask, Decision, Factor, Grants, On, Proof, Role};
 pub use catalog::Catalog;
+pub use chain::Link;
+pub use checkpoint::{Checkpoint, CheckpointKind, PublicKey, SigningKey};
 pub use duration::Span;
 pub use event::{Actor, Category, Level};
 pub use evidence::{Evidence, Identity, Known, Outcome, StopReason, settle};

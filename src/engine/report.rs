@@ -1,7 +1,7 @@
-//! Audit reports: begun, finished, sealed, reviewed. What one says is gathered and drawn by `web`; here is who may, in
+//! Audit reports: begun, finished, reviewed. What one says is gathered and drawn by `web`; here is who may, in
 //! which order it is written, and how the dashboard stood when it was made.
 
-use crate::domain::{Ask, ReportAsk, ReportNumber, ReportStamp, Span};
+use crate::domain::{Ask, ReportAsk, ReportNumber, Span};
 use crate::store::{By, ReportDone, ReportRow, ReviewRow};
 
 use super::{Engine, EngineError};
@@ -31,35 +31,13 @@ impl Engine {
         Ok(self.0.store.begin_report(ask, covers, by).await?)
     }
 
-    /// Makes a begun report whole and seals it: its digest is an event, and a checkpoint covers that event.
+    /// Makes a begun report whole: its digest is an event, and a checkpoint covers that event.
     ///
     /// # Errors
     /// Not allowed; it is whole; the journal cannot be written.
-    pub async fn finish_report(
-        &self,
-        begun: &ReportRow,
-        done: ReportDone,
-        events: (Option<i64>, Option<i64>, i64),
-        by: By,
-    ) -> Result<ReportRow, EngineError> {
+    pub async fn finish_report(&self, id: i64, done: ReportDone, by: By) -> Result<ReportRow, EngineError> {
         self.allow_at_all(&by, Ask::See)?;
-        let row = self.0.store.finish_report(begun.id, done.clone(), by).await?;
-        let (first_event, last_event, count) = events;
-        let stamp = ReportStamp {
-            number: row.number,
-            made_at: row.made_at,
-            since: row.parameters.since,
-            until: row.parameters.until,
-            first_event,
-            last_event,
-            events: count,
-            covers: row.covers,
-            link: None,
-            content: done.digest,
-            checkpoint: None,
-            key: None,
-        };
-        Ok(self.0.store.seal_report(row.id, stamp.to_string(), None).await?)
+        Ok(self.0.store.finish_report(id, done, by).await?)
     }
 
     /// Notes that somebody has looked at a report.

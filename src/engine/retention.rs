@@ -70,12 +70,15 @@ impl SweepState {
     }
 }
 
-/// Sweeps at once and then every hour.
+/// Sweeps, and signs how far the log has come, at once and then every hour.
 pub(super) async fn sweep_loop(engine: Engine) {
     engine.0.sweep.begun.get_or_init(std::time::Instant::now);
     loop {
         if let Err(why) = engine.sweep_once().await {
             tracing::error!(%why, "the sweep failed; the next one is in an hour");
+        }
+        if let Err(why) = engine.0.store.checkpoint_if_due().await {
+            tracing::error!(%why, "no checkpoint could be made; the next one is in an hour");
         }
         tokio::select! {
             () = engine.0.stopping.cancelled() => return,

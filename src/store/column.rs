@@ -8,9 +8,9 @@ use diesel::sql_types::{Text, Timestamp as TimestampColumn};
 use diesel::sqlite::{Sqlite, SqliteValue};
 
 use crate::domain::{
-    Actor, CancelMode, Category, CommandId, CommandStatus, Digest, Evidence, Factor, Grants, HostName, Level, OpId,
-    Paper, PipelineId, PipelineStatus, Plan, Reach, Refusal, ReportAsk, ReportNumber, RunAs, SpoolDir, StopReason, Tag,
-    Timestamp,
+    Actor, CancelMode, Category, CheckpointKind, CommandId, CommandStatus, Digest, Evidence, Factor, Grants, HostName,
+    Level, OpId, Paper, PipelineId, PipelineStatus, Plan, PublicKey, Reach, Refusal, ReportAsk, ReportNumber, RunAs,
+    SpoolDir, StopReason, Tag, Timestamp,
 };
 
 fn text(value: SqliteValue<'_, '_, '_>) -> diesel::deserialize::Result<String> {
@@ -53,6 +53,7 @@ word_column! {
     ActorColumn = Actor as Text,
     CancelModeColumn = CancelMode as Text,
     CategoryColumn = Category as Text,
+    CheckpointKindColumn = CheckpointKind as Text,
     CommandIdColumn = CommandId as Text,
     CommandStatusColumn = CommandStatus as Text,
     FactorColumn = Factor as Text,
@@ -63,6 +64,7 @@ word_column! {
     PaperColumn = Paper as Text,
     PipelineIdColumn = PipelineId as Text,
     PipelineStatusColumn = PipelineStatus as Text,
+    PublicKeyColumn = PublicKey as Text,
     RefusalColumn = Refusal as Text,
     ReportNumberColumn = ReportNumber as Text,
     RunAsColumn = RunAs as Text,

@@ -1,14 +1,17 @@
-//! `event_log`: who did what to what, when. Rows are only added here; [`super::Store::sweep`] removes old ones.
+//! `event_log`: who did what to what, when. Rows are only added here, each with the next link of the chain;
+//! [`super::Store::sweep`] removes old ones.
 
 use diesel::prelude::*;
 use serde::Serialize;
 
-use super::column::{Json, MaybeJson};
+use super::chain::Head;
+use super::column::MaybeJson;
 use super::error::Fault;
+use super::record::Of;
 use super::schema::{event_log, hosts};
 use super::tx::Tx;
 use super::{Keyed, OnceKey, Store, Topic, WriteError};
-use crate::domain::{Access, Actor, Category, CommandId, Level, MESSAGE_LIMIT, PipelineId, Proof, Timestamp, bounded};
+use crate::domain::{Access, Actor, Category, CommandId, Level, Link, MESSAGE_LIMIT, PipelineId, Proof, Timestamp, bounded};
 
 /// Who asked for a change.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -78,10 +81,12 @@ pub struct EventRow {
     /// What else is known, as JSON.
     #[diesel(deserialize_as = MaybeJson)]
     pub details: Option<serde_json::Value>,
-    /// The command that it is about, while that is kept.
+    /// The command that it is about; it may be swept.
     pub command_id: Option<CommandId>,
-    /// The pipeline that it is about, while that is kept.
+    /// The pipeline that it is about; it may be swept.
     pub pipeline_id: Option<PipelineId>,
+    /// Its link in the chain over the log.
+    pub link: Link,
 }
 
 impl Keyed for EventRow {
@@ -117,6 +122,9 @@ pub struct NewEvent {
     pub command_id: Option<CommandId>,
     /// The pipeline that it is about.
     pub pipeline_id: Option<PipelineId>,
+    /// Whether the command (or else the pipeline) that it is about is final: then its row becomes part of the details,
+    /// and so of the chain.
+    pub seals: bool,
 }
 
 impl NewEvent {
@@ -135,6 +143,7 @@ impl NewEvent {
             details: None,
             command_id: None,
             pipeline_id: None,
+            seals: false,
         }
     }
 
@@ -154,6 +163,7 @@ impl NewEvent {
 #[derive(Insertable)]
 #[diesel(table_name = event_log, treat_none_as_default_value = false)]
 struct Insert {
+    id: i64,
     timestamp: Timestamp,
     category: Category,
     level: Level,
@@ -161,9 +171,33 @@ struct Insert {
     host_id: Option<i64>,
     action: String,
     message: String,
-    details: Option<Json>,
+    details: Option<String>,
     command_id: Option<CommandId>,
     pipeline_id: Option<PipelineId>,
+    link: Link,
+}
+
+impl Insert {
+    /// The row that comes after `head`: its link is set.
+    fn after(self, head: Head) -> Self {
+        let row = Link::of_row([
+            Some(self.id.to_string().as_str()),
+            Some(&self.timestamp.to_string()),
+            Some(self.category.as_str()),
+            Some(self.level.as_str()),
+            Some(&self.actor.to_string()),
+            self.host_id.map(|id| id.to_string()).as_deref(),
+            Some(&self.action),
+            Some(&self.message),
+            self.details.as_deref(),
+            self.command_id.map(|id| id.to_string()).as_deref(),
+            self.pipeline_id.map(|id| id.to_string()).as_deref(),
+        ]);
+        Self {
+            link: head.link.next(row),
+            ..self
+        }
+    }
 }
 
 impl Tx<'_> {
@@ -188,7 +222,17 @@ impl Tx<'_> {
             }
             None => {}
         }
+        if event.seals {
+            let record = match (event.command_id, event.pipeline_id) {
+                (Some(id), _) => self.journal.record(Of::Command, &id.to_string())?,
+                (None, Some(id)) => self.journal.record(Of::Pipeline, &id.to_string())?,
+                (None, None) => None,
+            };
+            add("record", record.unwrap_or_default());
+        }
+        let head = self.journal.head()?;
         let row = Insert {
+            id: head.event_id + 1,
             timestamp: self.now,
             category: event.category,
             level: event.level,
@@ -196,14 +240,15 @@ impl Tx<'_> {
             host_id: event.host_id,
             action: bounded(&event.action, 100),
             message: bounded(&event.message, MESSAGE_LIMIT),
-            details: details.map(Json),
+            details: details.map(|details| details.to_string()),
             command_id: event.command_id,
             pipeline_id: event.pipeline_id,
+            link: Link::START,
         };
-        Ok(diesel::insert_into(event_log::table)
-            .values(row)
-            .returning(event_log::id)
-            .get_result(&mut self.journal.conn)?)
+        diesel::insert_into(event_log::table)
+            .values(row.after(head))
+            .execute(&mut self.journal.conn)?;
+        Ok(head.event_id + 1)
     }
 }
 

@@ -12,7 +12,7 @@ use super::pipeline::hold_after_absence;
 use super::schema::{event_log, instance};
 use super::tx::Tx;
 use super::{By, Journal, NewEvent, ReadError, Store, Topic, WriteError};
-use crate::domain::{Level, Span, Timestamp};
+use crate::domain::{CheckpointKind, Level, Span, Timestamp};
 
 /// The latest start, as it was journaled.
 #[derive(Clone, PartialEq, Eq, Debug, Queryable, Selectable)]
@@ -120,10 +120,23 @@ impl Store {
         }
         let instance = self.instance().to_owned();
         let alive = found.map(|mark| mark.alive_at);
+        let key = self.inner.key.clone();
         let started = self
             .write(move |tx| {
                 let started = start(tx, &instance, restored, alive)?;
                 hold_after_absence(tx, started.away, resume_within, restored)?;
+                if tx.is_new_key(&key)? {
+                    tx.event(NewEvent::audit(
+                        &By::system(),
+                        Level::Warn,
+                        "key",
+                        format!(
+                            "Checkpoints are signed with another key from now on: {}",
+                            key.public().fingerprint()
+                        ),
+                    ))?;
+                }
+                tx.checkpoint(&key, CheckpointKind::Start, None)?;
                 Ok(started)
             })
             .await?;
@@ -136,7 +149,8 @@ impl Store {
     /// # Errors
     /// [`WriteError`].
     pub async fn clean_stop(&self) -> Result<(), WriteError> {
-        self.write(|tx| {
+        let key = self.inner.key.clone();
+        self.write(move |tx| {
             diesel::update(instance::table)
                 .set(instance::stopped_at.eq(tx.now))
                 .execute(&mut tx.journal.conn)?;
@@ -145,6 +159,7 @@ impl Store {
                 "stop",
                 "The dashboard stops; jobs on hosts go on",
             ))?;
+            tx.checkpoint(&key, CheckpointKind::Stop, None)?;
             Ok(())
         })
         .await?;

@@ -11,6 +11,8 @@
 //! This module knows the words of the domain and nothing else: no host is reached from here, no page is made.
 
 mod attempt;
+mod chain;
+mod checkpoint;
 mod column;
 mod command;
 mod connect;
@@ -22,6 +24,7 @@ mod fleet;
 mod host;
 mod host_facts;
 mod instance;
+mod key;
 mod mark;
 mod once;
 mod open;
@@ -29,6 +32,7 @@ pub mod output;
 mod page;
 mod pipeline;
 mod reader;
+mod record;
 mod recovery;
 mod report;
 mod report_walk;
@@ -50,6 +54,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 pub use attempt::{Attempt, Counted};
+pub use chain::Head;
 pub use command::{CommandRow, Finish, HistoryFilter, OutputFacts, Request};
 pub use error::{OpenError, ReadError, WriteError};
 pub use event::{By, EventRow, NewEvent};
@@ -73,6 +78,7 @@ pub use sweep::{Cutoffs, LastSweep, Swept};
 pub use token::{NewToken, TokenRow};
 pub use user::{NewUser, Proved, UserRow};
 
+use crate::domain::SigningKey;
 use error::Fault;
 use shared::Shared;
 use tx::Tx;
@@ -85,6 +91,9 @@ pub struct OpenSettings {
     pub data_dir: PathBuf,
     /// Below this many free bytes on the data folder's file system nothing new is begun.
     pub low_space: u64,
+    /// The key that signs checkpoints, where it is kept elsewhere; else `checkpoint.key` in the data folder, made at
+    /// the first start.
+    pub checkpoint_key: Option<PathBuf>,
 }
 
 /// What a watcher waits for.
@@ -139,6 +148,7 @@ struct Inner {
     reader: Reader,
     instance: String,
     dashboard_id: String,
+    key: Arc<SigningKey>,
 }
 
 impl Store {
@@ -154,7 +164,7 @@ impl Store {
             problem: error.to_string(),
         };
         let dashboard_id = instance::dashboard_id(&mut opened.conn).map_err(database)?;
-        let journal = Journal::over(opened.conn);
+        let mut journal = Journal::over(opened.conn);
         let problem = |problem: String| OpenError::Database {
             path: opened.path.clone(),
             problem,
@@ -162,6 +172,8 @@ impl Store {
         let mut witness = connect::query_only(&connect::uri(&opened.path, "rw"))
             .map(Journal::over)
             .map_err(|error| problem(error.to_string()))?;
+        chain::link_old_events(&mut journal).map_err(|error| problem(error.to_string()))?;
+        let key = key::load_or_make(settings)?;
         let version = witness.version().map_err(|error| problem(error.to_string()))?;
         let reader = Reader::new(&opened.path, "rw")?;
         let shared = Arc::new(Shared::new(settings.data_dir.clone(), version));
@@ -184,6 +196,7 @@ impl Store {
                 reader,
                 instance: instance::new_id(),
                 dashboard_id,
+                key: Arc::new(key),
             }),
         })
     }

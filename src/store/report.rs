@@ -1,7 +1,7 @@
 //! `reports`, `report_contents`, `reviews`: audit reports, what was printed, and who has looked at it.
 //!
-//! A report is begun (it has a number, and the newest event that it knows), finished (what it says, with its digest, is
-//! an event) and sealed (the checkpoint that was made with it). What is cut off in between keeps its number.
+//! A report is begun (it has a number, and the newest event that it knows) and finished: its digest becomes an event, and
+//! a checkpoint covers that event, in one transaction. What is cut off in between keeps its number.
 
 use std::sync::Arc;
 
@@ -13,7 +13,9 @@ use super::page::{Cut, page};
 use super::schema::{report_contents, reports, reviews};
 use super::tx::Tx;
 use super::{By, Cursor, Journal, Keyed, NewEvent, Page, ReadError, Store, WriteError};
-use crate::domain::{Actor, Digest, Level, Paper, ReportAsk, ReportNumber, Timestamp, bounded};
+use crate::domain::{
+    Actor, CheckpointKind, Digest, Level, Paper, ReportAsk, ReportNumber, ReportStamp, Timestamp, bounded,
+};
 
 /// A report as it stands in the journal, without what was printed.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable)]
@@ -87,6 +89,12 @@ pub struct ReportDone {
     pub digest: Digest,
     /// What it counted: a JSON object.
     pub summary: serde_json::Value,
+    /// The first event of its range, whatever the filters.
+    pub first_event: Option<i64>,
+    /// The last one.
+    pub last_event: Option<i64>,
+    /// How many there were.
+    pub events: i64,
 }
 
 impl Journal {
@@ -184,11 +192,13 @@ impl Store {
         .await
     }
 
-    /// Makes a begun report whole: what it says is kept, and an event says that it was made, with its digest.
+    /// Makes a begun report whole: what it says is kept, an event says that it was made, with its digest, and a
+    /// checkpoint covers that event.
     ///
     /// # Errors
     /// [`WriteError::NotFound`]; [`WriteError::Conflict`] where it is whole.
     pub async fn finish_report(&self, id: i64, done: ReportDone, by: By) -> Result<ReportRow, WriteError> {
+        let key = self.inner.key.clone();
         self.write(move |tx| {
             let row: Option<ReportRow> = reports::table
                 .find(id)
@@ -224,27 +234,30 @@ impl Store {
                     report_contents::gzip.eq(&*done.gzip),
                 ))
                 .execute(&mut tx.journal.conn)?;
+            let checkpoint = tx.checkpoint(&key, CheckpointKind::Report, None)?;
+            let stamp = ReportStamp {
+                number: row.number,
+                made_at: row.made_at,
+                since: ask.since,
+                until: ask.until,
+                first_event: done.first_event,
+                last_event: done.last_event,
+                events: done.events,
+                covers: row.covers,
+                link: tx.journal.link_of(row.covers)?.map(|link| link.to_string()),
+                content: done.digest.clone(),
+                checkpoint: Some(checkpoint.line()),
+                key: Some(checkpoint.key.fingerprint().to_string()),
+            };
             Ok(diesel::update(reports::table.find(id))
                 .set((
+                    reports::stamp.eq(stamp.to_string()),
+                    reports::checkpoint_id.eq(checkpoint.id),
                     reports::summary.eq(done.summary.to_string()),
                     reports::digest.eq(&done.digest),
                     reports::content_bytes.eq(done.bytes),
                     reports::event_id.eq(event),
                 ))
-                .returning(ReportRow::as_returning())
-                .get_result(&mut tx.journal.conn)?)
-        })
-        .await
-    }
-
-    /// Notes the stamp of a whole report, and the checkpoint that was made with it.
-    ///
-    /// # Errors
-    /// [`WriteError`].
-    pub async fn seal_report(&self, id: i64, stamp: String, checkpoint: Option<i64>) -> Result<ReportRow, WriteError> {
-        self.write(move |tx| {
-            Ok(diesel::update(reports::table.find(id))
-                .set((reports::stamp.eq(&stamp), reports::checkpoint_id.eq(checkpoint)))
                 .returning(ReportRow::as_returning())
                 .get_result(&mut tx.journal.conn)?)
         })

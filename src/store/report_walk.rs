@@ -2,9 +2,9 @@
 
 use diesel::prelude::*;
 
-use super::schema::{event_log, hosts};
+use super::schema::{event_log, hosts, swept_events};
 use super::{EventFilter, HostRow, Journal, PAGE_LIMIT, ReadError};
-use crate::domain::{Actor, Category, CommandId, Level, PipelineId, Timestamp};
+use crate::domain::{Actor, Category, CommandId, Level, Link, PipelineId, Timestamp};
 
 /// An event as a report prints it: without its details.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable)]
@@ -66,6 +66,37 @@ impl Journal {
             .limit(PAGE_LIMIT)
             .select(EventLine::as_select())
             .load(&mut self.conn)?)
+    }
+
+    /// The chain's link of an event, also of a swept one while that is kept.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn link_of(&mut self, event_id: i64) -> Result<Option<Link>, ReadError> {
+        let there: Option<Link> = event_log::table
+            .find(event_id)
+            .select(event_log::link)
+            .get_result(&mut self.conn)
+            .optional()?;
+        if there.is_some() {
+            return Ok(there);
+        }
+        Ok(swept_events::table
+            .find(event_id)
+            .select(swept_events::link)
+            .get_result(&mut self.conn)
+            .optional()?)
+    }
+
+    /// How many events between two numbers (both included) a sweep removed from among others, keeping their hashes.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn swept_between(&mut self, low: i64, high: i64) -> Result<i64, ReadError> {
+        Ok(swept_events::table
+            .filter(swept_events::id.between(low, high))
+            .count()
+            .get_result(&mut self.conn)?)
     }
 
     /// Every host that there ever was, by name.

@@ -110,6 +110,7 @@ diesel::table! {
         details -> Nullable<Text>,
         command_id -> Nullable<Text>,
         pipeline_id -> Nullable<Text>,
+        link -> Binary,
     }
 }
 
@@ -275,6 +276,47 @@ diesel::allow_tables_to_appear_in_same_query!(sessions, users);
 diesel::joinable!(reviews -> reports (report_id));
 diesel::allow_tables_to_appear_in_same_query!(reviews, reports);
 diesel::joinable!(commands -> hosts (host_id));
+diesel::table! {
+    swept_events (id) {
+        id -> BigInt,
+        row_hash -> Binary,
+        link -> Binary,
+    }
+}
+
+diesel::table! {
+    checkpoint_keys (fingerprint) {
+        fingerprint -> Text,
+        public -> Text,
+        made_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    checkpoints (id) {
+        id -> BigInt,
+        made_at -> Timestamp,
+        kind -> Text,
+        event_id -> BigInt,
+        events -> BigInt,
+        link -> Binary,
+        details -> Nullable<Text>,
+        key -> Text,
+        signature -> Text,
+    }
+}
+
+diesel::table! {
+    sealed (id) {
+        id -> BigInt,
+        what -> Text,
+        digest -> Text,
+        checkpoint_id -> Nullable<BigInt>,
+    }
+}
+
+diesel::joinable!(checkpoints -> checkpoint_keys (key));
 diesel::joinable!(event_log -> hosts (host_id));
 diesel::joinable!(pipeline_hosts -> pipelines (pipeline_id));
+diesel::allow_tables_to_appear_in_same_query!(checkpoints, checkpoint_keys);
 diesel::allow_tables_to_appear_in_same_query!(commands, hosts, event_log, pipelines, pipeline_hosts, definitions);

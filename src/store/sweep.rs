@@ -1,15 +1,16 @@
 //! Retention: old final rows go, in pieces so small that nobody who writes waits long; children before parents,
-//! rows before files. What is kept keeps everything that it refers to.
+//! rows before files. What is kept keeps everything that it refers to. A sweep ends in a signed checkpoint that stands
+//! for what went: the rest of the chain still verifies.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamp as TimestampColumn};
 
 use super::error::Fault;
-use super::schema::{commands, pipeline_hosts, pipelines, sessions, sweeps};
+use super::schema::{commands, event_log, pipeline_hosts, pipelines, sealed, sessions, sweeps, swept_events};
 use super::tx::Tx;
 use super::{Journal, NewEvent, ReadError, Store, Topic, WriteError};
-use crate::domain::{CommandId, Level, PipelineId, Timestamp};
+use crate::domain::{CheckpointKind, CommandId, Digest, Level, Link, PipelineId, SigningKey, Timestamp};
 
 /// Rows that one piece removes at most.
 const BATCH: i64 = 500;
@@ -127,8 +128,9 @@ impl Store {
                 }
             }
         }
-        let counts = swept.clone();
-        self.write(move |tx| close(tx, cutoffs, &counts)).await?;
+        let (counts, key) = (swept.clone(), self.inner.key.clone());
+        self.write(move |tx| close(tx, cutoffs, &counts, &key)).await?;
+        while self.write(forget).await? {}
         while self.write(give_back).await? {}
         Ok(swept)
     }
@@ -137,19 +139,7 @@ impl Store {
         let mut all = 0;
         loop {
             let some = self
-                .write(move |tx| {
-                    let some = diesel::sql_query(
-                        "DELETE FROM event_log WHERE id IN \
-                         (SELECT id FROM event_log WHERE timestamp < ? ORDER BY timestamp, id LIMIT ?)",
-                    )
-                    .bind::<TimestampColumn, _>(before)
-                    .bind::<BigInt, _>(BATCH)
-                    .execute(&mut tx.journal.conn)?;
-                    if some > 0 {
-                        tx.touch(Topic::Events);
-                    }
-                    Ok(i64::try_from(some).unwrap_or(BATCH))
-                })
+                .write(move |tx| sweep_some_events(tx, before))
                 .await?;
             all += some;
             if some < BATCH {
@@ -224,20 +214,12 @@ fn add(swept: &mut Swept, files: Vec<Option<String>>) -> i64 {
     removed
 }
 
-/// Removes commands; what their events said about them stays there as text. One element for each command.
+/// Removes commands; events keep what they said about them. One element for each command.
 fn remove(tx: &mut Tx<'_>, old: Vec<Old>) -> Result<Vec<Option<String>>, Fault> {
     if old.is_empty() {
         return Ok(Vec::new());
     }
     let ids: Vec<CommandId> = old.iter().map(|old| old.id).collect();
-    for id in &ids {
-        diesel::sql_query(
-            "UPDATE event_log SET details = json_set(coalesce(details, '{}'), '$.swept_command', command_id), \
-             command_id = NULL WHERE command_id = ?",
-        )
-        .bind::<Text, _>(id)
-        .execute(&mut tx.journal.conn)?;
-    }
     diesel::delete(commands::table.filter(commands::id.eq_any(&ids))).execute(&mut tx.journal.conn)?;
     tx.touch(Topic::Commands);
     Ok(old.into_iter().map(|old| old.output_file).collect())
@@ -258,12 +240,6 @@ fn remove_pipeline(tx: &mut Tx<'_>, id: PipelineId) -> Result<i64, Fault> {
     if left.is_some() || retry.is_some() {
         return Ok(0);
     }
-    diesel::sql_query(
-        "UPDATE event_log SET details = json_set(coalesce(details, '{}'), '$.swept_pipeline', pipeline_id), \
-         pipeline_id = NULL WHERE pipeline_id = ?",
-    )
-    .bind::<Text, _>(id)
-    .execute(&mut tx.journal.conn)?;
     diesel::delete(pipeline_hosts::table.filter(pipeline_hosts::pipeline_id.eq(id))).execute(&mut tx.journal.conn)?;
     diesel::delete(pipelines::table.find(id)).execute(&mut tx.journal.conn)?;
     tx.touch(Topic::Pipelines);
@@ -271,7 +247,7 @@ fn remove_pipeline(tx: &mut Tx<'_>, id: PipelineId) -> Result<i64, Fault> {
 }
 
 /// The last piece: sessions, definitions, what was done.
-fn close(tx: &mut Tx<'_>, cutoffs: Cutoffs, swept: &Swept) -> Result<(), Fault> {
+fn close(tx: &mut Tx<'_>, cutoffs: Cutoffs, swept: &Swept, key: &SigningKey) -> Result<(), Fault> {
     diesel::delete(sessions::table.filter(sessions::expires_at.le(tx.now))).execute(&mut tx.journal.conn)?;
     if swept.commands > 0 {
         diesel::sql_query(
@@ -298,17 +274,181 @@ fn close(tx: &mut Tx<'_>, cutoffs: Cutoffs, swept: &Swept) -> Result<(), Fault> 
         "Removed by age: {} events, {} commands, {} pipelines",
         swept.events, swept.commands, swept.pipelines
     );
+    let removed = serde_json::json!({
+        "events": swept.events,
+        "commands": swept.commands,
+        "pipelines": swept.pipelines,
+        "events_before": cutoffs.events,
+        "commands_before": cutoffs.commands,
+    });
     tx.event(NewEvent {
-        details: Some(serde_json::json!({
-            "events": swept.events,
-            "commands": swept.commands,
-            "pipelines": swept.pipelines,
-            "events_before": cutoffs.events,
-            "commands_before": cutoffs.commands,
-        })),
+        details: Some(removed.clone()),
         ..NewEvent::system(Level::Info, "sweep", message)
     })?;
+    let statement = Statement {
+        base: base(tx)?,
+        sealed: sealing(tx, None)?,
+        commands_before: cutoffs.commands,
+        removed,
+    };
+    let checkpoint = tx.checkpoint(key, CheckpointKind::Sweep, Some(serde_json::json!(statement)))?;
+    diesel::update(sealed::table.filter(sealed::checkpoint_id.is_null()))
+        .set(sealed::checkpoint_id.eq(checkpoint.id))
+        .execute(&mut tx.journal.conn)?;
     Ok(())
+}
+
+/// What the checkpoint of a sweep states beside the chain's head.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Statement {
+    /// The last event before the log begins, with its link; none where it begins at the first.
+    pub(super) base: Option<Base>,
+    /// What it vouches for in place of the events that went.
+    pub(super) sealed: Sealing,
+    /// Commands that settled before this time may be missing.
+    pub(super) commands_before: Option<Timestamp>,
+    /// Counts, and cut-offs.
+    pub(super) removed: serde_json::Value,
+}
+
+/// Where a shortened log begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Base {
+    /// The last event that is gone, with all before it.
+    pub(super) event: i64,
+    /// Its link.
+    pub(super) link: Link,
+}
+
+/// The digests of one sweep.
+#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub(super) struct Sealing {
+    /// How many.
+    pub(super) rows: usize,
+    /// SHA-256 of their lines `WHAT DIGEST`, in the order of their ids.
+    pub(super) sha256: Option<Digest>,
+}
+
+impl Journal {
+    /// What the newest sweep stated; none before the first.
+    pub(super) fn newest_statement(&mut self) -> Result<Option<Statement>, ReadError> {
+        let checkpoint = self.newest_sweep_checkpoint()?;
+        let details = checkpoint.and_then(|checkpoint| checkpoint.details);
+        let read = |text: String| serde_json::from_str(&text).map_err(|why| ReadError::Row(why.to_string()));
+        details.map(read).transpose()
+    }
+
+    /// The digests that the checkpoint of this sweep vouches for; `None` is the sweep that is under way.
+    pub(super) fn sealing(&mut self, checkpoint: Option<i64>) -> Result<Sealing, ReadError> {
+        use sha2::Digest as _;
+        let (mut hash, mut rows, mut last) = (sha2::Sha256::new(), 0, 0);
+        loop {
+            let some: Vec<(i64, String, Digest)> = sealed::table
+                .filter(sealed::checkpoint_id.is(checkpoint))
+                .filter(sealed::id.gt(last))
+                .order(sealed::id.asc())
+                .limit(1_000)
+                .select((sealed::id, sealed::what, sealed::digest))
+                .load(&mut self.conn)?;
+            let Some((newest, ..)) = some.last() else { break };
+            last = *newest;
+            rows += some.len();
+            for (_, what, digest) in &some {
+                hash.update(format!("{what} {digest}\n"));
+            }
+        }
+        Ok(Sealing {
+            rows,
+            sha256: (rows > 0).then(|| Digest::from_hash(&hash.finalize())),
+        })
+    }
+}
+
+fn sealing(tx: &mut Tx<'_>, checkpoint: Option<i64>) -> Result<Sealing, Fault> {
+    Ok(tx.journal.sealing(checkpoint)?)
+}
+
+/// Where the log begins now: after what went from its front, or where it began before.
+fn base(tx: &mut Tx<'_>) -> Result<Option<Base>, Fault> {
+    let first: i64 = event_log::table
+        .select(event_log::id)
+        .order(event_log::id.asc())
+        .get_result(&mut tx.journal.conn)?;
+    let gone: Option<(i64, Link)> = swept_events::table
+        .filter(swept_events::id.eq(first - 1))
+        .select((swept_events::id, swept_events::link))
+        .get_result(&mut tx.journal.conn)
+        .optional()?;
+    match gone {
+        Some((event, link)) => Ok(Some(Base { event, link })),
+        None => Ok(tx.journal.newest_statement()?.and_then(|statement| statement.base)),
+    }
+}
+
+/// Forgets, in small steps, what the newest checkpoint of a sweep stands for: hashes from before the log begins, and
+/// digests of rows that are all gone. True while there is more.
+fn forget(tx: &mut Tx<'_>) -> Result<bool, Fault> {
+    let base = tx.journal.newest_statement()?.and_then(|statement| statement.base);
+    let before = base.map_or(0, |base| base.event);
+    let hashes = diesel::sql_query(
+        "DELETE FROM swept_events WHERE id IN (SELECT id FROM swept_events WHERE id <= ? ORDER BY id LIMIT ?)",
+    )
+    .bind::<BigInt, _>(before)
+    .bind::<BigInt, _>(BATCH)
+    .execute(&mut tx.journal.conn)?;
+    if hashes > 0 {
+        tx.touch_pages();
+        return Ok(true);
+    }
+    let groups: Vec<Option<i64>> = sealed::table
+        .filter(sealed::checkpoint_id.is_not_null())
+        .select(sealed::checkpoint_id)
+        .distinct()
+        .load(&mut tx.journal.conn)?;
+    for group in groups.into_iter().flatten() {
+        let stands: Vec<Number> = diesel::sql_query(
+            "SELECT s.id AS n FROM sealed s WHERE s.checkpoint_id = ? AND (EXISTS (SELECT 1 FROM commands WHERE id = s.what) \
+             OR EXISTS (SELECT 1 FROM pipelines WHERE id = s.what)) ORDER BY s.id DESC LIMIT 1",
+        )
+        .bind::<BigInt, _>(group)
+        .load(&mut tx.journal.conn)?;
+        if stands.is_empty() {
+            diesel::delete(sealed::table.filter(sealed::checkpoint_id.eq(group))).execute(&mut tx.journal.conn)?;
+            tx.touch_pages();
+        }
+    }
+    Ok(false)
+}
+
+/// Removes some old events: what the chain needs of them stays, and what they said of rows that stay.
+fn sweep_some_events(tx: &mut Tx<'_>, before: Timestamp) -> Result<i64, Fault> {
+    let ids: Vec<i64> = event_log::table
+        .select(event_log::id)
+        .filter(event_log::timestamp.lt(before))
+        .order((event_log::timestamp.asc(), event_log::id.asc()))
+        .limit(BATCH)
+        .load(&mut tx.journal.conn)?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    for row in tx.journal.canonical_of(&ids)? {
+        let link = Link::from_bytes(&row.link).map_err(WriteError::Invalid)?;
+        diesel::insert_into(swept_events::table)
+            .values((
+                swept_events::id.eq(row.id),
+                swept_events::row_hash.eq(row.row_hash()),
+                swept_events::link.eq(link),
+            ))
+            .execute(&mut tx.journal.conn)?;
+        for (what, digest) in row.vouches_for() {
+            diesel::insert_into(sealed::table)
+                .values((sealed::what.eq(what), sealed::digest.eq(digest)))
+                .execute(&mut tx.journal.conn)?;
+        }
+    }
+    diesel::delete(event_log::table.filter(event_log::id.eq_any(&ids))).execute(&mut tx.journal.conn)?;
+    tx.touch(Topic::Events);
+    Ok(i64::try_from(ids.len()).unwrap_or(BATCH))
 }
 
 /// Gives some free pages back; true while there are more. A prepared statement would free a single page.

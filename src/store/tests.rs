@@ -42,6 +42,23 @@ impl Plans {
     }
 }
 
+impl Plans {
+    /// The columns of a table, as the migrations make it.
+    pub(super) fn columns(&mut self, table: &str) -> Vec<String> {
+        use diesel::RunQueryDsl as _;
+
+        #[derive(diesel::QueryableByName)]
+        struct Column {
+            #[diesel(sql_type = diesel::sql_types::Text)]
+            name: String,
+        }
+        let columns: Vec<Column> = diesel::sql_query(format!("SELECT name FROM pragma_table_info('{table}')"))
+            .load(&mut self.conn)
+            .expect("columns");
+        columns.into_iter().map(|column| column.name).collect()
+    }
+}
+
 pub(super) fn plan_of(sql: &str) -> String {
     Plans::new().of(sql)
 }
@@ -50,6 +67,7 @@ pub(super) fn settings(dir: &Path) -> OpenSettings {
     OpenSettings {
         data_dir: dir.to_owned(),
         low_space: 1,
+        checkpoint_key: None,
     }
 }
 

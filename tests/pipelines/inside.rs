@@ -252,6 +252,7 @@ pub(crate) fn open(dir: &Path, resume_within: Span, ssh_config: Option<PathBuf>)
     let store = Store::open(&OpenSettings {
         data_dir: data_dir.clone(),
         low_space: 1,
+        checkpoint_key: None,
     })
     .expect("opens");
     let executor = Executor::new(executor::Settings {

@@ -194,12 +194,13 @@ fn goes_with_its_pipeline(tx: &mut Tx<'_>, row: &CommandRow) -> Result<bool, Fau
     Ok(cancelled.is_some_and(|at| row.stop_at.is_some_and(|stop| stop >= at)))
 }
 
-/// An event about a command, by the dashboard; fill in the rest with struct update.
+/// An event about a command, by the dashboard; fill in the rest with struct update. Of one that is final it seals the row.
 pub(in crate::store) fn command_event(row: &CommandRow, level: Level, message: impl Into<String>) -> NewEvent {
     NewEvent {
         host_id: Some(row.host_id),
         command_id: Some(row.id),
         pipeline_id: row.pipeline_id,
+        seals: !row.is_open(),
         ..NewEvent::system(level, format!("op:{}", row.op), message)
     }
 }

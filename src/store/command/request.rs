@@ -268,6 +268,7 @@ fn announce(tx: &mut Tx<'_>, ask: &Ask, row: &CommandRow) -> Result<(), Fault> {
             details: Some(details),
             host_id: about.host_id,
             command_id: about.command_id,
+            seals: about.seals,
             ..NewEvent::audit(&ask.by, level, about.action, about.message)
         },
     };

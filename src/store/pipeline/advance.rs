@@ -265,6 +265,7 @@ fn end(
     );
     tx.event(NewEvent {
         details: Some(serde_json::json!({ "status": status, "hosts": tally, "commands": evidence["commands"] })),
+        seals: true,
         ..pipeline_event(row, level, "end", message)
     })?;
     tx.journal

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 
 use super::super::command::write_off;
 use super::super::error::Fault;
+use super::super::record::{self, Of};
 use super::super::tx::Tx;
 use super::super::{CommandRow, NewEvent};
 use super::advance::ask;
 use super::{PipelineRow, hosts_in_words, pipeline_event};
-use crate::domain::{Cell, Cells, CommandId, CommandStatus, Level, Next, Refusal, Why};
+use crate::domain::{Cell, Cells, CommandStatus, Digest, Level, Next, Refusal, Why};
+
+/// Rows that one event writes off at most.
+const RECORDS: usize = 500;
 
 /// Writes off what will not start any more: a host at a time where it failed, all at once where the pipeline stops.
 pub(super) fn rest(tx: &mut Tx<'_>, row: &PipelineRow, next: &Next, cells: &mut Cells) -> Result<(), Fault> {
@@ -56,7 +60,6 @@ fn announce_rest(
     by_host: &BTreeMap<(Why, i64), Vec<CommandRow>>,
     cells: &Cells,
 ) -> Result<(), Fault> {
-    let ids = |commands: &[CommandRow]| commands.iter().map(|command| command.id).collect::<Vec<_>>();
     for ((why, host), commands) in by_host {
         let (Why::EarlierStage, Some(first)) = (*why, commands.first()) else {
             continue;
@@ -69,10 +72,11 @@ fn announce_rest(
             row.name,
             ops.join(", ")
         );
+        let records = records(tx, commands.iter())?;
         tx.event(NewEvent {
             host_id: Some(*host),
             command_id: Some(first.id),
-            details: Some(serde_json::json!({ "commands": ids(commands) })),
+            details: Some(serde_json::json!({ "records": records })),
             ..pipeline_event(row, Level::Warn, "out", message)
         })?;
     }
@@ -84,13 +88,34 @@ fn announce_rest(
         if hosts.is_empty() {
             continue;
         }
-        let commands: Vec<CommandId> = hosts.iter().flat_map(|(_, commands)| ids(commands)).collect();
+        let commands: Vec<&CommandRow> = hosts.iter().flat_map(|(_, commands)| *commands).collect();
         let tally = row.plan.tally(cells);
         let message = format!("The pipeline “{}” {how} on {}", row.name, hosts_in_words(hosts.len()));
-        tx.event(NewEvent {
-            details: Some(serde_json::json!({ "commands": commands, "hosts": tally })),
-            ..pipeline_event(row, Level::Warn, "rest", message)
-        })?;
+        for (part, some) in commands.chunks(RECORDS).enumerate() {
+            let message = match part {
+                0 => message.clone(),
+                part => format!("{message} (part {})", part + 1),
+            };
+            let records = records(tx, some.iter().copied())?;
+            tx.event(NewEvent {
+                details: Some(serde_json::json!({ "records": records, "hosts": tally })),
+                ..pipeline_event(row, Level::Warn, "rest", message)
+            })?;
+        }
     }
     Ok(())
+}
+
+/// The digests of rows that have no event of their own, by their ids.
+fn records<'a>(
+    tx: &mut Tx<'_>,
+    commands: impl Iterator<Item = &'a CommandRow>,
+) -> Result<BTreeMap<String, Digest>, Fault> {
+    let mut records = BTreeMap::new();
+    for command in commands {
+        let id = command.id.to_string();
+        let record = tx.journal.record(Of::Command, &id)?.unwrap_or_default();
+        records.insert(id, record::digest(&record));
+    }
+    Ok(records)
 }

@@ -51,8 +51,8 @@ fn written() -> BTreeMap<String, String> {
             let kind = match kind {
                 "Text" => "TEXT",
                 "BigInt" => "BIGINT",
-                "Bool" => "BOOLEAN",
                 "Binary" => "BLOB",
+                "Bool" => "BOOLEAN",
                 "Timestamp" => "TIMESTAMP",
                 other => panic!("{table}.{name} is {other}; integers are BigInt"),
             };
@@ -127,6 +127,13 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
         ),
         ("era", "UPDATE users SET era = 1"),
         (
+            "the chain",
+            "INSERT INTO event_log (category, level, actor, action, message) VALUES ('system', 'info', 'system', 'x', 'z'); \
+             INSERT INTO checkpoint_keys (fingerprint, public) VALUES (hex(zeroblob(32)), hex(zeroblob(32))); \
+             INSERT INTO swept_events (id, row_hash, link) VALUES (9, zeroblob(32), zeroblob(32)); \
+             INSERT INTO sealed (what, digest) VALUES ('c', hex(zeroblob(32)))",
+        ),
+        (
             "reports",
             "INSERT INTO reports (number, made_at, made_by, parameters, paper, covers) \
              VALUES ('QD-2026-000001', '2026-01-01 00:00:00', 'user:a', '{}', 'a4', 1); \
@@ -152,7 +159,11 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
         "UPDATE commands SET status = 'SUCCESS'",
         "UPDATE commands SET finished_at = '2099-01-01 00:00:00'",
         "UPDATE commands SET created_at = 'yesterday'",
-        "UPDATE event_log SET level = 'loud'",
+        "INSERT INTO event_log (category, level, actor, action, message) VALUES ('system', 'loud', 'system', 'x', 'z')",
+        "UPDATE event_log SET message = 'other'",
+        "UPDATE event_log SET link = randomblob(31)",
+        "DELETE FROM event_log",
+        "INSERT INTO checkpoints (kind, event_id, events, link, key, signature) VALUES ('hour', 1, 1, zeroblob(32), 'nobody', hex(zeroblob(64)))",
         "UPDATE pipelines SET status = 'COMPLETE'",
         "INSERT INTO commands (id, host_id, op, status, actor, definition) VALUES ('00000000-0000-7000-8000-000000000003', 1, 'x', 'PENDING', 'system', hex(zeroblob(32)))",
         "INSERT INTO commands (id, host_id, op, status, actor, definition, finished_at, created_at, pipeline_id, stage) VALUES ('00000000-0000-7000-8000-000000000003', 1, 'x', 'BLOCKED', 'system', hex(zeroblob(32)), '2026-01-01 00:00:00', '2026-01-01 00:00:00', '00000000-0000-7000-8000-000000000001', 0)",

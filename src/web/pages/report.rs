@@ -16,7 +16,7 @@ use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 use tokio::sync::Semaphore;
 
-use crate::domain::{Digest, ReportAsk, ReportNumber, ReportStamp, report_stamp};
+use crate::domain::{Checkpoint, Digest, ReportAsk, ReportNumber, ReportStamp, report_stamp};
 use crate::engine::By;
 use crate::store::{Cursor, Journal, ReportDone, ReportRow, ReviewRow};
 
@@ -54,10 +54,18 @@ struct ReportPage {
     stamp: String,
     seal: Vec<(&'static str, String)>,
     picture: String,
-    check: &'static str,
+    /// The checkpoint that was made with it: what was signed, the signature, the key.
+    checkpoint: Option<Signed>,
+    check: String,
     reviews: Vec<ReviewLine>,
     may_review: bool,
     parts: Vec<Part>,
+}
+
+struct Signed {
+    text: String,
+    signature: String,
+    pem: String,
 }
 
 struct ReviewLine {
@@ -126,7 +134,6 @@ async fn make_one(web: &Web, ask: ReportAsk, by: By) -> Result<ReportRow, Proble
         now: begun.made_at,
         ..web.clock()
     };
-    let events = (found.first_event, found.last_event, i64::try_from(found.range_events).unwrap_or(i64::MAX));
     let (data_dir, row) = (engine.data_dir().to_owned(), begun.clone());
     let done = blocking(move || {
         let mut content = Content::new(&row, &found, &making, &clock, &data_dir);
@@ -138,6 +145,9 @@ async fn make_one(web: &Web, ask: ReportAsk, by: By) -> Result<ReportRow, Proble
             gzip: Arc::from(squeezed(&text)?),
             bytes: i64::try_from(text.len()).unwrap_or(i64::MAX),
             digest: Digest::of(text.as_bytes()),
+            first_event: found.first_event,
+            last_event: found.last_event,
+            events: i64::try_from(found.range_events).unwrap_or(i64::MAX),
             summary: serde_json::json!({
                 "commands": found.totals.commands, "exceptions": found.exceptions_total,
                 "events": found.events_total, "refusals_and_log_ins": found.access_total,
@@ -148,7 +158,7 @@ async fn make_one(web: &Web, ask: ReportAsk, by: By) -> Result<ReportRow, Proble
         })
     })
     .await?;
-    Ok(engine.finish_report(&begun, done, events, by).await?)
+    Ok(engine.finish_report(begun.id, done, by).await?)
 }
 
 fn drawn(content: &Content) -> Result<String, Problem> {
@@ -209,7 +219,8 @@ pub(in crate::web) async fn show(
             Some(stamp) => picture(stamp)?,
             None => String::new(),
         },
-        check: CHECK,
+        checkpoint: read_stamp.as_ref().and_then(signed),
+        check: CHECK.replace("COVERS", &row.covers.to_string()),
         may_review: row.digest.is_some() && !reviews.iter().any(|seen| seen.reviewed_by == reader),
         reviews: reviews.into_iter().map(|review| ReviewLine::new(review, &clock)).collect(),
         parts: parts(&row),
@@ -309,6 +320,16 @@ impl ReviewLine {
     }
 }
 
+/// The checkpoint of a stamp, for other programs to check.
+fn signed(stamp: &ReportStamp) -> Option<Signed> {
+    let checkpoint = Checkpoint::read(stamp.checkpoint.as_ref()?).ok()?;
+    Some(Signed {
+        text: checkpoint.text(),
+        signature: checkpoint.signature.clone(),
+        pem: checkpoint.key.to_pem(),
+    })
+}
+
 /// What is printed beside the picture.
 fn seal(row: &ReportRow, stamp: Option<&ReportStamp>) -> Vec<(&'static str, String)> {
     let or_none = |value: Option<&String>| value.cloned().unwrap_or_else(|| "none".to_owned());
@@ -321,7 +342,11 @@ fn seal(row: &ReportRow, stamp: Option<&ReportStamp>) -> Vec<(&'static str, Stri
             row.event_id.map_or_else(|| "none".to_owned(), |id| format!("#{id}")),
         ),
         ("Chain's link at the newest event it knows", or_none(stamp.link.as_ref())),
-        ("Checkpoint", or_none(stamp.checkpoint.as_ref())),
+        (
+            "Checkpoint",
+            row.checkpoint_id
+                .map_or_else(|| "none".to_owned(), |id| format!("{id}, of kind report; it covers that event")),
+        ),
         ("Fingerprint of the key", or_none(stamp.key.as_ref())),
     ]
 }
@@ -329,12 +354,15 @@ fn seal(row: &ReportRow, stamp: Option<&ReportStamp>) -> Vec<(&'static str, Stri
 /// The same for a camera.
 fn picture(stamp: &ReportStamp) -> Result<String, Problem> {
     let or_none = |value: Option<&String>| value.cloned().unwrap_or_else(|| "-".to_owned());
+    let checkpoint = stamp.checkpoint.as_ref().and_then(|line| Checkpoint::read(line).ok());
     let text = format!(
-        "quarterdeck {} content {} covers {} link {} key {}",
+        "quarterdeck {} content {} covers {} link {} checkpoint {} {} key {}",
         stamp.number,
         stamp.content,
         stamp.covers,
         or_none(stamp.link.as_ref()),
+        or_none(checkpoint.as_ref().map(|checkpoint| checkpoint.id.to_string()).as_ref()),
+        or_none(checkpoint.as_ref().map(|checkpoint| checkpoint.link.to_string()).as_ref()),
         or_none(stamp.key.as_ref()),
     );
     let wrong = |why| Problem::internal(format!("the picture: {why}"));

@@ -337,7 +337,11 @@ impl Said<'_> {
                 let whole = if all == found.range_events {
                     "contiguous: no number is missing".to_owned()
                 } else {
-                    format!("NOT contiguous: {} numbers are missing", all.saturating_sub(found.range_events))
+                    let missing = all.saturating_sub(found.range_events);
+                    format!(
+                        "NOT contiguous: {missing} numbers are missing; of {} of them a sweep kept the hash",
+                        found.range_swept
+                    )
                 };
                 format!("#{first} to #{last}, {} in the range; {whole}", count(found.range_events, "event", "events"))
             }

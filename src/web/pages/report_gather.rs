@@ -43,6 +43,8 @@ pub(super) struct Gathered {
     pub(super) first_event: Option<i64>,
     pub(super) last_event: Option<i64>,
     pub(super) range_events: usize,
+    /// Events between these that a sweep removed, keeping their hashes.
+    pub(super) range_swept: i64,
     pub(super) parts: u32,
     /// The newest event that is known.
     pub(super) covers: i64,
@@ -104,6 +106,7 @@ pub(super) async fn gather(engine: &Engine, ask: &ReportAsk) -> Result<Gathered,
         first_event: None,
         last_event: None,
         range_events: 0,
+        range_swept: 0,
         parts: 1,
         covers,
         coverage: Vec::new(),
@@ -115,6 +118,9 @@ pub(super) async fn gather(engine: &Engine, ask: &ReportAsk) -> Result<Gathered,
     };
     let ours = walk_commands(reader, &wanted, &mut found).await?;
     walk_events(reader, &wanted, &ours, &mut found).await?;
+    if let (Some(first), Some(last)) = (found.first_event, found.last_event) {
+        found.range_swept = reader.read(move |journal| journal.swept_between(first, last)).await?;
+    }
     let printed = found.totals.commands + if ask.events { found.events_total } else { 0 };
     found.parts = u32::try_from(printed.div_ceil(ROWS).max(1)).unwrap_or(u32::MAX);
     if ask.part > found.parts {

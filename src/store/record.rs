@@ -1,0 +1,194 @@
+//! A final row of `commands` or `pipelines` as its events vouch for it: every column that is not empty, as JSON. The event that ends a
+//! command carries it (`details.record`), so that the chain covers the row; whoever changes a final row writes such an
+//! event again. Of rows that a pipeline writes off in numbers, an event carries digests (`details.records`).
+
+use std::sync::LazyLock;
+
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::Text;
+use diesel::sqlite::Sqlite;
+use serde_json::{Map, Value};
+
+use super::{Journal, ReadError};
+use crate::domain::Digest;
+
+/// Every column of `commands`. `evidence` is JSON itself.
+pub(super) const COMMAND: &[&str] = &[
+    "id",
+    "host_id",
+    "op",
+    "pipeline_id",
+    "stage",
+    "status",
+    "created_at",
+    "started_at",
+    "launched_at",
+    "finished_at",
+    "settled_at",
+    "exit_code",
+    "error",
+    "refusal",
+    "output_file",
+    "output_bytes",
+    "output_sha256",
+    "output_cut",
+    "actor",
+    "reason",
+    "evidence",
+    "definition",
+    "retry_of",
+    "deadline",
+    "stop_reason",
+    "stop_by",
+    "stop_at",
+    "stop_note",
+    "boot_id",
+    "machine_id",
+    "spool",
+    "launches",
+    "warned_at",
+    "overdue_at",
+    "resolved_by",
+];
+
+/// Every column of `pipelines`.
+pub(super) const PIPELINE: &[&str] = &[
+    "id",
+    "name",
+    "hosts",
+    "current_stage",
+    "status",
+    "created_at",
+    "finished_at",
+    "actor",
+    "reason",
+    "plan",
+    "hold_reason",
+    "cancel_mode",
+    "cancel_by",
+    "cancel_at",
+    "retry_of",
+    "passed",
+    "at_wait",
+    "evidence",
+];
+
+/// Columns of `pipelines` that may be as long as the fleet: their digest stands for them.
+const LONG: &[&str] = &["hosts", "plan", "passed"];
+
+/// Which table a record is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Of {
+    Command,
+    Pipeline,
+}
+
+impl Of {
+    pub(super) const fn table(self) -> &'static str {
+        match self {
+            Self::Command => "commands",
+            Self::Pipeline => "pipelines",
+        }
+    }
+
+    const fn columns(self) -> &'static [&'static str] {
+        match self {
+            Self::Command => COMMAND,
+            Self::Pipeline => PIPELINE,
+        }
+    }
+
+    /// One row as one text: a JSON object.
+    pub(super) fn object(self) -> String {
+        let column = |name: &&str| match *name {
+            "evidence" => {
+                "'evidence', CASE WHEN json_valid(evidence) THEN json(evidence) ELSE evidence END".to_owned()
+            }
+            name => format!("'{name}', {name}"),
+        };
+        let columns: Vec<String> = self.columns().iter().map(column).collect();
+        format!("json_object({})", columns.join(", "))
+    }
+}
+
+/// The object of a row as an event carries it: without what is empty.
+pub(super) fn shortened(of: Of, text: &str) -> Result<Value, ReadError> {
+    let mut record: Map<String, Value> = serde_json::from_str(text).map_err(|why| ReadError::Row(why.to_string()))?;
+    // So that a column which a later migration adds changes no record of today.
+    record.retain(|_, value| !value.is_null());
+    if of == Of::Pipeline {
+        for column in LONG {
+            if let Some(Value::String(text)) = record.get(column) {
+                let digest = Digest::of(text.as_bytes()).to_string();
+                record.insert((*column).to_owned(), Value::String(digest));
+            }
+        }
+    }
+    Ok(Value::Object(record))
+}
+
+/// What stands for a record where only a digest is kept.
+pub(super) fn digest(record: &Value) -> Digest {
+    Digest::of(record.to_string().as_bytes())
+}
+
+/// The look-up of one row. With a text of its own, so that it stays prepared: it is asked for with each end of a command.
+struct ById<'a> {
+    of: Of,
+    id: &'a str,
+}
+
+static SELECT_COMMAND: LazyLock<String> = LazyLock::new(|| select(Of::Command));
+static SELECT_PIPELINE: LazyLock<String> = LazyLock::new(|| select(Of::Pipeline));
+
+fn select(of: Of) -> String {
+    format!("SELECT {} FROM {} WHERE id = ", of.object(), of.table())
+}
+
+impl QueryFragment<Sqlite> for ById<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql(match self.of {
+            Of::Command => &SELECT_COMMAND,
+            Of::Pipeline => &SELECT_PIPELINE,
+        });
+        out.push_bind_param::<Text, _>(self.id)
+    }
+}
+
+impl QueryId for ById<'_> {
+    type QueryId = ();
+
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl Query for ById<'_> {
+    type SqlType = Text;
+}
+
+impl RunQueryDsl<SqliteConnection> for ById<'_> {}
+
+impl Journal {
+    /// A row as an event carries it; none where there is no such row.
+    pub(super) fn record(&mut self, of: Of, id: &str) -> Result<Option<Value>, ReadError> {
+        let text: Option<String> = ById { of, id }.get_result(&mut self.conn).optional()?;
+        text.map(|text| shortened(of, &text)).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Plans;
+    use super::*;
+
+    /// A column that a migration adds and this file does not know would stand outside of the chain.
+    #[test]
+    fn every_column_of_a_row_is_part_of_its_record() {
+        let mut plans = Plans::new();
+        for of in [Of::Command, Of::Pipeline] {
+            let columns: std::collections::BTreeSet<String> = plans.columns(of.table()).into_iter().collect();
+            let known = of.columns().iter().map(|name| (*name).to_owned()).collect();
+            assert_eq!(columns, known, "{}", of.table());
+        }
+    }
+}
