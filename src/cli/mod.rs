@@ -4,6 +4,7 @@
 //! and what changes something says what to start. It knows the API's addresses and rows, the
 //! configuration and the composition root (for `serve`); nothing of engine, executor or HTTP handlers.
 
+mod audit;
 mod cancel;
 mod client;
 mod confirm;
@@ -134,6 +135,9 @@ enum Command {
     /// Programs that may ask over the network
     #[command(subcommand)]
     Token(token::Command),
+    /// Check that the journal is what was written
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Show what a start of the dashboard would do to the commands that are open now
     Recover,
     /// Delete what is past its retention, now
@@ -278,6 +282,7 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure
         Command::Logout => login::log_out(context).await,
         Command::User(command) => user::execute(command, context).await,
         Command::Token(command) => token::execute(command, context).await,
+        Command::Audit(command) => audit::execute(command, context).await,
         Command::Recover => recover::execute(context).await,
         Command::Sweep => sweep::execute(context).await,
     }
@@ -339,6 +344,9 @@ mod tests {
             "quarterdeck token revoke ci",
             "quarterdeck login alice",
             "quarterdeck --url https://fleet.example.org history --token-file /t",
+            "quarterdeck audit verify /tmp/copy.db --from-checkpoint witness --public-key key.pem --no-outputs",
+            "quarterdeck audit key",
+            "quarterdeck audit checkpoint",
             "quarterdeck recover",
             "quarterdeck sweep",
         ] {

@@ -103,8 +103,10 @@ impl Canonical {
             return Vec::new();
         };
         let mut all = Vec::new();
-        if let (Some(record), Some(what)) = (details.get("record"), self.command_id.as_ref().or(self.pipeline_id.as_ref()))
-        {
+        if let (Some(record), Some(what)) = (
+            details.get("record"),
+            self.command_id.as_ref().or(self.pipeline_id.as_ref()),
+        ) {
             all.push((what.clone(), record::digest(record)));
         }
         for (what, digest) in details.get("records").and_then(Value::as_object).into_iter().flatten() {

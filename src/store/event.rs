@@ -11,7 +11,9 @@ use super::record::Of;
 use super::schema::{event_log, hosts};
 use super::tx::Tx;
 use super::{Keyed, OnceKey, Store, Topic, WriteError};
-use crate::domain::{Access, Actor, Category, CommandId, Level, Link, MESSAGE_LIMIT, PipelineId, Proof, Timestamp, bounded};
+use crate::domain::{
+    Access, Actor, Category, CommandId, Level, Link, MESSAGE_LIMIT, PipelineId, Proof, Timestamp, bounded,
+};
 
 /// Who asked for a change.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -24,14 +24,20 @@ pub(super) fn load_or_make(settings: &OpenSettings) -> Result<SigningKey, OpenEr
     };
     let pem = match std::fs::read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound && settings.checkpoint_key.is_none() => {
-            let pem = SigningKey::generate().map(|der| pem(&der)).map_err(|why| io(invalid(&why)))?;
+            let pem = SigningKey::generate()
+                .map(|der| pem(&der))
+                .map_err(|why| io(invalid(&why)))?;
             write(&settings.data_dir, pem.as_bytes()).map_err(io)?;
             pem.into_bytes()
         }
         read => read.map_err(io)?,
     };
-    let der = PrivatePkcs8KeyDer::from_pem_slice(&pem)
-        .map_err(|why| io(invalid(&Invalid::new("key", format!("it is no PKCS #8 in PEM ({why})")))))?;
+    let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|why| {
+        io(invalid(&Invalid::new(
+            "key",
+            format!("it is no PKCS #8 in PEM ({why})"),
+        )))
+    })?;
     SigningKey::from_pkcs8(der.secret_pkcs8_der()).map_err(|why| io(invalid(&why)))
 }
 

@@ -43,6 +43,7 @@ mod sweep;
 mod token;
 mod tx;
 mod user;
+mod verify;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -77,6 +78,7 @@ pub use session::{NewSession, SessionRow};
 pub use sweep::{Cutoffs, LastSweep, Swept};
 pub use token::{NewToken, TokenRow};
 pub use user::{NewUser, Proved, UserRow};
+pub use verify::{Against, Problem, Verdict, verify};
 
 use crate::domain::SigningKey;
 use error::Fault;
@@ -208,6 +210,15 @@ impl Store {
     pub fn open_read_only(data_dir: &Path) -> Result<Reader, OpenError> {
         let path = open::look_read_only(data_dir)?;
         Reader::new(&path, "ro")
+    }
+
+    /// The same, for a copy of the database file under any name.
+    ///
+    /// # Errors
+    /// As [`Store::open_read_only`].
+    pub fn open_copy(path: &Path) -> Result<Reader, OpenError> {
+        open::look_at(path)?;
+        Reader::new(path, "ro")
     }
 
     /// The reading half, for those who must not write.

@@ -72,13 +72,20 @@ pub(super) fn open(data_dir: &Path) -> Result<Opened, OpenError> {
 /// For reading alone: no lock, no migration, and the schema must be today's.
 pub(super) fn look_read_only(data_dir: &Path) -> Result<PathBuf, OpenError> {
     let path = data_dir.join(connect::DATABASE);
+    look_at(&path)?;
+    Ok(path)
+}
+
+/// The same, for a file of any name.
+pub(super) fn look_at(path: &Path) -> Result<(), OpenError> {
+    let path = path.to_owned();
     if !path.exists() {
         return Err(OpenError::Missing { path });
     }
     if look(&path)? == Schema::Older {
         return Err(OpenError::Older { path });
     }
-    Ok(path)
+    Ok(())
 }
 
 fn lock(data_dir: &Path) -> Result<File, OpenError> {

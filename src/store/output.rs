@@ -90,23 +90,39 @@ impl Output {
     pub fn seal(&mut self) -> io::Result<OutputFacts> {
         self.file.sync_all()?;
         File::open(&self.folder)?.sync_all()?;
-        let mut hash = Sha256::new();
-        let mut bytes = 0i64;
-        let mut buffer = vec![0u8; 64 * 1024];
         self.file.seek(SeekFrom::Start(0))?;
-        loop {
-            let some = self.file.read(&mut buffer)?;
-            if some == 0 {
-                break;
-            }
-            hash.update(&buffer[..some]);
-            bytes += i64::try_from(some).unwrap_or(0);
-        }
+        let (bytes, sha256) = hash(&mut self.file)?;
         Ok(OutputFacts {
             bytes,
-            sha256: Digest::from_hash(&hash.finalize()),
+            sha256,
             cut: false,
         })
+    }
+}
+
+fn hash(file: &mut File) -> io::Result<(i64, Digest)> {
+    let mut hash = Sha256::new();
+    let mut bytes = 0i64;
+    let mut buffer = vec![0u8; 64 * 1024];
+    loop {
+        let some = file.read(&mut buffer)?;
+        if some == 0 {
+            return Ok((bytes, Digest::from_hash(&hash.finalize())));
+        }
+        hash.update(&buffer[..some]);
+        bytes += i64::try_from(some).unwrap_or(0);
+    }
+}
+
+/// Size and SHA-256 of a command's output as it is now; of nothing, where there is no file.
+///
+/// # Errors
+/// Those of the file system.
+pub fn digest(data_dir: &Path, id: CommandId) -> io::Result<(i64, Digest)> {
+    match File::open(path(data_dir, id)) {
+        Ok(mut file) => hash(&mut file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((0, Digest::of(b""))),
+        Err(error) => Err(error),
     }
 }
 

@@ -102,9 +102,7 @@ impl Of {
     /// One row as one text: a JSON object.
     pub(super) fn object(self) -> String {
         let column = |name: &&str| match *name {
-            "evidence" => {
-                "'evidence', CASE WHEN json_valid(evidence) THEN json(evidence) ELSE evidence END".to_owned()
-            }
+            "evidence" => "'evidence', CASE WHEN json_valid(evidence) THEN json(evidence) ELSE evidence END".to_owned(),
             name => format!("'{name}', {name}"),
         };
         let columns: Vec<String> = self.columns().iter().map(column).collect();
@@ -119,7 +117,7 @@ pub(super) fn shortened(of: Of, text: &str) -> Result<Value, ReadError> {
     record.retain(|_, value| !value.is_null());
     if of == Of::Pipeline {
         for column in LONG {
-            if let Some(Value::String(text)) = record.get(column) {
+            if let Some(Value::String(text)) = record.get(*column) {
                 let digest = Digest::of(text.as_bytes()).to_string();
                 record.insert((*column).to_owned(), Value::String(digest));
             }

@@ -138,9 +138,7 @@ impl Store {
     async fn sweep_events(&self, before: Timestamp) -> Result<i64, WriteError> {
         let mut all = 0;
         loop {
-            let some = self
-                .write(move |tx| sweep_some_events(tx, before))
-                .await?;
+            let some = self.write(move |tx| sweep_some_events(tx, before)).await?;
             all += some;
             if some < BATCH {
                 return Ok(all);

@@ -69,5 +69,13 @@ pub(crate) fn sound(journal: &Path, when: &str) {
             wrong.push(format!("{what}: {found}"));
         }
     }
+    let verdict = std::process::Command::new(env!("CARGO_BIN_EXE_quarterdeck"))
+        .args(["audit", "verify"])
+        .arg(journal)
+        .output()
+        .expect("it starts");
+    if !verdict.status.success() {
+        wrong.push(format!("`audit verify`: {}", String::from_utf8_lossy(&verdict.stdout)));
+    }
     assert!(wrong.is_empty(), "{when}:\n{}", wrong.join("\n"));
 }

@@ -17,13 +17,14 @@ use qrcode::{EcLevel, QrCode};
 use tokio::sync::Semaphore;
 
 use crate::domain::{Checkpoint, Digest, ReportAsk, ReportNumber, ReportStamp, report_stamp};
-use crate::engine::By;
-use crate::store::{Cursor, Journal, ReportDone, ReportRow, ReviewRow};
+use crate::engine::{By, Engine};
+use crate::store::{Against, Cursor, Journal, ReportDone, ReportRow, ReviewRow, verify};
 
 use super::super::clock::{Clock, When};
 use super::super::error::{Problem, bad_form};
 use super::super::fields::{Fields, to_query};
 use super::super::frame::{Frame, html, see};
+use super::super::words::count;
 use super::super::{Visitor, Web};
 use super::report_content::{Content, Making, paper_css};
 use super::report_form;
@@ -33,6 +34,8 @@ type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
 
 /// Reports on one page of their list.
 const LISTED: i64 = 100;
+/// What does not fit, told one by one.
+const PROBLEMS: usize = 20;
 /// One report is made at a time: each holds its rows in memory.
 static ONE: Semaphore = Semaphore::const_new(1);
 
@@ -126,7 +129,7 @@ async fn make_one(web: &Web, ask: ReportAsk, by: By) -> Result<ReportRow, Proble
         keeps_events: engine.keeps_events(),
         keeps_commands: engine.keeps_commands(),
         clock: engine.clock_state().await,
-        verdict: None,
+        verdict: Some(verdict(engine).await?),
         witness: None,
     };
     let begun = engine.begin_report(ask, found.covers, by.clone()).await?;
@@ -159,6 +162,28 @@ async fn make_one(web: &Web, ask: ReportAsk, by: By) -> Result<ReportRow, Proble
     })
     .await?;
     Ok(engine.finish_report(begun.id, done, by).await?)
+}
+
+/// What `audit verify` says now, in words; and whether it is good. Outputs are not read: they may be many and long.
+async fn verdict(engine: &Engine) -> Result<(bool, Vec<String>), Problem> {
+    let (reader, data_dir) = (engine.reader().clone(), engine.data_dir().to_owned());
+    let verdict = blocking(move || Ok(verify(&reader, &data_dir, &Against::default())?)).await?;
+    let mut says = vec![format!(
+        "Checked: {} and {} of the chain up to #{}; {}, {} against their events. The files of outputs were not read.",
+        count(i64::try_from(verdict.events).unwrap_or(i64::MAX), "event", "events"),
+        count(i64::try_from(verdict.checkpoints).unwrap_or(i64::MAX), "checkpoint", "checkpoints"),
+        verdict.last,
+        count(i64::try_from(verdict.commands).unwrap_or(i64::MAX), "final command", "final commands"),
+        count(i64::try_from(verdict.pipelines).unwrap_or(i64::MAX), "pipeline", "pipelines"),
+    )];
+    let problems = verdict.problems.iter().take(PROBLEMS);
+    says.extend(problems.map(|problem| format!("{}: {}.", problem.what, problem.text)));
+    let told = verdict.problems.len().min(PROBLEMS);
+    let more = (verdict.problems.len() - told) as u64 + verdict.more;
+    if more > 0 {
+        says.push(format!("{more} more do not fit; `quarterdeck audit verify` names them."));
+    }
+    Ok((verdict.fits(), says))
 }
 
 fn drawn(content: &Content) -> Result<String, Problem> {

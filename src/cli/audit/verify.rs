@@ -1,0 +1,119 @@
+//! `audit verify`: whether the journal is what was written.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::super::Context;
+use super::super::failure::Failure;
+use super::Database;
+use crate::domain::{Checkpoint, Invalid, PublicKey};
+use crate::store::{Against, Verdict, verify};
+
+/// Exit codes: 0 everything fits; 1 something does not; 2 what was given cannot be taken; 3 there is no such database.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes:
+  0  everything fits
+  1  something does not: the first that was found is on the first line
+  2  something that was given cannot be taken
+  3  there is no such database, or it cannot be read")]
+pub(in super::super) struct Args {
+    #[command(flatten)]
+    database: Database,
+    /// Checkpoints that an outside place kept, one a line; may be given several times
+    #[arg(long, value_name = "FILE")]
+    from_checkpoint: Vec<PathBuf>,
+    /// The public key that counts, in PEM; may be given several times
+    #[arg(long, value_name = "FILE")]
+    public_key: Vec<PathBuf>,
+    /// Leave the output files out
+    #[arg(long)]
+    no_outputs: bool,
+}
+
+pub(in super::super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {
+    let mut against = Against {
+        outputs: !args.no_outputs,
+        ..Against::default()
+    };
+    for file in &args.from_checkpoint {
+        against.checkpoints.extend(checkpoints(&text(file)?, file)?);
+    }
+    for file in &args.public_key {
+        against
+            .keys
+            .push(PublicKey::read(&text(file)?).map_err(|why| wrong(file, &why))?);
+    }
+    let (reader, folder) = args.database.open(context)?;
+    let verdict = tokio::task::spawn_blocking(move || verify(&reader, &folder, &against))
+        .await
+        .map_err(anyhow::Error::from)
+        .map_err(Failure::Other)??;
+    if context.out.is_json() {
+        context.out.json(&json!(verdict))?;
+    } else {
+        tell(&verdict, context)?;
+    }
+    if verdict.fits() { Ok(()) } else { Err(Failure::Op) }
+}
+
+fn tell(verdict: &Verdict, context: &mut Context) -> Result<(), Failure> {
+    let out = &mut context.out;
+    for problem in &verdict.problems {
+        out.line(&format!("DOES NOT FIT  {}: {}", problem.what, problem.text))?;
+    }
+    if verdict.more > 0 {
+        out.line(&format!("DOES NOT FIT  {} more", verdict.more))?;
+    }
+    let from = verdict.first.map_or("none".to_owned(), |first| first.to_string());
+    let hashes = match verdict.hashes {
+        0 => String::new(),
+        n => format!(" (and the hashes of {n} that were swept from between them)"),
+    };
+    out.line(&format!(
+        "{}: {} events, {from} to {}{hashes}; {} checkpoints; {} commands, {} pipelines, {} outputs",
+        if verdict.fits() {
+            "Everything fits"
+        } else {
+            "Not everything fits"
+        },
+        verdict.events,
+        verdict.last,
+        verdict.checkpoints,
+        verdict.commands,
+        verdict.pipelines,
+        verdict.outputs,
+    ))?;
+    out.line(&format!("Link of event {}: {}", verdict.last, verdict.link))?;
+    for note in &verdict.notes {
+        out.line(&format!("Note: {note}"))?;
+    }
+    Ok(())
+}
+
+fn text(file: &PathBuf) -> Result<String, Failure> {
+    std::fs::read_to_string(file).map_err(|why| Failure::Usage(format!("{}: {why}", file.display())))
+}
+
+fn wrong(file: &std::path::Path, why: &Invalid) -> Failure {
+    Failure::Usage(format!("{}: {why}", file.display()))
+}
+
+/// Every checkpoint of a file: lines of JSON, each of them one, or a line of a syslog that ends in one.
+fn checkpoints(text: &str, file: &std::path::Path) -> Result<Vec<Checkpoint>, Failure> {
+    let mut found = Vec::new();
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let Some(start) = line.find("{\"dashboard\"") else {
+            continue;
+        };
+        found.push(Checkpoint::read(&line[start..]).map_err(|why| wrong(file, &why))?);
+    }
+    if found.is_empty() {
+        return Err(Failure::Usage(format!(
+            "{}: there is no checkpoint in it",
+            file.display()
+        )));
+    }
+    Ok(found)
+}

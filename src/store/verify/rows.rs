@@ -1,0 +1,342 @@
+//! Final rows and outputs against what the chain says of them.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use serde_json::Value;
+
+use super::super::chain::Canonical;
+use super::super::record::{self, Of};
+use super::super::schema::{definitions, sealed};
+use super::super::sweep::Statement;
+use super::super::{Journal, ReadError, Reader, output};
+use super::{Against, STEP, Verdict};
+use crate::domain::{CommandId, Digest, Timestamp};
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = Text)]
+    text: String,
+}
+
+#[derive(QueryableByName)]
+struct Details {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Text)]
+    details: String,
+}
+
+/// What vouches for a row.
+enum Voucher {
+    /// The newest event that carries it whole.
+    Event(i64, Value),
+    /// An event, or the checkpoint of a sweep, that carries its digest.
+    Digest(String, Digest),
+}
+
+/// All rows, and all outputs.
+pub(super) fn verify(
+    reader: &Reader,
+    data_dir: &Path,
+    statement: Option<&Statement>,
+    against: &Against,
+    verdict: &mut Verdict,
+) -> Result<(), ReadError> {
+    seals(reader, verdict)?;
+    let since = reader.read_blocking(Journal::chained_since)?;
+    let outputs = against.outputs && data_dir.join("output").is_dir();
+    if against.outputs && !outputs {
+        verdict
+            .notes
+            .push("Output files were not compared: there is no folder “output” beside the database".to_owned());
+    }
+    let mut before_the_chain = 0_u64;
+    for of in [Of::Command, Of::Pipeline] {
+        let mut last = String::new();
+        loop {
+            let after = last.clone();
+            let rows = reader.read_blocking(|journal| journal.vouched(of, &after))?;
+            let Some((newest, ..)) = rows.last() else { break };
+            last.clone_from(newest);
+            for (id, row, voucher) in rows {
+                let name = format!("{} {id}", of.word());
+                let open = row.get("finished_at").is_none();
+                match voucher {
+                    Some(Voucher::Event(event, _)) if open => {
+                        verdict.wrong(
+                            name,
+                            format!("it stands as not ended, but event {event} says how it ended"),
+                        );
+                        continue;
+                    }
+                    Some(Voucher::Event(_, said)) if said == row => {}
+                    Some(Voucher::Event(event, said)) => {
+                        let columns = differing(&said, &row);
+                        verdict.wrong(name, format!("it is not what event {event} says of it: {columns}"));
+                        continue;
+                    }
+                    Some(Voucher::Digest(place, digest)) if digest != record::digest(&row) => {
+                        verdict.wrong(name, format!("it is not what {place} says of it"));
+                        continue;
+                    }
+                    Some(Voucher::Digest(..)) => {}
+                    None if open => continue,
+                    None if is_before(&row, since) => {
+                        before_the_chain += 1;
+                        continue;
+                    }
+                    None => {
+                        verdict.wrong(name, "it has ended, but no event says how");
+                        continue;
+                    }
+                }
+                match of {
+                    Of::Command => verdict.commands += 1,
+                    Of::Pipeline => verdict.pipelines += 1,
+                }
+                if outputs && of == Of::Command {
+                    file(data_dir, &id, &row, name, verdict);
+                }
+            }
+        }
+    }
+    if before_the_chain > 0 {
+        verdict.notes.push(format!(
+            "{before_the_chain} commands and pipelines ended before this log was chained; nothing vouches for their rows"
+        ));
+    }
+    if statement.is_some_and(|statement| statement.base.is_some()) {
+        verdict
+            .notes
+            .push("What was swept is vouched for by the checkpoints of the sweeps; its content is in the archive, if one is kept".to_owned());
+    }
+    texts(reader, verdict)
+}
+
+/// Whether a row that an event speaks of is there, or may be missing.
+pub(super) fn exists(
+    reader: &Reader,
+    event: &Canonical,
+    commands_before: Option<Timestamp>,
+    verdict: &mut Verdict,
+) -> Result<(), ReadError> {
+    let details = event.details.as_deref().unwrap_or_default();
+    if !details.contains("\"record\"") {
+        return Ok(());
+    }
+    let Some(said) = serde_json::from_str::<Value>(details)
+        .ok()
+        .map(|mut all| all["record"].take())
+    else {
+        return Ok(());
+    };
+    let (of, id) = match (&event.command_id, &event.pipeline_id) {
+        (Some(id), _) => (Of::Command, id),
+        (None, Some(id)) => (Of::Pipeline, id),
+        (None, None) => return Ok(()),
+    };
+    if is_before(&said, commands_before) || reader.read_blocking(|journal| journal.record(of, id))?.is_some() {
+        return Ok(());
+    }
+    let text = format!(
+        "event {} says how it ended, but it is gone, and no sweep took it",
+        event.id
+    );
+    verdict.wrong(format!("{} {id}", of.word()), text);
+    Ok(())
+}
+
+fn is_before(row: &Value, time: Option<Timestamp>) -> bool {
+    let at = ["settled_at", "finished_at"]
+        .iter()
+        .find_map(|column| row[*column].as_str());
+    let at = at.and_then(|text| text.parse::<Timestamp>().ok());
+    at.zip(time).is_some_and(|(at, time)| at < time)
+}
+
+fn differing(said: &Value, is: &Value) -> String {
+    let empty = serde_json::Map::new();
+    let (said, is) = (said.as_object().unwrap_or(&empty), is.as_object().unwrap_or(&empty));
+    let mut columns: Vec<&String> = said.keys().chain(is.keys()).collect();
+    columns.sort();
+    columns.dedup();
+    columns.retain(|column| said.get(*column) != is.get(*column));
+    let short = |value: Option<&Value>| match value {
+        None => "empty".to_owned(),
+        Some(value) => crate::domain::bounded(&value.to_string(), 80),
+    };
+    let parts = columns.iter().take(5).map(|column| {
+        format!(
+            "{column} was {}, is {}",
+            short(said.get(*column)),
+            short(is.get(*column))
+        )
+    });
+    parts.collect::<Vec<_>>().join("; ")
+}
+
+fn file(data_dir: &Path, id: &str, row: &Value, name: String, verdict: &mut Verdict) {
+    let (Some(digest), Ok(id)) = (row["output_sha256"].as_str(), id.parse::<CommandId>()) else {
+        return;
+    };
+    match output::digest(data_dir, id) {
+        Ok((_, found)) if found.as_str() == digest => verdict.outputs += 1,
+        Ok((bytes, _)) => {
+            let said = &row["output_bytes"];
+            verdict.wrong(
+                name,
+                format!("its output is not what it was: {said} bytes then, {bytes} bytes now"),
+            );
+        }
+        Err(why) => verdict.wrong(name, format!("its output cannot be read: {why}")),
+    }
+}
+
+/// The digests that sweeps left, against the checkpoints that signed them.
+fn seals(reader: &Reader, verdict: &mut Verdict) -> Result<(), ReadError> {
+    let groups: Vec<Option<i64>> = reader.read_blocking(|journal| {
+        Ok(sealed::table
+            .filter(sealed::checkpoint_id.is_not_null())
+            .select(sealed::checkpoint_id)
+            .distinct()
+            .load(&mut journal.conn)?)
+    })?;
+    for group in groups.into_iter().flatten() {
+        let name = format!("checkpoint {group}");
+        let checkpoint = reader
+            .read_blocking(|journal| journal.checkpoints_after(group - 1, 1))?
+            .pop();
+        let signed = checkpoint
+            .filter(|checkpoint| checkpoint.id == group && checkpoint.is_signed())
+            .and_then(|checkpoint| serde_json::from_str::<Statement>(checkpoint.details.as_deref()?).ok());
+        let is = reader.read_blocking(|journal| journal.sealing(Some(group)))?;
+        if signed.is_none_or(|statement| statement.sealed != is) {
+            verdict.wrong(name, "the digests that it vouches for are not those that it signed");
+        }
+    }
+    Ok(())
+}
+
+/// Stored definitions are named by the digest of their text.
+fn texts(reader: &Reader, verdict: &mut Verdict) -> Result<(), ReadError> {
+    let mut last = String::new();
+    loop {
+        let after = last.clone();
+        let some: Vec<(String, String)> = reader.read_blocking(|journal| {
+            Ok(definitions::table
+                .filter(definitions::sha256.gt(&after))
+                .order(definitions::sha256.asc())
+                .limit(100)
+                .select((definitions::sha256, definitions::text))
+                .load(&mut journal.conn)?)
+        })?;
+        let Some((newest, _)) = some.last() else { return Ok(()) };
+        last.clone_from(newest);
+        for (digest, text) in &some {
+            if Digest::of(text.as_bytes()).as_str() != digest {
+                verdict.wrong(
+                    format!("definition {digest}"),
+                    "its text is not the one that this digest names",
+                );
+            }
+        }
+    }
+}
+
+impl Of {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::Pipeline => "pipeline",
+        }
+    }
+
+    /// The newest event that carries this row whole.
+    const fn event(self) -> &'static str {
+        match self {
+            Self::Command => {
+                "SELECT id, details FROM event_log WHERE command_id = ? AND json_extract(details, '$.record') IS NOT NULL \
+                 ORDER BY id DESC LIMIT 1"
+            }
+            Self::Pipeline => {
+                "SELECT id, details FROM event_log WHERE pipeline_id = ? AND command_id IS NULL \
+                 AND json_extract(details, '$.record') IS NOT NULL ORDER BY id DESC LIMIT 1"
+            }
+        }
+    }
+}
+
+/// What events of one pipeline say of rows that it wrote off: event and digest by the command's id.
+type WrittenOff = HashMap<String, (i64, Digest)>;
+
+impl Journal {
+    /// Some rows in the order of their ids, each with what vouches for it.
+    fn vouched(&mut self, of: Of, after: &str) -> Result<Vec<(String, Value, Option<Voucher>)>, ReadError> {
+        let rows: Vec<Row> = diesel::sql_query(format!(
+            "SELECT id, {} AS text FROM {} WHERE id > ? ORDER BY id LIMIT ?",
+            of.object(),
+            of.table()
+        ))
+        .bind::<Text, _>(after)
+        .bind::<BigInt, _>(STEP)
+        .load(&mut self.conn)?;
+        let mut written_off: HashMap<String, WrittenOff> = HashMap::new();
+        let mut found = Vec::with_capacity(rows.len());
+        for Row { id, text } in rows {
+            let row = record::shortened(of, &text)?;
+            let mut voucher = self.voucher(of, &id)?;
+            if let (None, Some(pipeline)) = (&voucher, row["pipeline_id"].as_str()) {
+                if !written_off.contains_key(pipeline) {
+                    written_off.insert(pipeline.to_owned(), self.written_off(pipeline)?);
+                }
+                let digest = written_off.get(pipeline).and_then(|all| all.get(&id));
+                voucher = digest.map(|(event, digest)| Voucher::Digest(format!("event {event}"), digest.clone()));
+            }
+            found.push((id, row, voucher));
+        }
+        Ok(found)
+    }
+
+    fn voucher(&mut self, of: Of, id: &str) -> Result<Option<Voucher>, ReadError> {
+        let event: Vec<Details> = diesel::sql_query(of.event()).bind::<Text, _>(id).load(&mut self.conn)?;
+        if let Some(event) = event.into_iter().next() {
+            let details: Value = serde_json::from_str(&event.details).unwrap_or_default();
+            return Ok(Some(Voucher::Event(event.id, details["record"].clone())));
+        }
+        let sealed: Option<(Digest, Option<i64>)> = sealed::table
+            .filter(sealed::what.eq(id))
+            .order(sealed::id.desc())
+            .select((sealed::digest, sealed::checkpoint_id))
+            .first(&mut self.conn)
+            .optional()?;
+        Ok(sealed.map(|(digest, checkpoint)| {
+            let place = match checkpoint {
+                Some(id) => format!("checkpoint {id}"),
+                None => "the sweep under way".to_owned(),
+            };
+            Voucher::Digest(place, digest)
+        }))
+    }
+
+    fn written_off(&mut self, pipeline: &str) -> Result<WrittenOff, ReadError> {
+        let events: Vec<Details> = diesel::sql_query(
+            "SELECT id, details FROM event_log WHERE pipeline_id = ? AND json_extract(details, '$.records') IS NOT NULL ORDER BY id",
+        )
+        .bind::<Text, _>(pipeline)
+        .load(&mut self.conn)?;
+        let mut all = HashMap::new();
+        for event in events {
+            let details: Value = serde_json::from_str(&event.details).unwrap_or_default();
+            for (id, digest) in details["records"].as_object().into_iter().flatten() {
+                let digest = Digest::from_stored(digest.as_str().unwrap_or_default().to_owned());
+                all.insert(id.clone(), (event.id, digest));
+            }
+        }
+        Ok(all)
+    }
+}
