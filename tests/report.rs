@@ -3,8 +3,11 @@
 mod support;
 
 use std::path::PathBuf;
+use std::process::Command;
 
-use quarterdeck::domain::{Digest, report_stamp};
+use diesel::Connection as _;
+use diesel::connection::SimpleConnection as _;
+use quarterdeck::domain::{Checkpoint, Digest, ReportStamp, report_stamp};
 use serde_json::{Value, json};
 use support::page::Browser;
 use support::paper::{Printer, cells_of, size_of};
@@ -81,7 +84,9 @@ async fn a_week(qd: &Dashboard) -> Vec<Value> {
     qd.until_output(&slow, "begun").await;
     let refused = run(qd, "pull", "prod-01", "too early").await;
     qd.until_status(&refused, "BLOCKED").await;
-    let (status, _) = qd.post(&format!("/commands/{slow}/cancel"), &json!({ "reason": "enough" })).await;
+    let (status, _) = qd
+        .post(&format!("/commands/{slow}/cancel"), &json!({ "reason": "enough" }))
+        .await;
     assert!(status < 300, "{status}");
     qd.until_status(&slow, "CANCELLED").await;
     let wiped = run(qd, "wipe", "lab-02", "").await;
@@ -153,17 +158,31 @@ async fn s47_a_report_prints_whole_on_a4_and_letter() {
         let last = qd.sql(&format!("SELECT covers FROM reports WHERE number = '{number}'"));
         let events: i64 = last.parse().expect("number");
         for id in 1..=events {
-            assert!(html.contains(&format!("<tr class=\"e\"><td class=\"num\">{id}</td>")), "event {id}");
+            assert!(
+                html.contains(&format!("<tr class=\"e\"><td class=\"num\">{id}</td>")),
+                "event {id}"
+            );
         }
         assert!(has(&whole, "contiguous: no number is missing"), "{}", pages[0]);
         // Tables go on with their heads.
         let heads = pages.iter().filter(|page| page.contains("What happened")).count();
-        let bodies = pages.iter().filter(|page| page.matches("local:").count() > 10 && !page.contains("How it ended"));
-        assert!(heads >= 2 && heads >= bodies.count(), "{heads} pages with the head of the events");
+        let bodies = pages
+            .iter()
+            .filter(|page| page.matches("local:").count() > 10 && !page.contains("How it ended"));
+        assert!(
+            heads >= 2 && heads >= bodies.count(),
+            "{heads} pages with the head of the events"
+        );
         // Totals.
-        for (name, count) in [("Succeeded", 19), ("Failed", 1), ("Cancelled", 1), ("Refused", 1), ("All", 22)] {
-            let line = whole.lines().find(|line| line.split_whitespace().next() == Some(name));
-            assert!(line.is_some_and(|line| line.contains(&count.to_string())), "{name}: {line:?}");
+        for (name, count) in [
+            ("Succeeded", 19),
+            ("Failed", 1),
+            ("Cancelled", 1),
+            ("Refused", 1),
+            ("All", 22),
+        ] {
+            let wanted = format!("{name} {count}");
+            assert!(whole.lines().any(|line| line.trim() == wanted), "{wanted}: {whole}");
         }
         for (op, count) in [("pull", 19), ("switch", 1), ("slow", 1), ("wipe", 1)] {
             let counted = html.contains(&format!("<tr><td>{op}</td><td class=\"num\">{count}</td></tr>"));
@@ -179,7 +198,10 @@ async fn s47_a_report_prints_whole_on_a4_and_letter() {
         assert!(has(commands, "Stop asked for by local:"), "{commands}");
         // What is hostile is text.
         assert!(has(&whole, "<script>alert('x')</script>"), "the reason is shown");
-        assert!(has(&whole, "warning: <script>alert(1)</script>"), "the output is shown, without colours");
+        assert!(
+            has(&whole, "warning: <script>alert(1)</script>"),
+            "the output is shown, without colours"
+        );
         assert!(has(&whole, "\\u{202e}gnp.exe"), "nothing turns the line");
         assert!(!html.contains("<script>alert"), "and nothing of it is an element");
         // Coverage: hosts without a success first; definitions by digest; how to check; signatures.
@@ -195,6 +217,10 @@ async fn s47_a_report_prints_whole_on_a4_and_letter() {
             "Work done on hosts by other means",
             "events 7 days, commands and pipelines 30 days",
             "Clock synchronised",
+            "Good when this was made.",
+            "No outside witness: this proves accident, not honesty.",
+            "quarterdeck report 1",
+            "quarterdeck checkpoint 1",
             "Reviewed by",
             &digest,
         ] {
@@ -203,7 +229,320 @@ async fn s47_a_report_prints_whole_on_a4_and_letter() {
         numbers.push(number);
     }
     assert_eq!(numbers.len(), 2);
-    assert!(numbers[0].ends_with("-000001") && numbers[1].ends_with("-000002"), "{numbers:?}");
+    assert!(
+        numbers[0].ends_with("-000001") && numbers[1].ends_with("-000002"),
+        "{numbers:?}"
+    );
     let console = printer.console().await;
-    assert!(!console.contains("Content Security Policy") && !console.contains("SEVERE"), "{console}");
+    assert!(
+        !console.contains("Content Security Policy") && !console.contains("SEVERE"),
+        "{console}"
+    );
+}
+
+fn alter(qd: &Dashboard, sql: &str) {
+    let file = qd.path("data/quarterdeck.db");
+    let mut connection = diesel::SqliteConnection::establish(&file.to_string_lossy()).expect("database");
+    connection.batch_execute("PRAGMA busy_timeout=5000").expect("patience");
+    connection.batch_execute(sql).expect("altered");
+}
+
+/// The text of an element, as a browser shows it.
+fn text_of(html: &str, start: &str) -> String {
+    let (_, rest) = html.split_once(start).unwrap_or_else(|| panic!("no {start}"));
+    let text = rest.split("</pre>").next().unwrap_or_default();
+    let signs = [
+        ("&#34;", "\""),
+        ("&#39;", "'"),
+        ("&#60;", "<"),
+        ("&#62;", ">"),
+        ("&#38;", "&"),
+    ];
+    signs
+        .iter()
+        .fold(text.to_owned(), |text, (escaped, sign)| text.replace(escaped, sign))
+}
+
+/// Runs a line of shell in a folder; gives what it printed.
+fn shell(folder: &std::path::Path, line: &str) -> String {
+    let ran = Command::new("bash")
+        .arg("-ec")
+        .arg(line)
+        .current_dir(folder)
+        .output()
+        .expect("bash");
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{line}: {said}");
+    said
+}
+
+#[tokio::test]
+async fn a_report_is_an_event_and_is_shown_again_byte_for_byte() {
+    let mut qd = Dashboard::start(CONFIG).await;
+    host(&qd, "lab-01", "lab").await;
+    host(&qd, "prod-01", "prod").await;
+    for name in ["lab-01", "prod-01"] {
+        let id = run(&qd, "pull", name, "first").await;
+        qd.until_final(&id).await;
+    }
+    let browser = Browser::signed_in(&qd).await;
+    let asked = "range=today&tag=lab&op=pull&status=SUCCESS&events=yes&paper=a4&coverage=pull";
+    let place = browser.press("/audit/reports", asked).await;
+    let (_, first) = browser.get(&place).await;
+    let content = report_stamp::content_of(&first).expect("content").to_owned();
+    for text in [
+        "on hosts tagged lab with the op pull from",
+        "which of it ended as “Succeeded”",
+        "tag lab, op pull, status “Succeeded”",
+        "All of 1 host had a success in the range.",
+        "<b>pull</b> on <b>lab-01</b>",
+    ] {
+        assert!(content.contains(text), "{text}: {content}");
+    }
+    assert!(!content.contains("prod-01"), "the filters hold: {content}");
+
+    // It is an event with the digest, which a checkpoint covers; the stamp says the same.
+    let digest = Digest::of(content.as_bytes());
+    let stamp = ReportStamp::of_page(&first).expect("a stamp");
+    assert_eq!(stamp.content, digest);
+    assert_eq!(format!("/audit/reports/{}", stamp.number), place);
+    let events = qd.events().await;
+    let made: Vec<_> = events.iter().filter(|event| event["action"] == "report").collect();
+    assert_eq!(made.len(), 1, "{made:?}");
+    assert_eq!(made[0]["details"]["digest"], digest.to_string());
+    assert_eq!(made[0]["details"]["counted"]["all_printed"], true);
+    assert_eq!((stamp.first_event, stamp.last_event), (Some(1), Some(stamp.covers)));
+    assert_eq!(stamp.events, stamp.covers, "all of them were of today");
+    let checkpoint = Checkpoint::read(stamp.checkpoint.as_ref().expect("one was made")).expect("signed");
+    assert_eq!(
+        checkpoint.event_id,
+        made[0]["id"].as_i64().expect("id"),
+        "it covers the report itself"
+    );
+    assert_eq!(stamp.key, Some(checkpoint.key.fingerprint().to_string()));
+
+    // What the page says of checking it without this program holds, word for word.
+    let folder = qd.path("elsewhere");
+    std::fs::create_dir(&folder).expect("folder");
+    alter(
+        &qd,
+        &format!("VACUUM INTO '{}'", folder.join("quarterdeck.db").display()),
+    );
+    for (file, start) in [
+        ("checkpoint.txt", "checkpoint.txt</p>\n<pre>"),
+        ("signature.hex", "signature.hex</p>\n<pre>"),
+        ("key.pem", "key.pem</p>\n<pre>"),
+    ] {
+        std::fs::write(folder.join(file), text_of(&first, start)).expect("file");
+    }
+    let check = text_of(&first, "<pre class=\"check\">");
+    let said = shell(&folder, &check);
+    assert!(said.contains(stamp.link.as_ref().expect("a link")), "{said}");
+    assert!(said.contains("Signature Verified Successfully"), "{said}");
+
+    // More happens, another version of everything: it says the same bytes.
+    let id = run(&qd, "pull", "lab-01", "second").await;
+    qd.until_final(&id).await;
+    qd.stop().await;
+    qd.start_again().await;
+    let browser = Browser::signed_in(&qd).await;
+    let (_, again) = browser.get(&place).await;
+    assert_eq!(report_stamp::content_of(&again), Some(content.as_str()));
+    assert_eq!(ReportStamp::of_page(&again).expect("a stamp"), stamp);
+
+    // Somebody reviews it, once.
+    assert!(again.contains("By nobody so far."), "{again}");
+    let note = "note=looked%20at%20%3Cb%3Ethe%3C/b%3E%20exceptions";
+    assert_eq!(browser.press(&format!("{place}/reviewed"), note).await, place);
+    let (_, reviewed) = browser.get(&place).await;
+    assert!(
+        reviewed.contains(&format!("Up to event #{} by local:", stamp.covers)),
+        "{reviewed}"
+    );
+    assert!(
+        reviewed.contains("looked at &#60;b&#62;the&#60;/b&#62; exceptions"),
+        "{reviewed}"
+    );
+    let (status, _) = browser.send(&format!("{place}/reviewed"), "").await;
+    assert_eq!(status, 409, "not twice by the same person");
+    let (_, form) = browser.get("/audit").await;
+    assert!(form.contains("events since the last review"), "{form}");
+    let (_, list) = browser.get("/audit/reports").await;
+    assert!(
+        list.contains(&stamp.number.to_string()) && list.contains(&digest.to_string()),
+        "{list}"
+    );
+    let log = qd.events().await;
+    assert_eq!(log.iter().filter(|event| event["action"] == "report:review").count(), 1);
+
+    // A copy that was altered is called that; one whose time is up is called that, and its digest stays.
+    alter(
+        &qd,
+        "UPDATE reports SET digest = replace(digest, substr(digest, 1, 4), 'beef')",
+    );
+    let (_, wrong) = browser.get(&place).await;
+    assert!(wrong.contains("is not what was printed when it was made"), "{wrong}");
+    alter(
+        &qd,
+        &format!("UPDATE reports SET digest = '{digest}'; UPDATE report_contents SET made_at = '2020-01-01 00:00:00'"),
+    );
+    let (status, answer) = qd.post("/sweep", &json!({})).await;
+    assert!(status < 300, "{answer}");
+    let (status, gone) = browser.get(&place).await;
+    assert_eq!(status, 200);
+    assert!(
+        gone.contains("is not kept any more") && gone.contains(&digest.to_string()),
+        "{gone}"
+    );
+    let sweeps = qd.events().await;
+    let swept = sweeps
+        .iter()
+        .any(|event| event["details"]["reports"] == 1 && event["action"] == "sweep");
+    assert!(swept, "the sweep says so");
+}
+
+#[tokio::test]
+async fn s46_what_cannot_be_read_is_refused_with_a_text() {
+    let qd = Dashboard::start(CONFIG).await;
+    let browser = Browser::signed_in(&qd).await;
+    for (form, field) in [
+        ("", "range"),
+        ("range=always", "range"),
+        ("range=custom&since=soon", "since"),
+        ("range=custom&since=2026-01-02&until=2026-01-01", "until"),
+        ("range=today&host=..%2F", "host"),
+        ("range=today&host=nobody", "host"),
+        ("range=today&status=LOST", "status"),
+        ("range=today&actor=a%3Ab", "actor"),
+        ("range=today&part=0", "part"),
+        ("range=today&part=7", "part"),
+        ("range=today&paper=papyrus", "paper"),
+    ] {
+        let (status, text) = browser.send("/audit/reports", form).await;
+        assert_eq!(status, 400, "{form}: {text}");
+        assert!(text.contains(&format!("{field}:")), "{form}: {text}");
+    }
+    assert_eq!(qd.sql("SELECT count(*) FROM reports"), "0", "none of them has a number");
+    for place in [
+        "/audit/reports/QD-2026-000001",
+        "/audit/reports/1",
+        "/audit/reports/QD-2026-000001/paper.css",
+    ] {
+        assert_eq!(browser.get(place).await.0, 404, "{place}");
+    }
+    let (status, _) = browser.send("/audit/reports/QD-2026-000001/reviewed", "").await;
+    assert_eq!(status, 404);
+    assert_eq!(browser.get("/audit/reports?before=x").await.0, 400);
+    // An empty range is a report, too.
+    let place = browser
+        .press(
+            "/audit/reports",
+            "range=custom&since=2020-01-01&until=2020-01-02&events=yes",
+        )
+        .await;
+    let (_, html) = browser.get(&place).await;
+    assert!(html.contains("none in the range"), "{html}");
+    assert!(html.contains("None: nothing failed"), "{html}");
+}
+
+#[tokio::test]
+async fn a_long_range_comes_in_parts_and_a_journal_that_does_not_fit_is_called_that() {
+    let mut qd = Dashboard::start(CONFIG).await;
+    host(&qd, "lab-01", "lab").await;
+    let id = run(&qd, "pull", "lab-01", "first").await;
+    qd.until_final(&id).await;
+    qd.stop().await;
+    // Rows that no event knows of.
+    alter(
+        &qd,
+        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 10020) \
+         INSERT INTO commands (id, host_id, op, status, created_at, started_at, finished_at, settled_at, exit_code, actor, \
+             definition, output_cut, launches) \
+         SELECT printf('00000000-0000-7000-8000-%012d', n), host_id, op, 'SUCCESS', created_at, started_at, finished_at, \
+             settled_at, 0, 'user:alice', definition, 0, 1 FROM commands, n",
+    );
+    qd.start_again().await;
+    let browser = Browser::signed_in(&qd).await;
+    let place = browser
+        .press("/audit/reports", "range=today&events=yes&definitions=yes")
+        .await;
+    let (_, html) = browser.get(&place).await;
+    let content = report_stamp::content_of(&html).expect("content");
+    assert!(
+        content.contains("Part 1 of 2: commands 1 to 10000 of 10021 and events none"),
+        "{}",
+        &content[..2_000]
+    );
+    assert!(content.contains("expected 10000 commands and 0 events, printed 10000 and 0: all of them"));
+    assert!(content.contains("BAD when this was made."), "verify's word is printed");
+    assert_eq!(content.matches("<tr class=\"c\">").count(), 10_000);
+    assert!(
+        content.contains("<td>All</td><td class=\"num\">10021</td>"),
+        "totals are of the whole"
+    );
+
+    // The other part is one button away, and knows the same events.
+    let (_, form) = html.split_once("class=\"part\">").expect("a form");
+    let (form, _) = form.split_once("Make part 2").expect("its button");
+    let fields: Vec<String> = form
+        .split("<input type=\"hidden\" name=\"")
+        .skip(1)
+        .filter_map(|field| field.split_once("\" value=\""))
+        .filter(|(name, _)| *name != "form_token")
+        .map(|(name, rest)| {
+            format!(
+                "{name}={}",
+                rest.split('"').next().unwrap_or_default().replace(':', "%3A")
+            )
+        })
+        .collect();
+    let other = browser.press("/audit/reports", &fields.join("&")).await;
+    let (_, html) = browser.get(&other).await;
+    let rest = report_stamp::content_of(&html).expect("content");
+    let covers = ReportStamp::of_page(&html).expect("a stamp").covers;
+    assert!(
+        rest.contains("Part 2 of 2: commands 10001 to 10021 of 10021 and events 1 to"),
+        "{}",
+        &rest[..2_000]
+    );
+    assert_eq!(rest.matches("<tr class=\"c\">").count(), 21);
+    assert_eq!(
+        rest.matches("<tr class=\"e\">").count(),
+        usize::try_from(covers).expect("small")
+    );
+}
+
+#[tokio::test]
+async fn the_access_list_is_for_paper_too() {
+    let qd = Dashboard::start(CONFIG).await;
+    for (name, role) in [
+        ("alice", "admin dangerous"),
+        ("vera", "viewer"),
+        ("olga", "operator@lab"),
+    ] {
+        let body = json!({ "name": name, "password": "violet-anchor-shovel-19", "role": role });
+        assert_eq!(qd.post("/users", &body).await.0, 201);
+    }
+    assert_eq!(
+        qd.post("/tokens", &json!({ "name": "ci", "role": "operator" })).await.0,
+        201
+    );
+    let printer = Printer::signed_in(&qd.open().await).await;
+    let file = sheet(&qd, "access.pdf");
+    let pages = printer.print(&format!("{}/audit/access", qd.url), &file).await;
+    let text = cells_of(&file);
+    for words in [
+        "Example & Sons",
+        "Access list",
+        "alice",
+        "admin dangerous",
+        "operator@lab",
+        "none in the journal",
+        "ci",
+        "never",
+    ] {
+        assert!(has(&text, words), "{words}: {text}");
+    }
+    assert!(pages[0].contains("Page 1 of 1"), "{}", pages[0]);
+    assert!(!text.contains("violet") && !text.contains("argon2"), "{text}");
 }

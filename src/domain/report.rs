@@ -126,7 +126,14 @@ mod tests {
         let large = ReportNumber::new("2031-01-01".parse().expect("time"), 12_345_678);
         assert_eq!(large.to_string(), "QD-2031-12345678");
         assert_eq!(large.to_string().parse::<ReportNumber>().expect("reads"), large);
-        for bad in ["", "QD-2026-1", "QD-2026-+00001", "XX-2026-000001", "QD-2026-000001-2", "../x"] {
+        for bad in [
+            "",
+            "QD-2026-1",
+            "QD-2026-+00001",
+            "XX-2026-000001",
+            "QD-2026-000001-2",
+            "../x",
+        ] {
             assert_eq!(bad.parse::<ReportNumber>().expect_err(bad).field, "number");
         }
     }

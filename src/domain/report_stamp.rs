@@ -124,7 +124,9 @@ impl ReportStamp {
     /// # Errors
     /// Where there is none, or a line of it cannot be read.
     pub fn of_page(page: &str) -> Result<Self, Invalid> {
-        let at = page.rfind(HEAD).ok_or_else(|| wrong("holds no report of Quarterdeck"))?;
+        let at = page
+            .rfind(HEAD)
+            .ok_or_else(|| wrong("holds no report of Quarterdeck"))?;
         let text = page.get(at..).unwrap_or_default();
         unescaped(text.split("</pre>").next().unwrap_or_default()).parse()
     }
@@ -242,7 +244,11 @@ mod tests {
     fn what_is_no_stamp_is_refused_with_its_line() {
         let text = stamp().to_string();
         for (from, to, says) in [
-            ("quarterdeck report 1", "quarterdeck report 9", "no report of Quarterdeck"),
+            (
+                "quarterdeck report 1",
+                "quarterdeck report 9",
+                "no report of Quarterdeck",
+            ),
             ("events 4695", "events many", "“events”"),
             ("number QD-2026-000001", "number 1", "“number”"),
             ("covers 4720\n", "", "“covers” is missing"),

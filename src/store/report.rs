@@ -280,7 +280,12 @@ impl Store {
             if row.digest.is_none() {
                 return Err(WriteError::Conflict(format!("{number} is not whole; make another one")).into());
             }
-            if tx.journal.reviews_of(row.id)?.iter().any(|seen| seen.reviewed_by == by.actor) {
+            if tx
+                .journal
+                .reviews_of(row.id)?
+                .iter()
+                .any(|seen| seen.reviewed_by == by.actor)
+            {
                 return Err(WriteError::Conflict(format!("you have marked {number} as reviewed before")).into());
             }
             let note = note.as_ref().map(|note| bounded(note, 1_000));

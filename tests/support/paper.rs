@@ -120,7 +120,11 @@ pub(crate) fn size_of(file: &Path) -> String {
 fn run(program: &str, arguments: &[&str]) -> String {
     let ran = Command::new(program).args(arguments).output();
     let ran = ran.unwrap_or_else(|why| panic!("{program} (Debian: poppler-utils): {why}"));
-    assert!(ran.status.success(), "{program}: {}", String::from_utf8_lossy(&ran.stderr));
+    assert!(
+        ran.status.success(),
+        "{program}: {}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
     String::from_utf8_lossy(&ran.stdout).into_owned()
 }
 

@@ -142,7 +142,10 @@ async fn make_one(web: &Web, ask: ReportAsk, by: By) -> Result<ReportRow, Proble
         let mut content = Content::new(&row, &found, &making, &clock, &data_dir);
         let first = drawn(&content)?;
         // Counted in what was drawn, not in what was meant to be.
-        content.printed = (first.matches("<tr class=\"c\">").count(), first.matches("<tr class=\"e\">").count());
+        content.printed = (
+            first.matches("<tr class=\"c\">").count(),
+            first.matches("<tr class=\"e\">").count(),
+        );
         let text = drawn(&content)?;
         Ok(ReportDone {
             gzip: Arc::from(squeezed(&text)?),
@@ -171,17 +174,31 @@ async fn verdict(engine: &Engine) -> Result<(bool, Vec<String>), Problem> {
     let mut says = vec![format!(
         "Checked: {} and {} of the chain up to #{}; {}, {} against their events. The files of outputs were not read.",
         count(i64::try_from(verdict.events).unwrap_or(i64::MAX), "event", "events"),
-        count(i64::try_from(verdict.checkpoints).unwrap_or(i64::MAX), "checkpoint", "checkpoints"),
+        count(
+            i64::try_from(verdict.checkpoints).unwrap_or(i64::MAX),
+            "checkpoint",
+            "checkpoints"
+        ),
         verdict.last,
-        count(i64::try_from(verdict.commands).unwrap_or(i64::MAX), "final command", "final commands"),
-        count(i64::try_from(verdict.pipelines).unwrap_or(i64::MAX), "pipeline", "pipelines"),
+        count(
+            i64::try_from(verdict.commands).unwrap_or(i64::MAX),
+            "final command",
+            "final commands"
+        ),
+        count(
+            i64::try_from(verdict.pipelines).unwrap_or(i64::MAX),
+            "pipeline",
+            "pipelines"
+        ),
     )];
     let problems = verdict.problems.iter().take(PROBLEMS);
     says.extend(problems.map(|problem| format!("{}: {}.", problem.what, problem.text)));
     let told = verdict.problems.len().min(PROBLEMS);
     let more = (verdict.problems.len() - told) as u64 + verdict.more;
     if more > 0 {
-        says.push(format!("{more} more do not fit; `quarterdeck audit verify` names them."));
+        says.push(format!(
+            "{more} more do not fit; `quarterdeck audit verify` names them."
+        ));
     }
     Ok((verdict.fits(), says))
 }
@@ -199,9 +216,7 @@ fn squeezed(text: &str) -> Result<Vec<u8>, Problem> {
     gzip.finish().map_err(wrong)
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
-) -> Result<T, Problem> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|why| Problem::internal(format!("the report could not be made: {why}")))?
 }
@@ -247,7 +262,10 @@ pub(in crate::web) async fn show(
         checkpoint: read_stamp.as_ref().and_then(signed),
         check: CHECK.replace("COVERS", &row.covers.to_string()),
         may_review: row.digest.is_some() && !reviews.iter().any(|seen| seen.reviewed_by == reader),
-        reviews: reviews.into_iter().map(|review| ReviewLine::new(review, &clock)).collect(),
+        reviews: reviews
+            .into_iter()
+            .map(|review| ReviewLine::new(review, &clock))
+            .collect(),
         parts: parts(&row),
         content,
         digest,
@@ -296,13 +314,19 @@ pub(in crate::web) async fn list(
 ) -> Result<HttpResponse, Problem> {
     let fields = Fields::query(request.query_string())?;
     let id = |name: &str| -> Result<Option<i64>, Problem> {
-        Ok(fields.number(name)?.map(|number| i64::try_from(number).unwrap_or(i64::MAX)))
+        Ok(fields
+            .number(name)?
+            .map(|number| i64::try_from(number).unwrap_or(i64::MAX)))
     };
     let cursor = match (id("before")?, id("after")?) {
         (Some(id), _) => Some(Cursor::Before(id)),
         (None, id) => id.map(Cursor::After),
     };
-    let page = web.engine.reader().read(move |journal| journal.reports(cursor, LISTED)).await?;
+    let page = web
+        .engine
+        .reader()
+        .read(move |journal| journal.reports(cursor, LISTED))
+        .await?;
     let clock = web.clock();
     let place = |cursor: Cursor<i64>| {
         let (key, id) = match cursor {
@@ -366,11 +390,16 @@ fn seal(row: &ReportRow, stamp: Option<&ReportStamp>) -> Vec<(&'static str, Stri
             "Journaled as event",
             row.event_id.map_or_else(|| "none".to_owned(), |id| format!("#{id}")),
         ),
-        ("Chain's link at the newest event it knows", or_none(stamp.link.as_ref())),
+        (
+            "Chain's link at the newest event it knows",
+            or_none(stamp.link.as_ref()),
+        ),
         (
             "Checkpoint",
-            row.checkpoint_id
-                .map_or_else(|| "none".to_owned(), |id| format!("{id}, of kind report; it covers that event")),
+            row.checkpoint_id.map_or_else(
+                || "none".to_owned(),
+                |id| format!("{id}, of kind report; it covers that event"),
+            ),
         ),
         ("Fingerprint of the key", or_none(stamp.key.as_ref())),
     ]
@@ -387,14 +416,21 @@ fn picture(stamp: &ReportStamp) -> Result<String, Problem> {
         stamp.covers,
         or_none(stamp.link.as_ref()),
         or_none(checkpoint.as_ref().map(|checkpoint| checkpoint.id.to_string()).as_ref()),
-        or_none(checkpoint.as_ref().map(|checkpoint| checkpoint.link.to_string()).as_ref()),
+        or_none(
+            checkpoint
+                .as_ref()
+                .map(|checkpoint| checkpoint.link.to_string())
+                .as_ref()
+        ),
         or_none(stamp.key.as_ref()),
     );
     let wrong = |why| Problem::internal(format!("the picture: {why}"));
     let code = QrCode::with_error_correction_level(text.as_bytes(), EcLevel::M).map_err(wrong)?;
     let picture = code.render::<svg::Color<'_>>().min_dimensions(200, 200).build();
     // Inside a page it is an element, not a document.
-    Ok(picture.split_once("?>").map_or(picture.clone(), |(_, svg)| svg.to_owned()))
+    Ok(picture
+        .split_once("?>")
+        .map_or(picture.clone(), |(_, svg)| svg.to_owned()))
 }
 
 /// The other parts of a report that was too long for one.

@@ -98,7 +98,9 @@ pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> R
 }
 
 fn is_dangerous(grants: &str) -> bool {
-    grants.split(' ').any(|right| right.split('@').next() == Some("dangerous"))
+    grants
+        .split(' ')
+        .any(|right| right.split('@').next() == Some("dangerous"))
 }
 
 fn state(revoked: Option<Timestamp>, expires: Option<Timestamp>, clock: &Clock) -> String {

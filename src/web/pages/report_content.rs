@@ -226,12 +226,20 @@ fn question(ask: &ReportAsk, clock: &Clock) -> String {
         (None, Some(tag)) => format!(" on hosts tagged {tag}"),
         (None, None) => " on any host".to_owned(),
     };
-    let op = ask.op.as_ref().map(|op| format!(" with the op {op}")).unwrap_or_default();
+    let op = ask
+        .op
+        .as_ref()
+        .map(|op| format!(" with the op {op}"))
+        .unwrap_or_default();
     let end = match ask.status {
         Some(status) => format!("which of it ended as “{}”", status.name()),
         None => "how did it end".to_owned(),
     };
-    format!("{who}{place}{op} from {} to {}, and {end}?", stamp(ask.since, clock), stamp(ask.until, clock))
+    format!(
+        "{who}{place}{op} from {} to {}, and {end}?",
+        stamp(ask.since, clock),
+        stamp(ask.until, clock)
+    )
 }
 
 fn actor_words(actor: &str) -> String {
@@ -273,7 +281,11 @@ fn facts(row: &ReportRow, making: &Making, clock: &Clock) -> Vec<(&'static str, 
     } else {
         filters.join(", ")
     };
-    let from = row.address.as_ref().map(|address| format!(", from {address}")).unwrap_or_default();
+    let from = row
+        .address
+        .as_ref()
+        .map(|address| format!(", from {address}"))
+        .unwrap_or_default();
     let synchronised = match making.clock {
         ClockState::Synchronised => "yes, the system says that it follows a time server",
         ClockState::Free => "NO: the system says that its clock follows no time server",
@@ -286,7 +298,10 @@ fn facts(row: &ReportRow, making: &Making, clock: &Clock) -> Vec<(&'static str, 
         ("Filters", filters),
         ("Made by", format!("{}{from}", row.made_by)),
         ("Made at", stamp(row.made_at, clock)),
-        ("Software", format!("Quarterdeck {}, dashboard {}", making.version, making.dashboard)),
+        (
+            "Software",
+            format!("Quarterdeck {}, dashboard {}", making.version, making.dashboard),
+        ),
         (
             "Retention",
             format!(
@@ -343,7 +358,10 @@ impl Said<'_> {
                         found.range_swept
                     )
                 };
-                format!("#{first} to #{last}, {} in the range; {whole}", count(found.range_events, "event", "events"))
+                format!(
+                    "#{first} to #{last}, {} in the range; {whole}",
+                    count(found.range_events, "event", "events")
+                )
             }
             _ => "none in the range".to_owned(),
         };
@@ -373,7 +391,12 @@ impl Said<'_> {
             Some(_) => {}
         }
         for sweep in &self.found.sweeps {
-            gaps.push(format!("Sweep #{} at {}: {}.", sweep.id, stamp(sweep.timestamp, self.clock), sweep.message));
+            gaps.push(format!(
+                "Sweep #{} at {}: {}.",
+                sweep.id,
+                stamp(sweep.timestamp, self.clock),
+                sweep.message
+            ));
         }
         gaps
     }
@@ -427,7 +450,12 @@ impl Said<'_> {
             what: format!("{} on {}", row.op, row.host),
             by: row.actor.to_string(),
             why,
-            row: self.found.commands.iter().position(|printed| printed.id == row.id).map(|at| self.number(at)),
+            row: self
+                .found
+                .commands
+                .iter()
+                .position(|printed| printed.id == row.id)
+                .map(|at| self.number(at)),
         }
     }
 
@@ -440,11 +468,19 @@ impl Said<'_> {
         let late = matches!((row.finished_at, row.settled_at), (Some(end), Some(known)) if known.since(end) > LATE);
         let mut evidence = Vec::new();
         let how = self.how(row);
-        if let Some(asked) = row.started_at.filter(|at| at.since(row.created_at) >= Span::from_secs(60)) {
-            evidence.push(format!("Asked for at {}, {} before.", self.at(row.created_at), asked.since(row.created_at).human()));
+        if let Some(asked) = row
+            .started_at
+            .filter(|at| at.since(row.created_at) >= Span::from_secs(60))
+        {
+            evidence.push(format!(
+                "Asked for at {}, {} before.",
+                self.at(row.created_at),
+                asked.since(row.created_at).human()
+            ));
         }
-        if let Some(error) = row.error.as_ref().filter(|error| !how.contains(error.as_str())) {
-            evidence.push(bounded(&self.clock.spoken(error, row.created_at), MESSAGE));
+        let error = row.error.as_ref().map(|error| self.clock.spoken(error, row.created_at));
+        if let Some(error) = error.filter(|error| !how.contains(error.as_str())) {
+            evidence.push(bounded(&error, MESSAGE));
         }
         if row.status != CommandStatus::Success || late || row.resolved_by.is_some() {
             evidence.extend(words::evidence(row).map(|text| bounded(&text, MESSAGE)));
@@ -453,8 +489,15 @@ impl Said<'_> {
             evidence.push(format!("Known since {}.", self.at(known)));
         }
         if let (Some(by), Some(at)) = (&row.stop_by, row.stop_at) {
-            let note = row.stop_note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
-            evidence.push(bounded(&format!("Stop asked for by {by} at {}{note}", self.at(at)), MESSAGE));
+            let note = row
+                .stop_note
+                .as_ref()
+                .map(|note| format!(": {note}"))
+                .unwrap_or_default();
+            evidence.push(bounded(
+                &format!("Stop asked for by {by} at {}{note}", self.at(at)),
+                MESSAGE,
+            ));
         }
         if let Some(by) = &row.resolved_by {
             evidence.push(format!("Resolved by hand by {by}."));
@@ -478,7 +521,10 @@ impl Said<'_> {
                 _ => how,
             },
             evidence,
-            reason: bounded(row.reason.as_deref().unwrap_or_default(), MESSAGE),
+            reason: match row.reason.as_deref().map(str::trim) {
+                None | Some("") => "none given".to_owned(),
+                Some(reason) => bounded(reason, MESSAGE),
+            },
         }
     }
 
@@ -495,7 +541,10 @@ impl Said<'_> {
     }
 
     fn covered(&self, covered: &Covered) -> CoverLine {
-        let gone = covered.host.removed_at.map(|at| format!("removed from the fleet at {}", self.at(at)));
+        let gone = covered
+            .host
+            .removed_at
+            .map(|at| format!("removed from the fleet at {}", self.at(at)));
         let (at, note) = match (&covered.success, &covered.attempt) {
             (Some((at, by, id)), _) => (self.at(*at), format!("by {by}, {id}")),
             (None, Some(row)) => (
@@ -504,7 +553,10 @@ impl Said<'_> {
             ),
             (None, None) => ("none".to_owned(), String::new()),
         };
-        let notes: Vec<String> = [Some(note).filter(|note| !note.is_empty()), gone].into_iter().flatten().collect();
+        let notes: Vec<String> = [Some(note).filter(|note| !note.is_empty()), gone]
+            .into_iter()
+            .flatten()
+            .collect();
         CoverLine {
             host: covered.host.hostname.to_string(),
             at,
@@ -664,7 +716,10 @@ mod tests {
     #[test]
     fn a_name_cannot_leave_its_quotes() {
         assert_eq!(css_text("Ä & Co. (Wien)"), "Ä & Co. (Wien)");
-        assert_eq!(css_text("a\"; } body { display: none"), "a\\22 \\3b  \\7d  body \\7b  display\\3a  none");
+        assert_eq!(
+            css_text("a\"; } body { display: none"),
+            "a\\22 \\3b  \\7d  body \\7b  display\\3a  none"
+        );
         assert_eq!(css_text("a\\\n<"), "a\\5c \\a \\3c ");
     }
 }

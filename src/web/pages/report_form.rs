@@ -59,12 +59,18 @@ pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> R
     };
     html(&AuditPage {
         frame: Frame::new(&web, &visitor, "audit", "Audit"),
-        ranges: RANGES.iter().map(|(value, text)| pick(value, text, *value == "week")).collect(),
+        ranges: RANGES
+            .iter()
+            .map(|(value, text)| pick(value, text, *value == "week"))
+            .collect(),
         statuses: CommandStatus::ALL
             .iter()
             .map(|status| pick(status.as_str(), status.name(), false))
             .collect(),
-        ops: catalog.iter().map(|op| pick(op.id.as_str(), op.id.as_str(), false)).collect(),
+        ops: catalog
+            .iter()
+            .map(|op| pick(op.id.as_str(), op.id.as_str(), false))
+            .collect(),
         pipelines: catalog
             .pipelines()
             .map(|pipeline| pick(pipeline.id.as_str(), pipeline.id.as_str(), false))
@@ -73,7 +79,11 @@ pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> R
             .iter()
             .map(|paper| pick(paper.as_str(), paper.name(), *paper == Paper::A4))
             .collect(),
-        unreviewed: reviews.iter().map(|(review, _)| review.up_to).max().map(|up_to| newest - up_to),
+        unreviewed: reviews
+            .iter()
+            .map(|(review, _)| review.up_to)
+            .max()
+            .map(|up_to| newest - up_to),
         reviews: reviews
             .into_iter()
             .map(|(review, number)| Reviewed {
@@ -131,9 +141,12 @@ async fn actor(web: &Web, text: &str) -> Result<String, Problem> {
 
 /// The range that was chosen, in the zone of the pages.
 fn range(fields: &Fields, clock: &Clock) -> Result<(Timestamp, Timestamp), Invalid> {
-    let range = fields
-        .text("range")
-        .ok_or_else(|| Invalid::new("range", "is missing; choose one: today, yesterday, week, month or custom"))?;
+    let range = fields.text("range").ok_or_else(|| {
+        Invalid::new(
+            "range",
+            "is missing; choose one: today, yesterday, week, month or custom",
+        )
+    })?;
     let typed = |name: &str| fields.text(name).map(|text| clock.read(name, text)).transpose();
     let (since, until) = match range {
         "custom" => {
@@ -143,7 +156,10 @@ fn range(fields: &Fields, clock: &Clock) -> Result<(Timestamp, Timestamp), Inval
         named => named_range(named, clock)?,
     };
     if since >= until {
-        return Err(Invalid::new("until", "is not after its beginning; nothing can lie between"));
+        return Err(Invalid::new(
+            "until",
+            "is not after its beginning; nothing can lie between",
+        ));
     }
     Ok((since, until))
 }
@@ -162,11 +178,18 @@ fn named_range(name: &str, clock: &Clock) -> Result<(Timestamp, Timestamp), Inva
         "yesterday" => (instant(&back(1)?), instant(&today)),
         "week" => (instant(&back(7)?), clock.now),
         "month" => {
-            let first = today.date().first_of_month().to_zoned(clock.zone.clone()).map_err(wrong)?;
+            let first = today
+                .date()
+                .first_of_month()
+                .to_zoned(clock.zone.clone())
+                .map_err(wrong)?;
             (instant(&first), clock.now)
         }
         other => {
-            let problem = format!("“{}” is none of today, yesterday, week, month, custom", crate::domain::bounded(other, 40));
+            let problem = format!(
+                "“{}” is none of today, yesterday, week, month, custom",
+                crate::domain::bounded(other, 40)
+            );
             return Err(Invalid::new("range", problem));
         }
     })
@@ -219,7 +242,11 @@ mod tests {
             ("range=week", "2026-10-19T22", &now),
             ("range=month", "2026-09-30T22", &now),
             ("range=yesterday", "2026-10-25T23", &day("2026-10-26T23")),
-            ("range=custom&since=2026-10-24&until=2026-10-26", "2026-10-23T22", &day("2026-10-25T23")),
+            (
+                "range=custom&since=2026-10-24&until=2026-10-26",
+                "2026-10-23T22",
+                &day("2026-10-25T23"),
+            ),
         ] {
             assert_eq!(at(&clock, query).expect(query), (day(since), until.clone()), "{query}");
         }

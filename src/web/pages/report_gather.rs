@@ -3,9 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::domain::{
-    Actor, CommandId, CommandStatus, Definition, Digest, Invalid, OpId, ReportAsk, Timestamp,
-};
+use crate::domain::{Actor, CommandId, CommandStatus, Definition, Digest, Invalid, OpId, ReportAsk, Timestamp};
 use crate::engine::{Engine, EngineError};
 use crate::store::{
     CommandRow, Cursor, EventFilter, EventLine, EventRow, HistoryFilter, HostRow, Journal, PAGE_LIMIT, PipelineFilter,
@@ -143,7 +141,9 @@ pub(super) async fn gather(engine: &Engine, ask: &ReportAsk) -> Result<Gathered,
             Ok(journal.events(&filter, None, 200)?.rows)
         })
         .await?;
-    found.sweeps.retain(|event| event.id <= covers && event.message.starts_with("Removed"));
+    found
+        .sweeps
+        .retain(|event| event.id <= covers && event.message.starts_with("Removed"));
     Ok(found)
 }
 
@@ -186,11 +186,17 @@ impl<'a> Wanted<'a> {
     /// Whether an event is one that the filters let through; `ours` are the commands that they let through.
     fn event(&self, event: &EventLine, ours: &HashSet<CommandId>) -> bool {
         let of_ours = event.command_id.is_some_and(|id| ours.contains(&id));
-        let by = self.actor.as_ref().is_none_or(|actor| event.actor.to_string() == *actor);
+        let by = self
+            .actor
+            .as_ref()
+            .is_none_or(|actor| event.actor.to_string() == *actor);
         let about = match (&self.ask.op, self.ask.status) {
             (None, None) => true,
             (_, Some(_)) => false,
-            (Some(op), None) => event.action.split_once(':').is_some_and(|(_, name)| name == op.as_str()),
+            (Some(op), None) => event
+                .action
+                .split_once(':')
+                .is_some_and(|(_, name)| name == op.as_str()),
         };
         of_ours || (by && about && self.host(event.host_id))
     }
@@ -214,9 +220,14 @@ async fn walk_commands(
             break;
         };
         let new: BTreeSet<Digest> = page.rows.iter().map(|row| row.definition.clone()).collect();
-        let new: Vec<Digest> = new.into_iter().filter(|digest| !found.known.contains_key(digest)).collect();
+        let new: Vec<Digest> = new
+            .into_iter()
+            .filter(|digest| !found.known.contains_key(digest))
+            .collect();
         if !new.is_empty() {
-            found.known.extend(reader.read(move |journal| definitions(journal, new)).await?);
+            found
+                .known
+                .extend(reader.read(move |journal| definitions(journal, new)).await?);
         }
         for row in page.rows.into_iter().rev().filter(|row| wanted.host(Some(row.host_id))) {
             ours.insert(row.id);
@@ -297,7 +308,9 @@ async fn walk_events(
     found: &mut Gathered,
 ) -> Result<(), EngineError> {
     let (since, until, covers) = (wanted.ask.since, wanted.ask.until, found.covers);
-    let bounds = reader.read(move |journal| journal.event_bounds(since, until, covers)).await?;
+    let bounds = reader
+        .read(move |journal| journal.event_bounds(since, until, covers))
+        .await?;
     let Some((low, high)) = bounds else { return Ok(()) };
     let window = window(wanted.ask.part);
     let mut after = low - 1;
