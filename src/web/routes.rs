@@ -10,7 +10,7 @@ use super::entry::Need::{May, Open};
 use super::entry::{Entry, Need, at};
 use super::pages::{
     account, command, definition, docs, enter, fleet, history, host, log, pipeline, pipeline_form, pipeline_list,
-    pipeline_wish, report, report_access, report_form, tokens, users, wish,
+    pipeline_wish, report, tokens, users, wish,
 };
 use super::{api, assets, guard, health, session};
 
@@ -84,9 +84,9 @@ pub(super) const LIST: &[Entry] = &[
     // System log.
     at(GET, "/log", May(Ask::See), || to(log::show)),
     // Audit reports.
-    at(GET, "/audit", May(Ask::See), || to(report_form::show)),
-    at(GET, "/audit/access", May(Ask::See), || to(report_access::show)),
-    at(GET, "/audit/reports", May(Ask::See), || to(report::list)),
+    at(GET, "/audit", May(Ask::See), || to(report::form::show)),
+    at(GET, "/audit/access", May(Ask::See), || to(report::access::show)),
+    at(GET, "/audit/reports", May(Ask::See), || to(report::list::show)),
     at(POST, "/audit/reports", May(Ask::See), || to(report::make)),
     at(GET, "/audit/reports/{number}", May(Ask::See), || to(report::show)),
     at(GET, "/audit/reports/{number}/paper.css", May(Ask::See), || {

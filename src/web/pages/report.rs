@@ -2,42 +2,39 @@
 //! made, and is shown byte for byte as it was; only what stands around it (digest, reviews, what was swept since) is of
 //! today.
 
-use std::io::{Read as _, Write as _};
-use std::sync::Arc;
+pub(in crate::web) mod access;
+mod annex;
+mod content;
+mod cover;
+pub(in crate::web) mod form;
+mod gather;
+mod head;
+pub(in crate::web) mod list;
+mod make;
+mod said;
+mod sheet;
+
+use std::io::Read as _;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::{Data, Form, Path, ReqData};
 use askama::Template;
-use flate2::Compression;
 use flate2::read::GzDecoder;
-use flate2::write::GzEncoder;
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
-use tokio::sync::Semaphore;
 
 use crate::domain::{Checkpoint, Digest, ReportAsk, ReportNumber, ReportStamp, report_stamp};
-use crate::engine::{By, Engine};
-use crate::store::{Against, Cursor, Journal, ReportDone, ReportRow, ReviewRow, verify};
+use crate::store::{Journal, ReportRow, ReviewRow};
 
 use super::super::clock::{Clock, When};
 use super::super::error::{Problem, bad_form};
-use super::super::fields::{Fields, to_query};
+use super::super::fields::Fields;
 use super::super::frame::{Frame, html, see};
-use super::super::words::count;
 use super::super::{Visitor, Web};
-use super::report_content::{Content, Making, paper_css};
-use super::report_form;
-use super::report_gather::gather;
+use make::{Desk, blocking};
 
 type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
-
-/// Reports on one page of their list.
-const LISTED: i64 = 100;
-/// What does not fit, told one by one.
-const PROBLEMS: usize = 20;
-/// One report is made at a time: each holds its rows in memory.
-static ONE: Semaphore = Semaphore::const_new(1);
 
 #[derive(Template)]
 #[template(path = "report/report.html")]
@@ -84,24 +81,6 @@ struct Part {
     fields: Vec<(&'static str, String)>,
 }
 
-#[derive(Template)]
-#[template(path = "report/list.html")]
-struct ListPage {
-    frame: Frame,
-    rows: Vec<ListLine>,
-    newer: Option<String>,
-    older: Option<String>,
-}
-
-struct ListLine {
-    number: String,
-    made: When,
-    by: String,
-    since: When,
-    until: When,
-    digest: String,
-}
-
 /// How to check it without this program: sqlite3 and hashlib of Python, and openssl.
 const CHECK: &str = include_str!("../../../templates/report/check.txt");
 
@@ -110,115 +89,16 @@ pub(in crate::web) async fn make(
     visitor: ReqData<Visitor>,
     form: FormPairs,
 ) -> Result<HttpResponse, Problem> {
-    let form = form.map_err(|why| bad_form(&why))?;
-    let fields = Fields::form(form.into_inner());
-    let ask = report_form::read(&fields, &web).await?;
-    let row = make_one(&web, ask, visitor.by()).await?;
-    Ok(see(&format!("/audit/reports/{}", row.number)))
-}
-
-/// Gathers, draws and journals one report.
-async fn make_one(web: &Web, ask: ReportAsk, by: By) -> Result<ReportRow, Problem> {
-    let _one = ONE.acquire().await.map_err(|why| Problem::internal(why.to_string()))?;
-    let engine = &web.engine;
-    let found = gather(engine, &ask).await?;
-    let making = Making {
+    let sent = form.map_err(|why| bad_form(&why))?;
+    let fields = Fields::form(sent.into_inner());
+    let ask = form::read(&fields, &web).await?;
+    let desk = Desk {
+        engine: &web.engine,
+        zone: web.settings.zone.clone(),
         organisation: web.settings.organisation.clone(),
-        version: env!("CARGO_PKG_VERSION"),
-        dashboard: engine.dashboard_id().to_owned(),
-        keeps_events: engine.keeps_events(),
-        keeps_commands: engine.keeps_commands(),
-        clock: engine.clock_state().await,
-        verdict: Some(verdict(engine).await?),
-        witness: None,
     };
-    let begun = engine.begin_report(ask, found.covers, by.clone()).await?;
-    let clock = Clock {
-        now: begun.made_at,
-        ..web.clock()
-    };
-    let (data_dir, row) = (engine.data_dir().to_owned(), begun.clone());
-    let done = blocking(move || {
-        let mut content = Content::new(&row, &found, &making, &clock, &data_dir);
-        let first = drawn(&content)?;
-        // Counted in what was drawn, not in what was meant to be.
-        content.printed = (
-            first.matches("<tr class=\"c\">").count(),
-            first.matches("<tr class=\"e\">").count(),
-        );
-        let text = drawn(&content)?;
-        Ok(ReportDone {
-            gzip: Arc::from(squeezed(&text)?),
-            bytes: i64::try_from(text.len()).unwrap_or(i64::MAX),
-            digest: Digest::of(text.as_bytes()),
-            first_event: found.first_event,
-            last_event: found.last_event,
-            events: i64::try_from(found.range_events).unwrap_or(i64::MAX),
-            summary: serde_json::json!({
-                "commands": found.totals.commands, "exceptions": found.exceptions_total,
-                "events": found.events_total, "refusals_and_log_ins": found.access_total,
-                "part": row.parameters.part, "parts": found.parts,
-                "printed": { "commands": content.printed.0, "events": content.printed.1 },
-                "all_printed": content.printed == content.expected(),
-            }),
-        })
-    })
-    .await?;
-    Ok(engine.finish_report(begun.id, done, by).await?)
-}
-
-/// What `audit verify` says now, in words; and whether it is good. Outputs are not read: they may be many and long.
-async fn verdict(engine: &Engine) -> Result<(bool, Vec<String>), Problem> {
-    let (reader, data_dir) = (engine.reader().clone(), engine.data_dir().to_owned());
-    let verdict = blocking(move || Ok(verify(&reader, &data_dir, &Against::default())?)).await?;
-    let mut says = vec![format!(
-        "Checked: {} and {} of the chain up to #{}; {}, {} against their events. The files of outputs were not read.",
-        count(i64::try_from(verdict.events).unwrap_or(i64::MAX), "event", "events"),
-        count(
-            i64::try_from(verdict.checkpoints).unwrap_or(i64::MAX),
-            "checkpoint",
-            "checkpoints"
-        ),
-        verdict.last,
-        count(
-            i64::try_from(verdict.commands).unwrap_or(i64::MAX),
-            "final command",
-            "final commands"
-        ),
-        count(
-            i64::try_from(verdict.pipelines).unwrap_or(i64::MAX),
-            "pipeline",
-            "pipelines"
-        ),
-    )];
-    let problems = verdict.problems.iter().take(PROBLEMS);
-    says.extend(problems.map(|problem| format!("{}: {}.", problem.what, problem.text)));
-    let told = verdict.problems.len().min(PROBLEMS);
-    let more = (verdict.problems.len() - told) as u64 + verdict.more;
-    if more > 0 {
-        says.push(format!(
-            "{more} more do not fit; `quarterdeck audit verify` names them."
-        ));
-    }
-    Ok((verdict.fits(), says))
-}
-
-fn drawn(content: &Content) -> Result<String, Problem> {
-    content
-        .render()
-        .map_err(|why| Problem::internal(format!("the report could not be drawn: {why}")))
-}
-
-fn squeezed(text: &str) -> Result<Vec<u8>, Problem> {
-    let wrong = |why: std::io::Error| Problem::internal(format!("the report could not be compressed: {why}"));
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-    gzip.write_all(text.as_bytes()).map_err(wrong)?;
-    gzip.finish().map_err(wrong)
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|why| Problem::internal(format!("the report could not be made: {why}")))?
+    let row = desk.make(ask, visitor.by()).await?;
+    Ok(see(&format!("/audit/reports/{}", row.number)))
 }
 
 pub(in crate::web) async fn show(
@@ -291,7 +171,7 @@ pub(in crate::web) async fn paper(web: Data<Web>, number: Path<String>) -> Resul
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/css; charset=utf-8"))
         .insert_header((CACHE_CONTROL, "no-store"))
-        .body(paper_css(&row, &web.settings.organisation)))
+        .body(sheet::paper_css(&row, &web.settings.organisation)))
 }
 
 pub(in crate::web) async fn review(
@@ -305,53 +185,6 @@ pub(in crate::web) async fn review(
     let note = Fields::form(form.into_inner()).owned("note");
     web.engine.review_report(number, note, visitor.by()).await?;
     Ok(see(&format!("/audit/reports/{number}")))
-}
-
-pub(in crate::web) async fn list(
-    web: Data<Web>,
-    visitor: ReqData<Visitor>,
-    request: actix_web::HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    let fields = Fields::query(request.query_string())?;
-    let id = |name: &str| -> Result<Option<i64>, Problem> {
-        Ok(fields
-            .number(name)?
-            .map(|number| i64::try_from(number).unwrap_or(i64::MAX)))
-    };
-    let cursor = match (id("before")?, id("after")?) {
-        (Some(id), _) => Some(Cursor::Before(id)),
-        (None, id) => id.map(Cursor::After),
-    };
-    let page = web
-        .engine
-        .reader()
-        .read(move |journal| journal.reports(cursor, LISTED))
-        .await?;
-    let clock = web.clock();
-    let place = |cursor: Cursor<i64>| {
-        let (key, id) = match cursor {
-            Cursor::Before(id) => ("before", id),
-            Cursor::After(id) => ("after", id),
-        };
-        format!("/audit/reports{}", to_query([(key, id.to_string().as_str())]))
-    };
-    html(&ListPage {
-        frame: Frame::new(&web, &visitor, "audit", "Audit reports"),
-        newer: page.newer.map(place),
-        older: page.older.map(place),
-        rows: page
-            .rows
-            .into_iter()
-            .map(|row| ListLine {
-                number: row.number.to_string(),
-                made: clock.when(row.made_at),
-                by: row.made_by.to_string(),
-                since: clock.when(row.parameters.since),
-                until: clock.when(row.parameters.until),
-                digest: row.digest.map(|digest| digest.to_string()).unwrap_or_default(),
-            })
-            .collect(),
-    })
 }
 
 fn read_number(text: &str) -> Result<ReportNumber, Problem> {
@@ -442,7 +275,7 @@ fn parts(row: &ReportRow) -> Vec<Part> {
     others
         .map(|part| Part {
             number: part,
-            fields: report_form::fields_of(&ReportAsk {
+            fields: form::fields_of(&ReportAsk {
                 part,
                 up_to: Some(row.covers),
                 ..ask.clone()

@@ -3,12 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::domain::{Actor, CommandId, CommandStatus, Definition, Digest, Invalid, OpId, ReportAsk, Timestamp};
+use crate::domain::{Actor, CommandId, CommandStatus, Definition, Digest, Invalid, ReportAsk, Timestamp};
 use crate::engine::{Engine, EngineError};
 use crate::store::{
-    CommandRow, Cursor, EventFilter, EventLine, EventRow, HistoryFilter, HostRow, Journal, PAGE_LIMIT, PipelineFilter,
-    ReadError, Reader,
+    CommandRow, Cursor, EventFilter, EventLine, EventRow, HistoryFilter, HostRow, Journal, PAGE_LIMIT, ReadError,
+    Reader,
 };
+
+use super::cover::cover;
 
 /// Rows of commands and events that one part prints at most.
 pub(super) const ROWS: usize = 10_000;
@@ -16,8 +18,6 @@ pub(super) const ROWS: usize = 10_000;
 const LISTED: usize = 1_000;
 /// Different definitions that a report prints at most.
 const DEFINITIONS: usize = 200;
-/// Pipelines that are looked at for coverage.
-const PIPELINES: usize = 2_000;
 
 /// Everything that a report says, as rows and counts.
 pub(super) struct Gathered {
@@ -76,8 +76,8 @@ pub(super) struct Covered {
 }
 
 /// Which hosts and which of their rows are asked for.
-struct Wanted<'a> {
-    ask: &'a ReportAsk,
+pub(super) struct Wanted<'a> {
+    pub(super) ask: &'a ReportAsk,
     hosts: Option<HashSet<i64>>,
     actor: Option<String>,
 }
@@ -162,7 +162,7 @@ impl<'a> Wanted<'a> {
         })
     }
 
-    fn host(&self, id: Option<i64>) -> bool {
+    pub(super) fn host(&self, id: Option<i64>) -> bool {
         match (&self.hosts, id) {
             (None, _) => true,
             (Some(hosts), Some(id)) => hosts.contains(&id),
@@ -291,6 +291,18 @@ pub(super) fn is_unexplained(row: &CommandRow, definition: Option<&Definition>) 
     reason.is_empty() && definition.is_some_and(|definition| definition.dangerous)
 }
 
+impl Gathered {
+    /// The number of a command of this part among all.
+    pub(super) fn number(&self, at: usize) -> usize {
+        self.commands_before + at + 1
+    }
+
+    /// The definition that a command ran with.
+    pub(super) fn definition_of(&self, row: &CommandRow) -> Option<&Definition> {
+        self.known.get(&row.definition).and_then(Option::as_ref)
+    }
+}
+
 impl Totals {
     fn count(&mut self, row: &CommandRow) {
         self.commands += 1;
@@ -347,103 +359,6 @@ async fn walk_events(
             } else if place < window.end {
                 found.events.push(line);
             }
-        }
-    }
-}
-
-/// Every host that was in the fleet in the range, with its last success: those without one first.
-async fn cover(
-    reader: &Reader,
-    wanted: &Wanted<'_>,
-    name: &OpId,
-    is_pipeline: bool,
-    found: &Gathered,
-) -> Result<Vec<Covered>, EngineError> {
-    let (since, until) = (wanted.ask.since, wanted.ask.until);
-    let there = |host: &&HostRow| {
-        host.created_at < until && host.removed_at.is_none_or(|at| at >= since) && wanted.host(Some(host.id))
-    };
-    let hosts: Vec<HostRow> = found.hosts.values().filter(there).cloned().collect();
-    let mut ended = if is_pipeline {
-        pipeline_successes(reader, name, since, until).await?
-    } else {
-        HashMap::new()
-    };
-    let mut covered = Vec::with_capacity(hosts.len());
-    for host in hosts {
-        let filter = HistoryFilter {
-            host: Some(host.id),
-            op: Some(name.to_string()),
-            since: Some(since),
-            until: Some(until),
-            ..HistoryFilter::default()
-        };
-        let success = if is_pipeline {
-            ended.remove(&host.id)
-        } else {
-            let good = HistoryFilter {
-                status: vec![CommandStatus::Success],
-                ..filter.clone()
-            };
-            let page = reader.read(move |journal| journal.history(&good, None, 1)).await?;
-            let row = page.rows.into_iter().next();
-            row.map(|row| (row.finished_at.unwrap_or(row.created_at), row.actor, row.id.to_string()))
-        };
-        let attempt = if success.is_none() && !is_pipeline {
-            let page = reader.read(move |journal| journal.history(&filter, None, 1)).await?;
-            page.rows.into_iter().next()
-        } else {
-            None
-        };
-        covered.push(Covered { host, success, attempt });
-    }
-    covered.sort_by(|a, b| {
-        let key = |covered: &Covered| (covered.success.is_some(), covered.host.hostname.to_string());
-        key(a).cmp(&key(b))
-    });
-    Ok(covered)
-}
-
-type Success = (Timestamp, Actor, String);
-
-/// The hosts that passed every stage of a pipeline of this name, each with the last time.
-async fn pipeline_successes(
-    reader: &Reader,
-    name: &OpId,
-    since: Timestamp,
-    until: Timestamp,
-) -> Result<HashMap<i64, Success>, EngineError> {
-    let mut passed: HashMap<i64, Success> = HashMap::new();
-    let (mut cursor, mut seen) = (None, 0);
-    loop {
-        let filter = PipelineFilter {
-            name: Some(name.to_string()),
-            since: Some(since),
-            until: Some(until),
-            ..PipelineFilter::default()
-        };
-        let (page, cells) = reader
-            .read(move |journal| {
-                let page = journal.pipelines(&filter, cursor, 50)?;
-                let mut cells = Vec::with_capacity(page.rows.len());
-                for row in &page.rows {
-                    cells.push(journal.pipeline_cells(row.id)?);
-                }
-                Ok((page, cells))
-            })
-            .await?;
-        seen += page.rows.len();
-        for (row, cells) in page.rows.iter().zip(&cells) {
-            for host in &row.hosts {
-                if !passed.contains_key(host) && row.plan.stopped_at(cells, *host).is_none() {
-                    let at = row.finished_at.unwrap_or(row.created_at);
-                    passed.insert(*host, (at, row.actor.clone(), row.id.to_string()));
-                }
-            }
-        }
-        cursor = page.older;
-        if cursor.is_none() || seen >= PIPELINES {
-            return Ok(passed);
         }
     }
 }

@@ -5,14 +5,13 @@ use actix_web::web::{Data, ReqData};
 use askama::Template;
 use jiff::ToSpan as _;
 
+use super::super::history::Pick;
 use crate::domain::{Actor, CommandStatus, Invalid, Paper, ReportAsk, Timestamp};
-
-use super::super::clock::{Clock, When};
-use super::super::error::Problem;
-use super::super::fields::Fields;
-use super::super::frame::{Frame, html};
-use super::super::{Visitor, Web};
-use super::history::Pick;
+use crate::web::clock::{Clock, When};
+use crate::web::error::Problem;
+use crate::web::fields::Fields;
+use crate::web::frame::{Frame, html};
+use crate::web::{Visitor, Web};
 
 #[derive(Template)]
 #[template(path = "report/form.html")]

@@ -7,11 +7,10 @@ use actix_web::web::{Data, ReqData};
 use askama::Template;
 
 use crate::domain::{Role, Timestamp};
-
-use super::super::clock::{Clock, When};
-use super::super::error::Problem;
-use super::super::frame::{Frame, html};
-use super::super::{Visitor, Web};
+use crate::web::clock::{Clock, When};
+use crate::web::error::Problem;
+use crate::web::frame::{Frame, html};
+use crate::web::{Visitor, Web};
 
 #[derive(Template)]
 #[template(path = "report/access.html")]
