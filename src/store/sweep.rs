@@ -296,8 +296,10 @@ fn close(tx: &mut Tx<'_>, cutoffs: Cutoffs, swept: &Swept, key: &SigningKey) -> 
     Ok(())
 }
 
-/// What the checkpoint of a sweep states beside the chain's head.
-#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+/// What the checkpoint of a sweep states beside the chain's head; that of the first start of a log which is older than
+/// its chain states where that begins.
+#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub(super) struct Statement {
     /// The last event before the log begins, with its link; none where it begins at the first.
     pub(super) base: Option<Base>,
@@ -330,7 +332,7 @@ pub(super) struct Sealing {
 impl Journal {
     /// What the newest sweep stated; none before the first.
     pub(super) fn newest_statement(&mut self) -> Result<Option<Statement>, ReadError> {
-        let checkpoint = self.newest_sweep_checkpoint()?;
+        let checkpoint = self.base_checkpoint()?;
         let details = checkpoint.and_then(|checkpoint| checkpoint.details);
         let read = |text: String| serde_json::from_str(&text).map_err(|why| ReadError::Row(why.to_string()));
         details.map(read).transpose()
