@@ -349,6 +349,14 @@ async fn a_report_is_an_event_and_is_shown_again_byte_for_byte() {
     let (_, again) = browser.get(&place).await;
     assert_eq!(report_stamp::content_of(&again), Some(content.as_str()));
     assert_eq!(ReportStamp::of_page(&again).expect("a stamp"), stamp);
+    // And so does the file that is kept elsewhere, which needs nothing of the dashboard.
+    let (_, file) = browser.get(&format!("{place}/file")).await;
+    assert_eq!(report_stamp::content_of(&file), Some(content.as_str()));
+    assert_eq!(ReportStamp::of_page(&file).expect("a stamp"), stamp);
+    assert!(
+        !file.contains("<link") && !file.contains("<script") && file.contains("@page {"),
+        "{file}"
+    );
 
     // Somebody reviews it, once.
     assert!(again.contains("By nobody so far."), "{again}");
@@ -366,14 +374,21 @@ async fn a_report_is_an_event_and_is_shown_again_byte_for_byte() {
     let (status, _) = browser.send(&format!("{place}/reviewed"), "").await;
     assert_eq!(status, 409, "not twice by the same person");
     let (_, form) = browser.get("/audit").await;
-    assert!(form.contains("events since the last review"), "{form}");
+    assert!(
+        form.contains("with filters") && !form.contains("since the last review"),
+        "{form}"
+    );
+    let all = browser.press("/audit/reports", "range=today&events=yes").await;
+    browser.press(&format!("{all}/reviewed"), "").await;
+    let (_, form) = browser.get("/audit").await;
+    assert!(form.contains("events since the last review of everything"), "{form}");
     let (_, list) = browser.get("/audit/reports").await;
     assert!(
         list.contains(&stamp.number.to_string()) && list.contains(&digest.to_string()),
         "{list}"
     );
     let log = qd.events().await;
-    assert_eq!(log.iter().filter(|event| event["action"] == "report:review").count(), 1);
+    assert_eq!(log.iter().filter(|event| event["action"] == "report:review").count(), 2);
 
     // A copy that was altered is called that; one whose time is up is called that, and its digest stays.
     alter(
@@ -384,7 +399,9 @@ async fn a_report_is_an_event_and_is_shown_again_byte_for_byte() {
     assert!(wrong.contains("is not what was printed when it was made"), "{wrong}");
     alter(
         &qd,
-        &format!("UPDATE reports SET digest = '{digest}'; UPDATE report_contents SET made_at = '2020-01-01 00:00:00'"),
+        &format!(
+            "UPDATE reports SET digest = '{digest}'; UPDATE report_contents SET made_at = '2020-01-01 00:00:00' WHERE report_id = 1"
+        ),
     );
     let (status, answer) = qd.post("/sweep", &json!({})).await;
     assert!(status < 300, "{answer}");
@@ -480,6 +497,19 @@ async fn a_long_range_comes_in_parts_and_a_journal_that_does_not_fit_is_called_t
         content.contains("<td>All</td><td class=\"num\">10021</td>"),
         "totals are of the whole"
     );
+
+    if std::env::var_os("QD_TEST_SHEETS").is_some() {
+        let printer = Printer::signed_in(&qd.open().await).await;
+        let begun = std::time::Instant::now();
+        let pages = printer
+            .print(&format!("{}{place}", qd.url), &sheet(&qd, "long.pdf"))
+            .await;
+        eprintln!(
+            "10,000 rows are {} pages, printed in {:?}",
+            pages.len(),
+            begun.elapsed()
+        );
+    }
 
     // The other part is one button away, and knows the same events.
     let (_, form) = html.split_once("class=\"part\">").expect("a form");

@@ -114,6 +114,19 @@ pub struct ReportAsk {
     pub up_to: Option<i64>,
 }
 
+impl ReportAsk {
+    /// Whether it leaves something of its range out.
+    #[must_use]
+    pub const fn is_filtered(&self) -> bool {
+        self.host.is_some()
+            || self.tag.is_some()
+            || self.op.is_some()
+            || self.actor.is_some()
+            || self.status.is_some()
+            || !self.events
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -150,16 +150,16 @@ impl Journal {
             .load(&mut self.conn)?)
     }
 
-    /// The last reviews, newest first, each with the number of its report.
+    /// The last reviews, newest first, each with number and parameters of its report.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn last_reviews(&mut self, limit: i64) -> Result<Vec<(ReviewRow, ReportNumber)>, ReadError> {
+    pub fn last_reviews(&mut self, limit: i64) -> Result<Vec<(ReviewRow, ReportNumber, ReportAsk)>, ReadError> {
         Ok(reviews::table
             .inner_join(reports::table)
             .order(reviews::id.desc())
             .limit(limit)
-            .select((ReviewRow::as_select(), reports::number))
+            .select((ReviewRow::as_select(), reports::number, reports::parameters))
             .load(&mut self.conn)?)
     }
 }

@@ -89,6 +89,7 @@ pub(super) const LIST: &[Entry] = &[
     at(GET, "/audit/reports", May(Ask::See), || to(report::list::show)),
     at(POST, "/audit/reports", May(Ask::See), || to(report::make)),
     at(GET, "/audit/reports/{number}", May(Ask::See), || to(report::show)),
+    at(GET, "/audit/reports/{number}/file", May(Ask::See), || to(report::file)),
     at(GET, "/audit/reports/{number}/paper.css", May(Ask::See), || {
         to(report::paper)
     }),

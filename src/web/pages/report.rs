@@ -17,7 +17,7 @@ mod sheet;
 use std::io::Read as _;
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use actix_web::web::{Data, Form, Path, ReqData};
 use askama::Template;
 use flate2::read::GzDecoder;
@@ -27,6 +27,7 @@ use qrcode::{EcLevel, QrCode};
 use crate::domain::{Checkpoint, Digest, ReportAsk, ReportNumber, ReportStamp, report_stamp};
 use crate::store::{Journal, ReportRow, ReviewRow};
 
+use super::super::assets;
 use super::super::clock::{Clock, When};
 use super::super::error::{Problem, bad_form};
 use super::super::fields::Fields;
@@ -40,6 +41,22 @@ type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
 #[template(path = "report/report.html")]
 struct ReportPage {
     frame: Frame,
+    sheet: Sheet,
+    may_review: bool,
+    parts: Vec<Part>,
+}
+
+/// The same as one file that needs nothing else.
+#[derive(Template)]
+#[template(path = "report/file.html")]
+struct ReportFile {
+    sheet: Sheet,
+    style: String,
+    paper: String,
+}
+
+/// A report as it is on paper.
+struct Sheet {
     row: ReportRow,
     made: When,
     /// What it says, between its marks; none where that is not kept.
@@ -58,8 +75,6 @@ struct ReportPage {
     checkpoint: Option<Signed>,
     check: String,
     reviews: Vec<ReviewLine>,
-    may_review: bool,
-    parts: Vec<Part>,
 }
 
 struct Signed {
@@ -106,53 +121,72 @@ pub(in crate::web) async fn show(
     visitor: ReqData<Visitor>,
     number: Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let number = read_number(&number)?;
-    let read = move |journal: &mut Journal| {
-        let Some(row) = journal.report(number)? else {
-            return Ok(None);
-        };
-        let kept = journal.report_content(row.id)?;
-        let reviews = journal.reviews_of(row.id)?;
-        Ok(Some((row, kept, reviews, journal.oldest_event()?)))
-    };
-    let found = web.engine.reader().read(read).await?;
-    let (row, kept, reviews, oldest) = found.ok_or_else(|| Problem::missing(&format!("The report {number}")))?;
-    let (length, is_kept) = (row.content_bytes, kept.is_some());
-    let content = blocking(move || Ok(kept.and_then(|kept| unsqueezed(&kept, length)))).await?;
-    let clock = web.clock();
-    let digest = row.digest.as_ref().map(ToString::to_string).unwrap_or_default();
-    // A copy that cannot be read is one that was altered.
-    let same = |text: &String| Digest::of(text.as_bytes()).to_string() == digest;
-    let intact = !is_kept || content.as_ref().is_some_and(same);
-    let stamp = row.stamp.clone().unwrap_or_default();
-    let read_stamp = stamp.parse::<ReportStamp>().ok();
-    let first = read_stamp.as_ref().and_then(|stamp| stamp.first_event);
-    let reader = visitor.actor.clone();
+    let sheet = Sheet::read(&web, read_number(&number)?).await?;
+    let reader = visitor.actor.to_string();
     html(&ReportPage {
-        frame: Frame::new(&web, &visitor, "audit", format!("Audit report {number}")),
-        made: clock.when(row.made_at),
-        begin: report_stamp::BEGIN,
-        end: report_stamp::END,
-        swept: first.is_some_and(|first| oldest.is_none_or(|(oldest, _)| oldest > first)),
-        seal: seal(&row, read_stamp.as_ref()),
-        picture: match &read_stamp {
-            Some(stamp) => picture(stamp)?,
-            None => String::new(),
-        },
-        checkpoint: read_stamp.as_ref().and_then(signed),
-        check: CHECK.replace("COVERS", &row.covers.to_string()),
-        may_review: row.digest.is_some() && !reviews.iter().any(|seen| seen.reviewed_by == reader),
-        reviews: reviews
-            .into_iter()
-            .map(|review| ReviewLine::new(review, &clock))
-            .collect(),
-        parts: parts(&row),
-        content,
-        digest,
-        intact,
-        stamp,
-        row,
+        frame: Frame::new(&web, &visitor, "audit", format!("Audit report {}", sheet.row.number)),
+        may_review: sheet.row.digest.is_some() && !sheet.reviews.iter().any(|seen| seen.by == reader),
+        parts: parts(&sheet.row),
+        sheet,
     })
+}
+
+/// The same, to be kept: content and stamp are what `audit verify --report` reads.
+pub(in crate::web) async fn file(web: Data<Web>, number: Path<String>) -> Result<HttpResponse, Problem> {
+    let sheet = Sheet::read(&web, read_number(&number)?).await?;
+    let name = format!("attachment; filename=\"{}.html\"", sheet.row.number);
+    let mut answer = html(&ReportFile {
+        style: ["app.css", "print.css"].map(assets::text).concat(),
+        paper: sheet::paper_css(&sheet.row, &web.settings.organisation),
+        sheet,
+    })?;
+    if let Ok(name) = HeaderValue::from_str(&name) {
+        answer.headers_mut().insert(CONTENT_DISPOSITION, name);
+    }
+    Ok(answer)
+}
+
+impl Sheet {
+    async fn read(web: &Web, number: ReportNumber) -> Result<Self, Problem> {
+        let read = move |journal: &mut Journal| {
+            let Some(row) = journal.report(number)? else {
+                return Ok(None);
+            };
+            let kept = journal.report_content(row.id)?;
+            let reviews = journal.reviews_of(row.id)?;
+            Ok(Some((row, kept, reviews, journal.oldest_event()?)))
+        };
+        let found = web.engine.reader().read(read).await?;
+        let (row, kept, reviews, oldest) = found.ok_or_else(|| Problem::missing(&format!("The report {number}")))?;
+        let (length, is_kept) = (row.content_bytes, kept.is_some());
+        let content = blocking(move || Ok(kept.and_then(|kept| unsqueezed(&kept, length)))).await?;
+        let clock = web.clock();
+        let digest = row.digest.as_ref().map(ToString::to_string).unwrap_or_default();
+        // A copy that cannot be read is one that was altered.
+        let same = |text: &String| Digest::of(text.as_bytes()).to_string() == digest;
+        let stamp = row.stamp.clone().unwrap_or_default();
+        let said = stamp.parse::<ReportStamp>().ok();
+        let first = said.as_ref().and_then(|stamp| stamp.first_event);
+        Ok(Self {
+            made: clock.when(row.made_at),
+            begin: report_stamp::BEGIN,
+            end: report_stamp::END,
+            intact: !is_kept || content.as_ref().is_some_and(same),
+            swept: first.is_some_and(|first| oldest.is_none_or(|(oldest, _)| oldest > first)),
+            seal: seal(&row, said.as_ref()),
+            picture: said.as_ref().map(picture).transpose()?.unwrap_or_default(),
+            checkpoint: said.as_ref().and_then(signed),
+            check: CHECK.replace("COVERS", &row.covers.to_string()),
+            reviews: reviews
+                .into_iter()
+                .map(|review| ReviewLine::new(review, &clock))
+                .collect(),
+            content,
+            digest,
+            stamp,
+            row,
+        })
+    }
 }
 
 /// What was kept, as it was printed; none where it cannot be read.

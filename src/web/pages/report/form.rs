@@ -32,6 +32,8 @@ struct Reviewed {
     by: String,
     at: When,
     number: String,
+    /// It looked at a part of the range only.
+    filtered: bool,
 }
 
 /// The ranges that can be chosen with one click.
@@ -80,12 +82,14 @@ pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> R
             .collect(),
         unreviewed: reviews
             .iter()
-            .map(|(review, _)| review.up_to)
+            .filter(|(_, _, ask)| !ask.is_filtered())
+            .map(|(review, ..)| review.up_to)
             .max()
             .map(|up_to| newest - up_to),
         reviews: reviews
             .into_iter()
-            .map(|(review, number)| Reviewed {
+            .map(|(review, number, ask)| Reviewed {
+                filtered: ask.is_filtered(),
                 up_to: review.up_to,
                 by: review.reviewed_by.to_string(),
                 at: clock.when(review.reviewed_at),
