@@ -11,7 +11,7 @@ use quarterdeck::domain::{Checkpoint, Digest, ReportStamp, report_stamp};
 use serde_json::{Value, json};
 use support::page::Browser;
 use support::paper::{Printer, cells_of, size_of};
-use support::{Dashboard, id_of};
+use support::{Dashboard, id_of, wait_for};
 
 const CONFIG: &str = r#"
 zone = "Europe/Vienna"
@@ -33,6 +33,14 @@ script = "printf '\\033[31mwarning\\033[0m: <script>alert(1)</script>\\n'; echo 
 [[op]]
 id = "slow"
 script = "echo begun; sleep 600"
+
+[[pipeline]]
+id = "roll"
+ops = ["pull", "switch"]
+
+[[pipeline]]
+id = "gently"
+ops = ["pull"]
 
 [[op]]
 id = "wipe"
@@ -293,7 +301,7 @@ async fn a_report_is_an_event_and_is_shown_again_byte_for_byte() {
     for text in [
         "on hosts tagged lab with the op pull from",
         "which of it ended as “Succeeded”",
-        "tag lab, op pull, status “Succeeded”",
+        "tag lab (hosts that have it now), op pull, status “Succeeded”",
         "All of 1 host had a success in the range.",
         "<b>pull</b> on <b>lab-01</b>",
     ] {
@@ -450,6 +458,22 @@ async fn s46_what_cannot_be_read_is_refused_with_a_text() {
     let (status, _) = browser.send("/audit/reports/QD-2026-000001/reviewed", "").await;
     assert_eq!(status, 404);
     assert_eq!(browser.get("/audit/reports?before=x").await.0, 400);
+    // One that was cut off while it was made keeps its number, and says so.
+    alter(
+        &qd,
+        "INSERT INTO reports (number, made_at, made_by, parameters, paper, covers) VALUES ('QD-2026-000001', \
+         '2026-11-23 12:00:00', 'user:alice', '{\"since\":\"2026-11-22\",\"until\":\"2026-11-23\",\"host\":null,\"tag\":null,\
+         \"op\":null,\"actor\":null,\"status\":null,\"events\":true,\"excerpts\":false,\"definitions\":false,\
+         \"coverage\":null,\"paper\":\"a4\",\"part\":1,\"up_to\":null}', 'a4', 1)",
+    );
+    let (status, html) = browser.get("/audit/reports/QD-2026-000001").await;
+    assert!(
+        status == 200 && html.contains("This report never became whole"),
+        "{status} {html}"
+    );
+    let (status, _) = browser.send("/audit/reports/QD-2026-000001/reviewed", "").await;
+    assert_eq!(status, 409);
+    assert!(browser.get("/audit/reports").await.1.contains("not whole"));
     // An empty range is a report, too.
     let place = browser
         .press(
@@ -457,6 +481,7 @@ async fn s46_what_cannot_be_read_is_refused_with_a_text() {
             "range=custom&since=2020-01-01&until=2020-01-02&events=yes",
         )
         .await;
+    assert!(place.ends_with("-000002"), "{place}");
     let (_, html) = browser.get(&place).await;
     assert!(html.contains("none in the range"), "{html}");
     assert!(html.contains("None: nothing failed"), "{html}");
@@ -575,4 +600,53 @@ async fn the_access_list_is_for_paper_too() {
     }
     assert!(pages[0].contains("Page 1 of 1"), "{}", pages[0]);
     assert!(!text.contains("violet") && !text.contains("argon2"), "{text}");
+}
+
+/// What a pipeline did is covered where every stage of it went well, and nowhere else.
+#[tokio::test]
+async fn coverage_names_the_hosts_without_a_success_first() {
+    let qd = Dashboard::start(CONFIG).await;
+    for name in HOSTS {
+        host(&qd, name, "lab").await;
+    }
+    for (name, hosts) in [("gently", vec!["lab-01", "prod-01"]), ("roll", vec!["lab-02"])] {
+        let (status, row) = qd.post("/pipelines", &json!({ "name": name, "hosts": hosts })).await;
+        assert_eq!(status, 202, "{row}");
+        let id = id_of(&row);
+        wait_for("the pipeline's end", async || {
+            let (_, row) = qd.get(&format!("/pipelines/{id}")).await;
+            (!row["finished_at"].is_null()).then_some(())
+        })
+        .await;
+    }
+    let browser = Browser::signed_in(&qd).await;
+    for (coverage, says, order) in [
+        (
+            "gently",
+            "2 of 4 hosts had no success in the range.",
+            ["lab-02", "localhost", "lab-01", "prod-01"],
+        ),
+        (
+            "roll",
+            "4 of 4 hosts had no success in the range.",
+            ["lab-01", "lab-02", "localhost", "prod-01"],
+        ),
+        (
+            "pull",
+            "1 of 4 hosts had no success in the range.",
+            ["localhost", "lab-01", "lab-02", "prod-01"],
+        ),
+    ] {
+        let place = browser
+            .press("/audit/reports", &format!("range=today&coverage={coverage}"))
+            .await;
+        let (_, html) = browser.get(&place).await;
+        assert!(html.contains(says), "{coverage}: {html}");
+        let hosts: Vec<&str> = html
+            .split("<tr class=\"h\"><td>")
+            .skip(1)
+            .filter_map(|line| line.split('<').next())
+            .collect();
+        assert_eq!(hosts, order, "{coverage}");
+    }
 }

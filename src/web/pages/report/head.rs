@@ -62,7 +62,9 @@ pub(super) fn facts(row: &ReportRow, making: &Making, clock: &Clock) -> Vec<(&'s
     let ask = &row.parameters;
     let filters: Vec<String> = [
         ask.host.as_ref().map(|host| format!("host {host}")),
-        ask.tag.as_ref().map(|tag| format!("tag {tag}")),
+        ask.tag
+            .as_ref()
+            .map(|tag| format!("tag {tag} (hosts that have it now)")),
         ask.op.as_ref().map(|op| format!("op {op}")),
         ask.actor.as_ref().map(|actor| format!("actor {actor}")),
         ask.status.map(|status| format!("status “{}”", status.name())),
