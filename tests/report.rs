@@ -9,6 +9,7 @@ use diesel::Connection as _;
 use diesel::connection::SimpleConnection as _;
 use quarterdeck::domain::{Checkpoint, Digest, ReportStamp, report_stamp};
 use serde_json::{Value, json};
+use support::fake_clock::FakeClock;
 use support::page::Browser;
 use support::paper::{Printer, cells_of, size_of};
 use support::{Dashboard, id_of, wait_for};
@@ -649,4 +650,70 @@ async fn coverage_names_the_hosts_without_a_success_first() {
             .collect();
         assert_eq!(hosts, order, "{coverage}");
     }
+}
+
+/// Three weeks later: what was printed is shown as it was, and what is printed now names what retention took.
+#[tokio::test]
+async fn what_retention_took_is_named() {
+    let mut qd = Dashboard::prepare(CONFIG);
+    let clock = FakeClock::of(&mut qd);
+    clock.is_off_by(-20 * 86_400);
+    qd.start_again().await;
+    host(&qd, "lab-01", "lab").await;
+    let id = run(&qd, "pull", "lab-01", "of old").await;
+    qd.until_final(&id).await;
+    let browser = Browser::signed_in(&qd).await;
+    let old = browser.press("/audit/reports", "range=today&events=yes").await;
+    let (_, first) = browser.get(&old).await;
+    assert!(first.contains("none: nothing of this range was removed"), "{first}");
+    qd.stop().await;
+    // Else the jump of the clock would be noticed, and the sweep wait for an hour.
+    alter(&qd, "DELETE FROM sweeps");
+    clock.is_off_by(0);
+    qd.start_again().await;
+    wait_for("the sweep", async || {
+        let swept = "SELECT count(*) FROM event_log WHERE action = 'sweep' AND message LIKE 'Removed%'";
+        (qd.sql(swept) != "0").then_some(())
+    })
+    .await;
+
+    let browser = Browser::signed_in(&qd).await;
+    let (_, again) = browser.get(&old).await;
+    assert_eq!(report_stamp::content_of(&again), report_stamp::content_of(&first));
+    assert!(
+        again.contains("Retention has meanwhile removed events of this range"),
+        "{again}"
+    );
+    assert!(!again.contains("is not what was printed"), "{again}");
+
+    let new = browser
+        .press("/audit/reports", "range=custom&since=2026-01-01&events=yes")
+        .await;
+    let (_, html) = browser.get(&new).await;
+    let content = report_stamp::content_of(&html).expect("content");
+    let oldest = qd.sql("SELECT min(id) FROM event_log");
+    assert_ne!(oldest, "1");
+    for text in [
+        format!("The oldest event still in the journal is #{oldest} of"),
+        "Removed by age:".to_owned(),
+        format!("#{oldest} to #"),
+        "Good when this was made.".to_owned(),
+        id,
+    ] {
+        assert!(content.contains(&text), "{text}: {content}");
+    }
+    // The log begins later now, and the five lines still hold.
+    let folder = qd.path("elsewhere");
+    std::fs::create_dir(&folder).expect("folder");
+    alter(
+        &qd,
+        &format!("VACUUM INTO '{}'", folder.join("quarterdeck.db").display()),
+    );
+    let stamp = ReportStamp::of_page(&html).expect("a stamp");
+    let check = text_of(&html, "<pre class=\"check\">");
+    let (chain, _) = check.split_once("xxd").expect("two commands");
+    assert!(
+        shell(&folder, chain).contains(stamp.link.as_ref().expect("a link")),
+        "{check}"
+    );
 }
