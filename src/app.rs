@@ -256,6 +256,7 @@ fn settings(config: &Config) -> engine::Settings {
             idle: config.access.idle,
             require_totp: config.access.require_totp.clone(),
         },
+        outside: config.outside.clone(),
     }
 }
 

@@ -10,6 +10,7 @@
 mod document;
 mod keys;
 mod net;
+mod outside;
 mod places;
 mod surroundings;
 mod value;
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
-use crate::domain::{Catalog, Role, Span};
+use crate::domain::{Catalog, Outside, Role, Span};
 
 pub use net::Net;
 pub use places::Environment;
@@ -69,6 +70,9 @@ pub struct Config {
     pub catalog: Catalog,
     /// `$CREDENTIALS_DIRECTORY`: what systemd hands to the service.
     credentials: Option<PathBuf>,
+    /// `[[forward]]`, `[[witness]]`, `[[notify]]`, `public_url`: places outside that hear what happens here, and where
+    /// they find the pages.
+    pub outside: Outside,
     /// Where keys were given that a start looks at once more.
     places: BTreeMap<&'static str, String>,
     /// The scripts of the file, with their places.
@@ -253,6 +257,11 @@ impl Config {
             }
             config.catalog = document.catalog;
             config.scripts = document.scripts;
+            let public_url = config.outside.public_url.take();
+            config.outside = Outside {
+                public_url,
+                ..document.outside.read(env)?
+            };
             config.file = Some(path.to_owned());
         }
         for (name, text) in env.iter().filter(|(name, _)| name.starts_with("QUARTERDECK_")) {
@@ -287,6 +296,7 @@ impl Config {
         if config.data_dir.as_os_str().is_empty() {
             config.data_dir = places::data_dir(env)?;
         }
+        outside::keep_out_of(&config.data_dir, &config.outside)?;
         config.credentials = places::credentials(env);
         Ok(config)
     }
@@ -349,6 +359,7 @@ impl Config {
             low_space: 200_000_000,
             catalog: Catalog::new(Vec::new()).unwrap_or_default(),
             credentials: None,
+            outside: Outside::default(),
             places: BTreeMap::new(),
             scripts: Vec::new(),
         }
@@ -374,6 +385,7 @@ impl fmt::Debug for Config {
             .field("probe_interval", &self.probe_interval)
             .field("low_space", &self.low_space)
             .field("ops", &ops)
+            .field("outside", &self.outside)
             .finish()
     }
 }

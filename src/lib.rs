@@ -7,7 +7,7 @@
 //! ## The map
 //!
 //! ```text
-//! main -> cli -> app -> web -> engine -> { store, executor } -> domain
+//! main -> cli -> app -> web -> engine -> { store, executor, outlet } -> domain
 //!                         \____ reads only ____^
 //! ```
 //!
@@ -18,7 +18,8 @@
 //! | `domain` | words and rules: ids, times, statuses and their legal transitions, ops and pipelines, what a pipeline does next, evidence and what it settles | any I/O |
 //! | `store` | the journal: one file per table, one public method = one transaction with a domain name | processes, pages |
 //! | `executor` | how a host is reached and how a job lives there | commands, statuses, the journal |
-//! | `engine` | start, follow, stop, pipelines, recovery, retention: the one place that joins journal and hosts | HTTP, HTML, SQL |
+//! | `outlet` | ways out: log servers, files, web addresses, programs | events, journals, cursors |
+//! | `engine` | start, follow, stop, pipelines, recovery, retention: what goes to places outside: the one place that joins journal, hosts and outlets | HTTP, HTML, SQL |
 //! | `web` | pages for people, the API for programs, errors -> HTTP in one file | how jobs work |
 //! | `config` | file < environment < flag, validated once | what the settings do |
 //! | `app` | the composition root: start and stop of everything on one screen | |
@@ -88,6 +89,12 @@
 //!    next op is dangerous. Its PENDING and VALIDATING commands are neither started nor cancelled while it is held (a
 //!    row that recovery cancelled would count as a failure of its host): "go on" gives them their drivers, a cancel
 //!    cancels them. What was executing is followed like any other command.
+//!
+//! ## Telling others
+//!
+//! Log servers, files, witnesses and people hear what happens from the journal alone (`engine/delivery`): each has one
+//! task and one stored cursor, which moves only after what is before it has arrived. Nothing that is journaled waits for
+//! them, and a restart leaves nothing out. How bytes get there is the affair of `outlet`.
 
 pub mod app;
 pub mod cli;
@@ -95,5 +102,6 @@ pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod executor;
+pub mod outlet;
 pub mod store;
 pub mod web;

@@ -48,6 +48,16 @@ async fn journal() -> Dashboard {
         row.to_string().contains("\"FAILED\"").then_some(())
     })
     .await;
+    for (path, body) in [
+        (
+            "/users",
+            json!({"name": "vic", "password": "a password of vic's", "role": "viewer"}),
+        ),
+        ("/tokens", json!({"name": "ci", "role": "viewer"})),
+    ] {
+        let (status, answer) = qd.post(path, &body).await;
+        assert!((200..300).contains(&status), "{path}: {answer}");
+    }
     qd.stop().await;
     qd
 }
@@ -156,6 +166,18 @@ async fn every_edit_of_the_journal_is_found_and_named() {
         (format!("UPDATE commands SET error = 'other' WHERE id = {skipped}"), "command"),
         (format!("UPDATE commands SET status = 'EXECUTING', finished_at = NULL WHERE id = {ended}"), "command"),
         ("UPDATE commands SET op = 'three' WHERE status = 'BLOCKED'".to_owned(), "command"),
+        ("UPDATE hosts SET hostname = 'elsewhere'".to_owned(), "host"),
+        ("UPDATE hosts SET reach = 'ssh:root@elsewhere'".to_owned(), "host localhost"),
+        ("DELETE FROM hosts".to_owned(), "host localhost"),
+        ("UPDATE users SET grants = 'admin' WHERE name = 'vic'".to_owned(), "user vic"),
+        ("UPDATE users SET password = '$argon2id$other'".to_owned(), "user vic"),
+        (
+            "INSERT INTO users (name, password, grants) VALUES ('mallory', '$argon2id$', 'admin')".to_owned(),
+            "user mallory",
+        ),
+        ("DELETE FROM users".to_owned(), "user vic"),
+        ("UPDATE tokens SET hash = 'other'".to_owned(), "token ci"),
+        ("UPDATE tokens SET expires_at = '2099-01-01 00:00:00'".to_owned(), "token ci"),
         ("UPDATE pipelines SET status = 'COMPLETE'".to_owned(), "pipeline"),
         ("UPDATE pipelines SET plan = replace(plan, 'three', 'two')".to_owned(), "pipeline"),
         ("UPDATE pipelines SET hosts = '[1,2]'".to_owned(), "pipeline"),
@@ -313,7 +335,7 @@ async fn what_is_chained_anew_is_found_by_checkpoints_and_what_is_signed_anew_by
     let cut = Copied::of(&qd);
     cut.edit(
         "DELETE FROM event_log WHERE id > 6; DELETE FROM checkpoints WHERE event_id > 6; DELETE FROM commands; \
-         DELETE FROM pipelines; UPDATE sqlite_sequence SET seq = 6 WHERE name = 'event_log';",
+         DELETE FROM pipelines; DELETE FROM users; DELETE FROM tokens; UPDATE sqlite_sequence SET seq = 6 WHERE name = 'event_log';",
     );
     let (code, text) = cut.verify(&[]);
     assert_eq!(code, 0, "{text}");

@@ -16,6 +16,7 @@ mod history;
 mod host;
 mod log;
 mod login;
+mod notify;
 mod op;
 mod open;
 mod out;
@@ -138,6 +139,9 @@ enum Command {
     /// Check that the journal is what was written
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Who is told what happens, and whether that works
+    #[command(subcommand)]
+    Notify(notify::Command),
     /// Show what a start of the dashboard would do to the commands that are open now
     Recover,
     /// Delete what is past its retention, now
@@ -283,6 +287,7 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure
         Command::User(command) => user::execute(command, context).await,
         Command::Token(command) => token::execute(command, context).await,
         Command::Audit(command) => audit::execute(command, context).await,
+        Command::Notify(command) => notify::execute(command, context).await,
         Command::Recover => recover::execute(context).await,
         Command::Sweep => sweep::execute(context).await,
     }
@@ -347,6 +352,8 @@ mod tests {
             "quarterdeck audit verify /tmp/copy.db --from-checkpoint witness --public-key key.pem --no-outputs",
             "quarterdeck audit key",
             "quarterdeck audit checkpoint",
+            "quarterdeck notify list",
+            "quarterdeck notify test chat",
             "quarterdeck recover",
             "quarterdeck sweep",
         ] {

@@ -1,7 +1,7 @@
 //! The text of `quarterdeck.toml` taken apart: every key with its line and value, every `[[op]]` as an op, every
 //! `[[pipeline]]` as a pipeline.
 //!
-//! Knows which keys those two have; which other keys exist is decided by the table in `config`.
+//! Knows which keys those two have (`outside` those of its tables); which other keys exist is decided by the table in `config`.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,6 +14,7 @@ use toml::de::{DeArray, DeTable, DeValue, ValueDeserializer};
 use crate::domain::{Catalog, Op, PipelineDef, nearest};
 
 use super::ConfigError;
+use super::outside::Written;
 use super::surroundings::ScriptAt;
 use super::value::{Raw, Value};
 
@@ -64,16 +65,26 @@ pub(super) struct Document {
     pub(super) catalog: Catalog,
     /// Every script of its ops.
     pub(super) scripts: Vec<ScriptAt>,
+    /// Places outside.
+    pub(super) outside: Written,
 }
 
+/// What stands behind a key.
+pub(super) type Table<'a> = Spanned<DeValue<'a>>;
+
 /// Turns byte offsets into `FILE:LINE`.
-struct Lines<'a> {
+pub(super) struct Lines<'a> {
     path: &'a Path,
     text: &'a str,
 }
 
 impl Lines<'_> {
-    fn at(&self, span: Option<Range<usize>>) -> String {
+    /// The folder that relative paths begin at: the file's own.
+    pub(super) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
+    pub(super) fn at(&self, span: Option<Range<usize>>) -> String {
         let start = span.map_or(0, |span| span.start).min(self.text.len());
         let line = self.text.as_bytes()[..start]
             .iter()
@@ -94,10 +105,12 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Document, ConfigError> {
     let mut entries = Vec::new();
     let mut ops = Vec::new();
     let mut pipelines = Vec::new();
+    let mut outside = Written::default();
     for (key, value) in table.into_inner() {
         match key.get_ref().as_ref() {
             "op" => ops = tables(&lines, "op", OP_KEYS, value, check_op)?,
             "pipeline" => pipelines = tables(&lines, "pipeline", PIPELINE_KEYS, value, PipelineDef::check)?,
+            kind @ ("forward" | "witness" | "notify") => outside.take(&lines, kind, value)?,
             _ => flatten(&lines, "", &key, value, &mut entries),
         }
     }
@@ -118,6 +131,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Document, ConfigError> {
         entries,
         catalog,
         scripts,
+        outside,
     })
 }
 
@@ -168,7 +182,7 @@ fn flatten(
         place: lines.at(Some(key.span())),
         value: Value {
             raw,
-            base: Some(lines.path.parent().unwrap_or(Path::new("")).to_owned()),
+            base: Some(lines.folder().to_owned()),
         },
     });
 }
@@ -185,7 +199,7 @@ fn check_op(op: &Op) -> Result<(), String> {
 }
 
 /// Where a table and its keys stand.
-struct Places {
+pub(super) struct Places {
     table: Range<usize>,
     keys: BTreeMap<String, Range<usize>>,
 }
@@ -193,16 +207,21 @@ struct Places {
 impl Places {
     /// The place that a problem is about: of the key that its text begins with, else of the table. `ops` may have been
     /// written as `stages`.
-    fn of(&self, problem: &str) -> Range<usize> {
+    pub(super) fn of(&self, problem: &str) -> Range<usize> {
         let word = problem.split([' ', ':']).next().unwrap_or_default();
         let other = if word == "ops" { "stages" } else { word };
         let key = self.keys.get(word).or_else(|| self.keys.get(other));
         key.unwrap_or(&self.table).clone()
     }
+
+    /// The keys that are there.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.keys.keys().map(String::as_str)
+    }
 }
 
 /// Every `[[noun]]` table with its place; no id twice.
-fn tables<T: for<'de> Deserialize<'de>>(
+pub(super) fn tables<T: for<'de> Deserialize<'de>>(
     lines: &Lines<'_>,
     noun: &str,
     known: &[&str],
@@ -245,7 +264,7 @@ fn table<T: for<'de> Deserialize<'de>>(
             if !known.contains(&name) {
                 return Err(lines.wrong(key.span(), unknown_key(name, known.iter().copied())));
             }
-            if name == "id" {
+            if name == "id" || name == "name" {
                 id = value.get_ref().as_str().map(str::to_owned);
             }
             keys.insert(name.to_owned(), key.span());

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use crate::domain::{Invalid, Span, nearest};
 
 use super::value::Value;
-use super::{Config, ConfigError, Tls, document};
+use super::{Config, ConfigError, Tls, document, outside};
 
 /// One key: its name with its section, and what its value becomes.
 pub(super) struct Key(pub(super) &'static str, fn(&mut Config, &Value) -> Result<(), String>);
@@ -47,6 +47,9 @@ pub(super) const KEYS: &[Key] = &[
         roles.map(|roles| c.access.require_totp = roles)
     }),
     Key("zone", |c, v| zone(v.text()?).map(|zone| c.zone = zone)),
+    Key("public_url", |c, v| {
+        outside::public_url(v.text()?).map(|url| c.outside.public_url = Some(url))
+    }),
     Key("low_space", |c, v| {
         v.bytes(0..=1 << 40).map(|bytes| c.low_space = bytes)
     }),

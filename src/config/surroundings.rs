@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::{Config, ConfigError};
+use crate::domain::Target;
 
 /// One script of the configuration's own ops.
 #[derive(Clone)]
@@ -38,6 +39,15 @@ impl Config {
         {
             let problem = format!("ssh.config_file: {} cannot be read: {why}", file.display());
             return Err(ConfigError::new(place, problem));
+        }
+        for notify in &self.outside.notifies {
+            if let Target::Program(words) = &notify.target
+                && let Some(program) = words.first()
+                && !is_program(Path::new(program))
+            {
+                let problem = format!("command: there is no program {program}; install it or correct this");
+                return Err(ConfigError::new(format!("notify “{}”", notify.name), problem));
+            }
         }
         for script in &self.scripts {
             if let Some(why) = complaint_of_sh(&script.text) {

@@ -1,5 +1,5 @@
 //! Starts ops and pipelines, follows their jobs, stops them, settles them, recovers what a stop left open, and
-//! keeps the journal within its limits.
+//! keeps the journal within its limits, and tells places outside what happens.
 //!
 //! This is the one place that joins the journal to the hosts. Both doors (pages and API) call the
 //! methods of [`Engine`]; there is no third way to change anything while a dashboard is up. The
@@ -10,6 +10,7 @@
 
 mod access;
 mod command;
+mod delivery;
 mod drive;
 mod error;
 mod follow;
@@ -33,7 +34,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::{Catalog, CommandId, PipelineId, Span, Timestamp};
+use crate::domain::{Catalog, CommandId, Outside, PipelineId, Span, Timestamp};
 use crate::executor::Executor;
 use crate::store::{Reader, Store, Topic};
 
@@ -44,6 +45,7 @@ pub use access::{
     tokens,
 };
 pub use command::Start;
+pub use delivery::NotifyTested;
 pub use error::EngineError;
 pub use hosts::Tested;
 pub use pipeline::{RetryPreview, StartPipeline};
@@ -78,6 +80,8 @@ pub struct Settings {
     pub keep_reports: Option<Span>,
     /// How people are let in.
     pub access: AccessSettings,
+    /// Places outside that hear what happens here.
+    pub outside: Outside,
 }
 
 /// How the dashboard itself is doing, for `/readyz`.
@@ -93,6 +97,8 @@ pub struct Health {
     pub ready: bool,
     /// What is wrong, one sentence each.
     pub problems: Vec<String>,
+    /// What is worth a look and keeps nobody from starting ops: places outside that take nothing.
+    pub notes: Vec<String>,
 }
 
 /// See the module. Cheap to clone.
@@ -119,6 +125,8 @@ struct Inner {
     refusals: access::Refusals,
     /// Why output of commands cannot be written, where that was so at the last look.
     output_problem: Mutex<Option<String>>,
+    /// Places outside that take nothing.
+    outages: Mutex<delivery::Outages>,
 }
 
 impl Engine {
@@ -141,6 +149,7 @@ impl Engine {
             verifier: access::Verifier::default(),
             refusals: access::Refusals::default(),
             output_problem: Mutex::default(),
+            outages: Mutex::default(),
         }))
     }
 
@@ -201,6 +210,7 @@ impl Engine {
             sweep_last,
             sweep_overdue,
             problems,
+            notes: self.delivery_notes(),
         }
     }
 
@@ -211,6 +221,7 @@ impl Engine {
         self.0.tasks.spawn(watch_output(self.clone()));
         self.0.tasks.spawn(spools::spool_loop(self.clone()));
         self.0.tasks.spawn(access::refusal_loop(self.clone()));
+        self.0.tasks.spawn(delivery::start(self.clone()));
         self.warm_up();
     }
 

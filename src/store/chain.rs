@@ -9,8 +9,9 @@ use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use diesel::sqlite::{Sqlite, SqliteValue};
 use serde_json::Value;
 
+use super::record::{self, Of};
 use super::schema::{checkpoints, event_log, swept_events};
-use super::{Journal, ReadError, record};
+use super::{Journal, ReadError};
 use crate::domain::{Digest, Link};
 
 #[derive(diesel::expression::AsExpression, diesel::deserialize::FromSqlRow)]
@@ -96,24 +97,45 @@ impl Canonical {
 }
 
 impl Canonical {
-    /// What it says of commands and pipelines that are final: their ids, and the digests of their rows.
+    /// The rows that it vouches for: their places, and their digests.
     pub(super) fn vouches_for(&self) -> Vec<(String, Digest)> {
         let details = self.details.as_deref();
         let Some(details) = details.and_then(|text| serde_json::from_str::<Value>(text).ok()) else {
             return Vec::new();
         };
         let mut all = Vec::new();
-        if let (Some(record), Some(what)) = (
-            details.get("record"),
-            self.command_id.as_ref().or(self.pipeline_id.as_ref()),
-        ) {
-            all.push((what.clone(), record::digest(record)));
+        if let Some(record) = details.get("record")
+            && let Some((of, id)) = self.about(&details)
+        {
+            all.push((place(of, &id), record::digest(record)));
         }
         for (what, digest) in details.get("records").and_then(Value::as_object).into_iter().flatten() {
             let digest = digest.as_str().unwrap_or_default().to_owned();
             all.push((what.clone(), Digest::from_stored(digest)));
         }
         all
+    }
+}
+
+impl Canonical {
+    /// The row that its record is of.
+    pub(super) fn about(&self, details: &Value) -> Option<(Of, String)> {
+        match (&self.command_id, &self.pipeline_id) {
+            (Some(id), _) => Some((Of::Command, id.clone())),
+            (None, Some(id)) => Some((Of::Pipeline, id.clone())),
+            (None, None) => {
+                let of = Of::by_action(&self.action)?;
+                Some((of, details[of.word()].as_str()?.to_owned()))
+            }
+        }
+    }
+}
+
+/// How a row is named among the digests that sweeps leave: ids by themselves, names after what they are names of.
+pub(super) fn place(of: Of, id: &str) -> String {
+    match of {
+        Of::Command | Of::Pipeline => id.to_owned(),
+        Of::Host | Of::User | Of::Token => format!("{} {id}", of.word()),
     }
 }
 

@@ -8,9 +8,9 @@ use diesel::sql_types::{Text, Timestamp as TimestampColumn};
 use diesel::sqlite::{Sqlite, SqliteValue};
 
 use crate::domain::{
-    Actor, CancelMode, Category, CheckpointKind, CommandId, CommandStatus, Digest, Evidence, Factor, Grants, HostName,
-    Level, OpId, Paper, PipelineId, PipelineStatus, Plan, PublicKey, Reach, Refusal, ReportAsk, ReportNumber, RunAs,
-    SpoolDir, StopReason, Tag, Timestamp,
+    Actor, CancelMode, Category, CheckpointKind, CommandId, CommandStatus, DeliveryKind, Digest, Evidence, Factor,
+    Grants, HostName, Level, OpId, Paper, PipelineId, PipelineStatus, Plan, PublicKey, Reach, Refusal, ReportAsk,
+    ReportNumber, RunAs, SpoolDir, StopReason, Tag, Timestamp,
 };
 
 fn text(value: SqliteValue<'_, '_, '_>) -> diesel::deserialize::Result<String> {
@@ -56,6 +56,7 @@ word_column! {
     CheckpointKindColumn = CheckpointKind as Text,
     CommandIdColumn = CommandId as Text,
     CommandStatusColumn = CommandStatus as Text,
+    DeliveryKindColumn = DeliveryKind as Text,
     FactorColumn = Factor as Text,
     GrantsColumn = Grants as Text,
     HostNameColumn = HostName as Text,

@@ -124,8 +124,9 @@ pub struct NewEvent {
     pub command_id: Option<CommandId>,
     /// The pipeline that it is about.
     pub pipeline_id: Option<PipelineId>,
-    /// Whether the command (or else the pipeline) that it is about is final: then its row becomes part of the details,
-    /// and so of the chain.
+    /// Whether it vouches for the whole row that it is about: then that becomes part of the details, and so of the chain.
+    /// That is its command or else its pipeline, where that is final; or else the host, user or token that its action is
+    /// about and its details name (`host`, `user`, `token`).
     pub seals: bool,
 }
 
@@ -228,9 +229,22 @@ impl Tx<'_> {
             let record = match (event.command_id, event.pipeline_id) {
                 (Some(id), _) => self.journal.record(Of::Command, &id.to_string())?,
                 (None, Some(id)) => self.journal.record(Of::Pipeline, &id.to_string())?,
-                (None, None) => None,
+                (None, None) => match Of::by_action(&event.action) {
+                    Some(of) => {
+                        let name = details.as_ref().and_then(|details| details[of.word()].as_str());
+                        self.journal.record(of, name.unwrap_or_default())?
+                    }
+                    None => None,
+                },
             };
-            add("record", record.unwrap_or_default());
+            let missing = || WriteError::Database(format!("{} vouches for a row that is not there", event.action));
+            let record = record.ok_or_else(missing)?;
+            match &mut details {
+                Some(serde_json::Value::Object(map)) => {
+                    map.insert("record".to_owned(), record);
+                }
+                _ => details = Some(serde_json::json!({ "record": record })),
+            }
         }
         let head = self.journal.head()?;
         let row = Insert {

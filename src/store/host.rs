@@ -253,7 +253,8 @@ fn add(tx: &mut Tx<'_>, host: &NewHost, by: &By) -> Result<HostRow, Fault> {
     tx.touch(Topic::Hosts);
     tx.event(NewEvent {
         host_id: Some(row.id),
-        details: Some(serde_json::json!({ "reach": row.reach.to_string(), "tags": row.tags })),
+        details: Some(serde_json::json!({ "host": row.hostname, "reach": row.reach.to_string(), "tags": row.tags })),
+        seals: true,
         ..NewEvent::audit(
             by,
             Level::Info,
@@ -322,6 +323,8 @@ fn remove(tx: &mut Tx<'_>, name: &HostName, by: &By) -> Result<HostRow, Fault> {
     tx.touch(Topic::Hosts);
     tx.event(NewEvent {
         host_id: Some(host.id),
+        details: Some(serde_json::json!({ "host": host.hostname })),
+        seals: true,
         ..NewEvent::audit(
             by,
             Level::Info,

@@ -1,4 +1,4 @@
-//! A final row of `commands` or `pipelines` as its events vouch for it: every column that is not empty, as JSON. The event that ends a
+//! A final row of `commands` or `pipelines`, or any of `hosts`, `users` and `tokens`, as its events vouch for it: every column that is not empty, as JSON. The event that ends a
 //! command carries it (`details.record`), so that the chain covers the row; whoever changes a final row writes such an
 //! event again. Of rows that a pipeline writes off in numbers, an event carries digests (`details.records`).
 
@@ -74,21 +74,95 @@ pub(super) const PIPELINE: &[&str] = &[
     "evidence",
 ];
 
-/// Columns of `pipelines` that may be as long as the fleet: their digest stands for them.
-const LONG: &[&str] = &["hosts", "plan", "passed"];
+/// Every column of `hosts`.
+const HOST: &[&str] = &[
+    "id",
+    "hostname",
+    "reach",
+    "spool",
+    "run_as",
+    "tags",
+    "automatic",
+    "created_at",
+    "updated_at",
+    "removed_at",
+];
+
+/// The columns of `users` that change by events alone: not what each log-in counts up.
+const USER: &[&str] = &[
+    "id",
+    "name",
+    "password",
+    "grants",
+    "totp_secret",
+    "created_at",
+    "password_at",
+    "disabled_at",
+];
+
+/// The columns of `tokens` that change by events alone: not when one was last used.
+const TOKEN: &[&str] = &[
+    "id",
+    "name",
+    "hash",
+    "grants",
+    "created_by",
+    "created_at",
+    "expires_at",
+    "revoked_at",
+];
 
 /// Which table a record is of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Of {
     Command,
     Pipeline,
+    Host,
+    User,
+    Token,
 }
 
 impl Of {
+    pub(super) const ALL: [Self; 5] = [Self::Command, Self::Pipeline, Self::Host, Self::User, Self::Token];
+
+    /// What an event is about that names neither command nor pipeline, by its action; its details name the row under
+    /// [`Of::word`].
+    pub(super) fn by_action(action: &str) -> Option<Self> {
+        match action.split_once(':')?.0 {
+            "host" => Some(Self::Host),
+            "user" => Some(Self::User),
+            "token" => Some(Self::Token),
+            _ => None,
+        }
+    }
+
+    /// What a row of it is called.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::Pipeline => "pipeline",
+            Self::Host => "host",
+            Self::User => "user",
+            Self::Token => "token",
+        }
+    }
+
     pub(super) const fn table(self) -> &'static str {
         match self {
             Self::Command => "commands",
             Self::Pipeline => "pipelines",
+            Self::Host => "hosts",
+            Self::User => "users",
+            Self::Token => "tokens",
+        }
+    }
+
+    /// The column that names a row.
+    pub(super) const fn key(self) -> &'static str {
+        match self {
+            Self::Command | Self::Pipeline => "id",
+            Self::Host => "hostname",
+            Self::User | Self::Token => "name",
         }
     }
 
@@ -96,6 +170,19 @@ impl Of {
         match self {
             Self::Command => COMMAND,
             Self::Pipeline => PIPELINE,
+            Self::Host => HOST,
+            Self::User => USER,
+            Self::Token => TOKEN,
+        }
+    }
+
+    /// Columns whose digest stands for them: those that may be as long as the fleet, and those that nobody is to read.
+    const fn digested(self) -> &'static [&'static str] {
+        match self {
+            Self::Pipeline => &["hosts", "plan", "passed"],
+            Self::User => &["password", "totp_secret"],
+            Self::Token => &["hash"],
+            Self::Command | Self::Host => &[],
         }
     }
 
@@ -115,12 +202,10 @@ pub(super) fn shortened(of: Of, text: &str) -> Result<Value, ReadError> {
     let mut record: Map<String, Value> = serde_json::from_str(text).map_err(|why| ReadError::Row(why.to_string()))?;
     // So that a column which a later migration adds changes no record of today.
     record.retain(|_, value| !value.is_null());
-    if of == Of::Pipeline {
-        for column in LONG {
-            if let Some(Value::String(text)) = record.get(*column) {
-                let digest = Digest::of(text.as_bytes()).to_string();
-                record.insert((*column).to_owned(), Value::String(digest));
-            }
+    for column in of.digested() {
+        if let Some(Value::String(text)) = record.get(*column) {
+            let digest = Digest::of(text.as_bytes()).to_string();
+            record.insert((*column).to_owned(), Value::String(digest));
         }
     }
     Ok(Value::Object(record))
@@ -137,19 +222,12 @@ struct ById<'a> {
     id: &'a str,
 }
 
-static SELECT_COMMAND: LazyLock<String> = LazyLock::new(|| select(Of::Command));
-static SELECT_PIPELINE: LazyLock<String> = LazyLock::new(|| select(Of::Pipeline));
-
-fn select(of: Of) -> String {
-    format!("SELECT {} FROM {} WHERE id = ", of.object(), of.table())
-}
+static SELECT: LazyLock<[String; Of::ALL.len()]> =
+    LazyLock::new(|| Of::ALL.map(|of| format!("SELECT {} FROM {} WHERE {} = ", of.object(), of.table(), of.key())));
 
 impl QueryFragment<Sqlite> for ById<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        out.push_sql(match self.of {
-            Of::Command => &SELECT_COMMAND,
-            Of::Pipeline => &SELECT_PIPELINE,
-        });
+        out.push_sql(&SELECT[self.of as usize]);
         out.push_bind_param::<Text, _>(self.id)
     }
 }
@@ -183,9 +261,19 @@ mod tests {
     #[test]
     fn every_column_of_a_row_is_part_of_its_record() {
         let mut plans = Plans::new();
-        for of in [Of::Command, Of::Pipeline] {
+        for of in Of::ALL {
             let columns: std::collections::BTreeSet<String> = plans.columns(of.table()).into_iter().collect();
-            let known = of.columns().iter().map(|name| (*name).to_owned()).collect();
+            let left_out: &[&str] = match of {
+                Of::User => &["totp_step", "era"],
+                Of::Token => &["last_used_at"],
+                Of::Command | Of::Pipeline | Of::Host => &[],
+            };
+            let known = of
+                .columns()
+                .iter()
+                .chain(left_out)
+                .map(|name| (*name).to_owned())
+                .collect();
             assert_eq!(columns, known, "{}", of.table());
         }
     }

@@ -279,6 +279,34 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    cursors (kind, name) {
+        kind -> Text,
+        name -> Text,
+        target -> Text,
+        active -> Bool,
+        position -> BigInt,
+        gap_to -> BigInt,
+        succeeded_at -> Nullable<Timestamp>,
+        failing_since -> Nullable<Timestamp>,
+        failed_from -> Nullable<BigInt>,
+        failed_at -> Nullable<Timestamp>,
+        failure -> Nullable<Text>,
+        announced -> Bool,
+        announced_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    witnesses (id) {
+        id -> BigInt,
+        name -> Text,
+        checkpoint_id -> BigInt,
+        event_id -> BigInt,
+        at -> Timestamp,
+    }
+}
+
 diesel::joinable!(sessions -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(sessions, users);
 diesel::joinable!(reviews -> reports (report_id));

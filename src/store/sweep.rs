@@ -386,7 +386,7 @@ fn base(tx: &mut Tx<'_>) -> Result<Option<Base>, Fault> {
 }
 
 /// Forgets, in small steps, what the newest checkpoint of a sweep stands for: hashes from before the log begins, and
-/// digests of rows that are all gone. True while there is more.
+/// digests of rows that are all gone (hosts, users and tokens never are). True while there is more.
 fn forget(tx: &mut Tx<'_>) -> Result<bool, Fault> {
     let base = tx.journal.newest_statement()?.and_then(|statement| statement.base);
     let before = base.map_or(0, |base| base.event);
@@ -408,7 +408,7 @@ fn forget(tx: &mut Tx<'_>) -> Result<bool, Fault> {
     for group in groups.into_iter().flatten() {
         let stands: Vec<Number> = diesel::sql_query(
             "SELECT s.id AS n FROM sealed s WHERE s.checkpoint_id = ? AND (EXISTS (SELECT 1 FROM commands WHERE id = s.what) \
-             OR EXISTS (SELECT 1 FROM pipelines WHERE id = s.what)) ORDER BY s.id DESC LIMIT 1",
+             OR EXISTS (SELECT 1 FROM pipelines WHERE id = s.what) OR instr(s.what, ' ') > 0) ORDER BY s.id DESC LIMIT 1",
         )
         .bind::<BigInt, _>(group)
         .load(&mut tx.journal.conn)?;

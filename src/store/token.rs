@@ -144,6 +144,7 @@ impl Store {
                 details: Some(serde_json::json!({
                     "token": row.name, "after": row.grants, "expires_at": row.expires_at,
                 })),
+                seals: true,
                 ..NewEvent::audit(&by, Level::Info, "token:add", message)
             })?;
             Ok(row)
@@ -173,6 +174,7 @@ impl Store {
             let message = format!("{} revoked the token {name}", by.actor.name());
             tx.event(NewEvent {
                 details: Some(serde_json::json!({ "token": name })),
+                seals: true,
                 ..NewEvent::audit(&by, Level::Info, "token:revoke", message)
             })?;
             Ok(row)

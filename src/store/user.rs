@@ -393,6 +393,7 @@ fn end_sessions(tx: &mut Tx<'_>, user_id: i64, keep: Option<i64>) -> Result<(), 
 fn changed(tx: &mut Tx<'_>, by: &By, action: &str, message: String, details: serde_json::Value) -> Result<(), Fault> {
     tx.event(NewEvent {
         details: Some(details),
+        seals: true,
         ..NewEvent::audit(by, Level::Info, action, message)
     })?;
     Ok(())

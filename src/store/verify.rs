@@ -65,6 +65,8 @@ pub struct Verdict {
     pub commands: u64,
     /// Pipelines, the same.
     pub pipelines: u64,
+    /// Hosts, users and tokens, the same.
+    pub others: u64,
     /// Output files that were read.
     pub outputs: u64,
     /// What does not fit, the first ones.

@@ -40,7 +40,7 @@ fn takes(method: &str, path: &str) -> Need {
         ("POST", "pipelines", "preview") if is_page => Ask::Run,
         ("POST", "pipelines", "preview") => Ask::See,
         ("GET", "" | "history" | "commands" | "pipelines" | "hosts" | "log" | "definitions", _) => Ask::See,
-        ("GET", "ops" | "events" | "state" | "recovery" | "pipeline-definitions", _) => Ask::See,
+        ("GET", "ops" | "events" | "deliveries" | "state" | "recovery" | "pipeline-definitions", _) => Ask::See,
         // An auditor makes, prints and marks reports.
         (_, "audit", _) => Ask::See,
         ("POST", "run" | "commands" | "pipelines", "run" | "commands" | "pipelines" | "retry" | "continue") => Ask::Run,
@@ -48,7 +48,7 @@ fn takes(method: &str, path: &str) -> Need {
         ("POST", "pipelines", "cancel" | "hold") => Ask::Steer,
         ("POST", "hosts", "test") => Ask::Test,
         ("POST", "hosts", "hosts" | "remove") | ("DELETE", "hosts", _) => Ask::Hosts,
-        ("POST", "sweep", _) => Ask::Settings,
+        ("POST", "sweep", _) | ("POST", "notifications", "test") => Ask::Settings,
         ("POST", "links", _) => Ask::Link,
         _ => panic!("{method} {path} is listed nowhere in this test: what does it take?"),
     })

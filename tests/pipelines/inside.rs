@@ -284,6 +284,7 @@ pub(crate) fn open(dir: &Path, resume_within: Span, ssh_config: Option<PathBuf>)
             idle: Span::from_days(1),
             require_totp: Vec::new(),
         },
+        outside: Default::default(),
     };
     let engine = Engine::new(settings, config.catalog, store.clone(), executor);
     (store, engine)

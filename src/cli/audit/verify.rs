@@ -72,7 +72,8 @@ fn tell(verdict: &Verdict, context: &mut Context) -> Result<(), Failure> {
         n => format!(" (and the hashes of {n} that were swept from between them)"),
     };
     out.line(&format!(
-        "{}: {} events, {from} to {}{hashes}; {} checkpoints; {} commands, {} pipelines, {} outputs",
+        "{}: {} events, {from} to {}{hashes}; {} checkpoints; {} commands, {} pipelines, {} outputs; {} hosts, users and \
+         tokens",
         if verdict.fits() {
             "Everything fits"
         } else {
@@ -84,6 +85,7 @@ fn tell(verdict: &Verdict, context: &mut Context) -> Result<(), Failure> {
         verdict.commands,
         verdict.pipelines,
         verdict.outputs,
+        verdict.others,
     ))?;
     out.line(&format!("Link of event {}: {}", verdict.last, verdict.link))?;
     for note in &verdict.notes {

@@ -117,7 +117,10 @@ impl Store {
                 "{} on {} is overdue; its host stays locked until it ends",
                 row.op, row.host
             );
-            tx.event(command_event(&row, Level::Warn, message))?;
+            tx.event(NewEvent {
+                details: Some(serde_json::json!({ "status": row.status, "overdue": true })),
+                ..command_event(&row, Level::Warn, message)
+            })?;
             Ok(Some(row))
         })
         .await
@@ -143,7 +146,10 @@ impl Store {
                 return Ok(None);
             };
             let message = format!("{} on {} is being found out: {why}", row.op, row.host);
-            tx.event(event_by(&row, &by, Level::Warn, message))?;
+            tx.event(NewEvent {
+                details: Some(serde_json::json!({ "status": row.status })),
+                ..event_by(&row, &by, Level::Warn, message)
+            })?;
             Ok(Some(row))
         })
         .await

@@ -138,6 +138,11 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
              INSERT INTO sealed (what, digest) VALUES ('c', hex(zeroblob(32)))",
         ),
         (
+            "cursors",
+            "INSERT INTO cursors (kind, name, target, position) VALUES ('forward', 'siem', 'tcp://a:1', 7); \
+             INSERT INTO witnesses (name, checkpoint_id, event_id) VALUES ('siem', 1, 7)",
+        ),
+        (
             "reports",
             "INSERT INTO reports (number, made_at, made_by, parameters, paper, covers) \
              VALUES ('QD-2026-000001', '2026-01-01 00:00:00', 'user:a', '{}', 'a4', 1); \
@@ -177,6 +182,9 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
         "UPDATE users SET password = 'secret'",
         "INSERT INTO users (name, password, grants) VALUES ('alice', '$argon2id$', '')",
         "INSERT INTO once (actor, key, request) VALUES ('token:ci', 'k', 'other')",
+        "INSERT INTO cursors (kind, name, target, position) VALUES ('forward', 'siem', 'tcp://b:1', 1)",
+        "INSERT INTO cursors (kind, name, target, position) VALUES ('mail', 'siem', 'tcp://b:1', 1)",
+        "INSERT INTO witnesses (name, checkpoint_id, event_id) VALUES ('siem', 1, 8)",
     ] {
         assert!(conn.batch_execute(bad).is_err(), "{bad}");
     }

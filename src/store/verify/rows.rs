@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use serde_json::Value;
 
-use super::super::chain::Canonical;
+use super::super::chain::{self, CANONICAL, Canonical};
 use super::super::record::{self, Of};
 use super::super::schema::{definitions, sealed};
 use super::super::sweep::Statement;
@@ -56,16 +56,17 @@ pub(super) fn verify(
             .push("Output files were not compared: there is no folder “output” beside the database".to_owned());
     }
     let mut before_the_chain = 0_u64;
-    for of in [Of::Command, Of::Pipeline] {
+    let named = reader.read_blocking(Journal::named)?;
+    for of in Of::ALL {
         let mut last = String::new();
         loop {
             let after = last.clone();
-            let rows = reader.read_blocking(|journal| journal.vouched(of, &after))?;
+            let rows = reader.read_blocking(|journal| journal.vouched(of, &after, &named))?;
             let Some((newest, ..)) = rows.last() else { break };
             last.clone_from(newest);
             for (id, row, voucher) in rows {
                 let name = format!("{} {id}", of.word());
-                let open = row.get("finished_at").is_none();
+                let open = matches!(of, Of::Command | Of::Pipeline) && row.get("finished_at").is_none();
                 match voucher {
                     Some(Voucher::Event(event, _)) if open => {
                         verdict.wrong(
@@ -91,13 +92,18 @@ pub(super) fn verify(
                         continue;
                     }
                     None => {
-                        verdict.wrong(name, "it has ended, but no event says how");
+                        let text = match of {
+                            Of::Command | Of::Pipeline => "it has ended, but no event says how",
+                            Of::Host | Of::User | Of::Token => "it is there, but no event says how it came to be",
+                        };
+                        verdict.wrong(name, text);
                         continue;
                     }
                 }
                 match of {
                     Of::Command => verdict.commands += 1,
                     Of::Pipeline => verdict.pipelines += 1,
+                    Of::Host | Of::User | Of::Token => verdict.others += 1,
                 }
                 if outputs && of == Of::Command {
                     file(data_dir, &id, &row, name, verdict);
@@ -107,7 +113,7 @@ pub(super) fn verify(
     }
     if before_the_chain > 0 {
         verdict.notes.push(format!(
-            "{before_the_chain} commands and pipelines ended before this log was chained; nothing vouches for their rows"
+            "{before_the_chain} rows are from before this log was chained; nothing vouches for them"
         ));
     }
     if statement.is_some_and(|statement| statement.base.is_some()) {
@@ -129,30 +135,23 @@ pub(super) fn exists(
     if !details.contains("\"record\"") {
         return Ok(());
     }
-    let Some(said) = serde_json::from_str::<Value>(details)
-        .ok()
-        .map(|mut all| all["record"].take())
-    else {
+    let Ok(all) = serde_json::from_str::<Value>(details) else {
         return Ok(());
     };
-    let (of, id) = match (&event.command_id, &event.pipeline_id) {
-        (Some(id), _) => (Of::Command, id),
-        (None, Some(id)) => (Of::Pipeline, id),
-        (None, None) => return Ok(()),
+    let Some((of, id)) = event.about(&all) else {
+        return Ok(());
     };
-    if is_before(&said, commands_before) || reader.read_blocking(|journal| journal.record(of, id))?.is_some() {
+    let swept = matches!(of, Of::Command | Of::Pipeline) && is_before(&all["record"], commands_before);
+    if swept || reader.read_blocking(|journal| journal.record(of, &id))?.is_some() {
         return Ok(());
     }
-    let text = format!(
-        "event {} says how it ended, but it is gone, and no sweep took it",
-        event.id
-    );
+    let text = format!("event {} speaks of it, but it is gone, and no sweep took it", event.id);
     verdict.wrong(format!("{} {id}", of.word()), text);
     Ok(())
 }
 
 fn is_before(row: &Value, time: Option<Timestamp>) -> bool {
-    let at = ["settled_at", "finished_at"]
+    let at = ["settled_at", "finished_at", "created_at"]
         .iter()
         .find_map(|column| row[*column].as_str());
     let at = at.and_then(|text| text.parse::<Timestamp>().ok());
@@ -249,17 +248,10 @@ fn texts(reader: &Reader, verdict: &mut Verdict) -> Result<(), ReadError> {
 }
 
 impl Of {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Command => "command",
-            Self::Pipeline => "pipeline",
-        }
-    }
-
     /// The newest event that carries this row whole.
     const fn event(self) -> &'static str {
         match self {
-            Self::Command => {
+            Self::Command | Self::Host | Self::User | Self::Token => {
                 "SELECT id, details FROM event_log WHERE command_id = ? AND json_extract(details, '$.record') IS NOT NULL \
                  ORDER BY id DESC LIMIT 1"
             }
@@ -271,16 +263,25 @@ impl Of {
     }
 }
 
+/// What the newest event says of a host, user or token, by its place.
+type Named = HashMap<String, (i64, Value)>;
+
 /// What events of one pipeline say of rows that it wrote off: event and digest by the command's id.
 type WrittenOff = HashMap<String, (i64, Digest)>;
 
 impl Journal {
-    /// Some rows in the order of their ids, each with what vouches for it.
-    fn vouched(&mut self, of: Of, after: &str) -> Result<Vec<(String, Value, Option<Voucher>)>, ReadError> {
+    /// Some rows in the order of their keys, each with what vouches for it.
+    fn vouched(
+        &mut self,
+        of: Of,
+        after: &str,
+        named: &Named,
+    ) -> Result<Vec<(String, Value, Option<Voucher>)>, ReadError> {
         let rows: Vec<Row> = diesel::sql_query(format!(
-            "SELECT id, {} AS text FROM {} WHERE id > ? ORDER BY id LIMIT ?",
+            "SELECT {key} AS id, {} AS text FROM {} WHERE {key} > ? ORDER BY {key} LIMIT ?",
             of.object(),
-            of.table()
+            of.table(),
+            key = of.key(),
         ))
         .bind::<Text, _>(after)
         .bind::<BigInt, _>(STEP)
@@ -289,7 +290,13 @@ impl Journal {
         let mut found = Vec::with_capacity(rows.len());
         for Row { id, text } in rows {
             let row = record::shortened(of, &text)?;
-            let mut voucher = self.voucher(of, &id)?;
+            let mut voucher = match of {
+                Of::Command | Of::Pipeline => self.voucher(of, &id)?,
+                Of::Host | Of::User | Of::Token => match named.get(&chain::place(of, &id)) {
+                    Some((event, said)) => Some(Voucher::Event(*event, said.clone())),
+                    None => self.sealed(&chain::place(of, &id))?,
+                },
+            };
             if let (None, Some(pipeline)) = (&voucher, row["pipeline_id"].as_str()) {
                 if !written_off.contains_key(pipeline) {
                     written_off.insert(pipeline.to_owned(), self.written_off(pipeline)?);
@@ -308,8 +315,13 @@ impl Journal {
             let details: Value = serde_json::from_str(&event.details).unwrap_or_default();
             return Ok(Some(Voucher::Event(event.id, details["record"].clone())));
         }
+        self.sealed(id)
+    }
+
+    /// What a sweep left of what events said of a row.
+    fn sealed(&mut self, place: &str) -> Result<Option<Voucher>, ReadError> {
         let sealed: Option<(Digest, Option<i64>)> = sealed::table
-            .filter(sealed::what.eq(id))
+            .filter(sealed::what.eq(place))
             .order(sealed::id.desc())
             .select((sealed::digest, sealed::checkpoint_id))
             .first(&mut self.conn)
@@ -321,6 +333,36 @@ impl Journal {
             };
             Voucher::Digest(place, digest)
         }))
+    }
+
+    /// What the newest events say of hosts, users and tokens.
+    fn named(&mut self) -> Result<Named, ReadError> {
+        let mut named = Named::new();
+        for range in [
+            "action IN ('host:add', 'host:remove')",
+            "action >= 'user:' AND action < 'user;'",
+            "action >= 'token:' AND action < 'token;'",
+        ] {
+            let mut last = 0;
+            loop {
+                let some: Vec<Canonical> = diesel::sql_query(format!(
+                    "SELECT id, link, {CANONICAL} FROM event_log WHERE {range} AND id > ? ORDER BY id LIMIT ?"
+                ))
+                .bind::<BigInt, _>(last)
+                .bind::<BigInt, _>(STEP)
+                .load(&mut self.conn)?;
+                let Some(newest) = some.last() else { break };
+                last = newest.id;
+                for event in &some {
+                    let mut details: Value =
+                        serde_json::from_str(event.details.as_deref().unwrap_or_default()).unwrap_or_default();
+                    if let (Some((of, id)), true) = (event.about(&details), details["record"].is_object()) {
+                        named.insert(chain::place(of, &id), (event.id, details["record"].take()));
+                    }
+                }
+            }
+        }
+        Ok(named)
     }
 
     fn written_off(&mut self, pipeline: &str) -> Result<WrittenOff, ReadError> {

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::domain::{Actor, Ask, CommandId, Op, PipelineDef, PipelineId, Timestamp};
 use crate::engine::Tested;
 use crate::store::{
-    CommandRow, EventRow, FactsRow, FleetRow, Group, HostRow, PipelineCounts, PipelineRow, TokenRow, UserRow,
+    CommandRow, Delivery, EventRow, FactsRow, FleetRow, Group, HostRow, PipelineCounts, PipelineRow, TokenRow, UserRow,
 };
 
 /// A page of commands, newest first.
@@ -156,6 +156,12 @@ impl HostTested {
             took_ms: tested.took.as_millis(),
         }
     }
+}
+
+/// The places outside that hear what happens here.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Deliveries {
+    pub(super) deliveries: Vec<Delivery>,
 }
 
 /// The version of the journal. Versions of different instances are compared for difference only.

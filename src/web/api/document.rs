@@ -14,7 +14,7 @@ use crate::domain::{CommandId, HostName, IdPart, PipelineId};
 use super::super::entry::{Entry, Need};
 use super::caller::Caller;
 use super::problem::Problem;
-use super::{LIST, access, commands, document, events, hosts, output, pipelines, system};
+use super::{LIST, access, commands, deliveries, document, events, hosts, output, pipelines, system};
 
 /// What it is of.
 #[derive(OpenApi)]
@@ -60,6 +60,8 @@ use super::{LIST, access, commands, document, events, hosts, output, pipelines, 
         system::sweep,
         system::link,
         events::list,
+        deliveries::list,
+        deliveries::test,
         access::users,
         access::add_user,
         access::role,

@@ -21,6 +21,8 @@
 //! | `POST /hosts/{name}/test` | reach it now and say what was found |
 //! | `GET /ops` | the catalog |
 //! | `GET /events` | newest first with filters; with `after=ID` oldest first, waiting up to `wait` seconds |
+//! | `GET /deliveries` | the places outside that get events, checkpoints or notifications, and how far each has got |
+//! | `POST /notifications/{name}/test` | send a test message and say how that went |
 //! | `GET /state` | `{instance, version}` |
 //! | `GET /recovery` | what a start would do now |
 //! | `POST /sweep` | sweep now |
@@ -47,6 +49,7 @@ mod answers;
 mod body;
 mod caller;
 mod commands;
+mod deliveries;
 mod document;
 mod events;
 mod filters;
@@ -189,6 +192,11 @@ pub(super) const LIST: &[Entry] = &[
     at(GET, "/api/v1/hosts/{name}", May(Ask::See), || to(hosts::show)),
     at(DELETE, "/api/v1/hosts/{name}", May(Ask::Hosts), || to(hosts::remove)),
     at(POST, "/api/v1/hosts/{name}/test", May(Ask::Test), || to(hosts::test)),
+    // Places outside.
+    at(GET, "/api/v1/deliveries", May(Ask::See), || to(deliveries::list)),
+    at(POST, "/api/v1/notifications/{name}/test", May(Ask::Settings), || {
+        to(deliveries::test)
+    }),
     // The dashboard.
     at(GET, "/api/v1/ops", May(Ask::See), || to(system::ops)),
     at(GET, "/api/v1/events", May(Ask::See), || to(events::list)),

@@ -154,10 +154,17 @@ impl Sheet {
             };
             let kept = journal.report_content(row.id)?;
             let reviews = journal.reviews_of(row.id)?;
-            Ok(Some((row, kept, reviews, journal.oldest_event()?)))
+            Ok(Some((
+                row,
+                kept,
+                reviews,
+                journal.oldest_event()?,
+                journal.last_witness()?,
+            )))
         };
         let found = web.engine.reader().read(read).await?;
-        let (row, kept, reviews, oldest) = found.ok_or_else(|| Problem::missing(&format!("The report {number}")))?;
+        let (row, kept, reviews, oldest, witness) =
+            found.ok_or_else(|| Problem::missing(&format!("The report {number}")))?;
         let (length, is_kept) = (row.content_bytes, kept.is_some());
         let content = blocking(move || Ok(kept.and_then(|kept| unsqueezed(&kept, length)))).await?;
         let clock = web.clock();
@@ -167,13 +174,17 @@ impl Sheet {
         let stamp = row.stamp.clone().unwrap_or_default();
         let said = stamp.parse::<ReportStamp>().ok();
         let first = said.as_ref().and_then(|stamp| stamp.first_event);
+        // A checkpoint outside that covers the report's own event vouches for its digest.
+        let witness = witness
+            .filter(|witness| row.event_id.is_some_and(|event| event <= witness.event_id))
+            .map(|witness| format!("{}, since {} at the latest", witness.name, clock.when(witness.at).full));
         Ok(Self {
             made: clock.when(row.made_at),
             begin: report_stamp::BEGIN,
             end: report_stamp::END,
             intact: !is_kept || content.as_ref().is_some_and(same),
             swept: first.is_some_and(|first| oldest.is_none_or(|(oldest, _)| oldest > first)),
-            seal: seal(&row, said.as_ref()),
+            seal: seal(&row, said.as_ref(), witness),
             picture: said.as_ref().map(picture).transpose()?.unwrap_or_default(),
             checkpoint: said.as_ref().and_then(signed),
             check: CHECK.replace("COVERS", &row.covers.to_string()),
@@ -247,7 +258,7 @@ fn signed(stamp: &ReportStamp) -> Option<Signed> {
 }
 
 /// What is printed beside the picture.
-fn seal(row: &ReportRow, stamp: Option<&ReportStamp>) -> Vec<(&'static str, String)> {
+fn seal(row: &ReportRow, stamp: Option<&ReportStamp>, witness: Option<String>) -> Vec<(&'static str, String)> {
     let or_none = |value: Option<&String>| value.cloned().unwrap_or_else(|| "none".to_owned());
     let Some(stamp) = stamp else { return Vec::new() };
     vec![
@@ -269,6 +280,10 @@ fn seal(row: &ReportRow, stamp: Option<&ReportStamp>) -> Vec<(&'static str, Stri
             ),
         ),
         ("Fingerprint of the key", or_none(stamp.key.as_ref())),
+        (
+            "Outside witness of this report",
+            witness.unwrap_or_else(|| "none so far".to_owned()),
+        ),
     ]
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::domain::{Digest, ReportAsk};
 use crate::engine::{By, Engine};
-use crate::store::{Against, ReportDone, ReportRow, verify};
+use crate::store::{Against, Journal, ReportDone, ReportRow, verify};
 use crate::web::clock::Clock;
 use crate::web::error::Problem;
 use crate::web::words::count;
@@ -45,7 +45,7 @@ impl Desk<'_> {
             keeps_commands: engine.keeps_commands(),
             clock: engine.clock_state().await,
             verdict: Some(verdict(engine).await?),
-            witness: None,
+            witness: witness(engine, &self.zone).await?,
         };
         let begun = engine.begin_report(ask, found.covers, by.clone()).await?;
         let clock = Clock {
@@ -81,6 +81,19 @@ impl Desk<'_> {
         .await?;
         Ok(engine.finish_report(begun.id, done, by).await?)
     }
+}
+
+/// The newest checkpoint that a place outside has, in words.
+async fn witness(engine: &Engine, zone: &TimeZone) -> Result<Option<String>, Problem> {
+    let last = engine.reader().read(Journal::last_witness).await?;
+    let clock = Clock::now(zone.clone());
+    Ok(last.map(|witness| {
+        let at = clock.when(witness.at).full;
+        format!(
+            "{} has checkpoint {}, which covers the events up to #{}, since {at}. What came after it has no outside witness yet.",
+            witness.name, witness.checkpoint_id, witness.event_id
+        )
+    }))
 }
 
 /// What `audit verify` says now, in words; and whether it is good. Outputs are not read: they may be many and long.

@@ -1,0 +1,2 @@
+DROP TABLE witnesses;
+DROP TABLE cursors;
