@@ -717,3 +717,28 @@ async fn what_retention_took_is_named() {
         "{check}"
     );
 }
+
+/// A place outside is named with its last checkpoint, and again once it has the report's own.
+#[tokio::test]
+async fn an_outside_witness_is_named() {
+    let forward = "[[forward]]\nname = \"elsewhere\"\nfile = \"checkpoints.jsonl\"\nwitness = true\n";
+    let qd = Dashboard::start(&format!("{CONFIG}\n{forward}")).await;
+    wait_for("a witness", async || {
+        (qd.sql("SELECT count(*) FROM witnesses") != "0").then_some(())
+    })
+    .await;
+    let browser = Browser::signed_in(&qd).await;
+    let place = browser.press("/audit/reports", "range=today").await;
+    let (_, html) = browser.get(&place).await;
+    let content = report_stamp::content_of(&html).expect("content");
+    assert!(
+        content.contains("elsewhere has checkpoint 1, which covers"),
+        "{content}"
+    );
+    assert!(!content.contains("No outside witness"), "{content}");
+    wait_for("the report's own checkpoint outside", async || {
+        let (_, html) = browser.get(&place).await;
+        html.contains("<dd class=\"long\">elsewhere, since ").then_some(())
+    })
+    .await;
+}
