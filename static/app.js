@@ -145,14 +145,16 @@
   });
   window.addEventListener("scroll", catchUp, { passive: true });
 
-  // Choosing hosts: how many, and all that are shown.
+  // Choosing hosts, or commands: how many, and all that are shown.
+  const TICKS = '#live .tick input[type="checkbox"][name]';
   function chosen() {
     const bar = document.querySelector("[data-bar]");
     if (!bar) return;
-    const boxes = [...document.querySelectorAll('#live input[type="checkbox"][name="host"]')];
+    const boxes = [...document.querySelectorAll(TICKS)];
     const ticked = boxes.filter((box) => box.checked).length;
     const words = bar.querySelector("[data-chosen]");
-    const text = ticked === 0 ? "Tick hosts above, then:" : ticked === 1 ? "1 host chosen:" : `${ticked} hosts chosen:`;
+    const [one, many] = bar.dataset.bar.split(" ");
+    const text = ticked === 0 ? `Tick ${many} above, then:` : ticked === 1 ? `1 ${one} chosen:` : `${ticked} ${many} chosen:`;
     if (words.textContent !== text) words.textContent = text;
     bar.classList.toggle("idle", ticked === 0);
     const all = document.querySelector("[data-all]");
@@ -164,7 +166,7 @@
   }
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-all]")) {
-      for (const box of document.querySelectorAll('#live input[type="checkbox"][name="host"]')) box.checked = event.target.checked;
+      for (const box of document.querySelectorAll(TICKS)) box.checked = event.target.checked;
     }
     chosen();
   });

@@ -80,7 +80,8 @@ async fn exit_codes_say_how_it_went() {
         ("run hello --host nowhere", 2, "nowhere"),
         ("show 0192b0a0-0000-7000-8000-000000000000", 2, "no command"),
         ("history --host nowhere", 2, "no host"),
-        ("host remove nowhere", 2, "nowhere"),
+        ("host remove nowhere --yes", 2, "nowhere"),
+        ("host remove localhost", 4, "give --yes"),
         ("host add localhost --local", 4, "localhost"),
     ] {
         let (found, out, err) = quarterdeck(&dashboard, arguments).await;
@@ -191,7 +192,7 @@ async fn hosts_come_and_go() {
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains("localhost | hello from localhost"), "{out}");
     assert!(out.contains("second | hello from second"), "{out}");
-    let (code, _, _) = quarterdeck(&dashboard, "host remove second").await;
+    let (code, _, _) = quarterdeck(&dashboard, "host remove second --yes").await;
     assert_eq!(code, 0);
     assert_eq!(json(&dashboard, "host list").await.len(), 1);
     assert_eq!(

@@ -89,6 +89,9 @@ async fn a_week(qd: &Dashboard) -> Vec<Value> {
     }
     let failed = run(qd, "switch", "lab-01", HOSTILE).await;
     qd.until_status(&failed, "ERROR").await;
+    let note = json!({ "note": "known since Monday" });
+    let (status, answer) = qd.post(&format!("/commands/{failed}/acknowledge"), &note).await;
+    assert!(status < 300, "{status}: {answer}");
     let slow = run(qd, "slow", "prod-01", "a long one").await;
     qd.until_output(&slow, "begun").await;
     let refused = run(qd, "pull", "prod-01", "too early").await;
@@ -204,6 +207,8 @@ async fn s47_a_report_prints_whole_on_a4_and_letter() {
             assert!(has(exceptions, why), "{why}: {exceptions}");
         }
         assert!(has(commands, "Cancelled by"), "{commands}");
+        assert!(has(commands, "Acknowledged by local:"), "{commands}");
+        assert!(has(commands, "known since Monday"), "{commands}");
         assert!(has(commands, "Stop asked for by local:"), "{commands}");
         // What is hostile is text.
         assert!(has(&whole, "<script>alert('x')</script>"), "the reason is shown");

@@ -20,6 +20,9 @@ pub(super) struct Args {
     /// Of these statuses, separated by commas: failed, running, timed-out, ... or ERROR, EXECUTING, TIMEOUT, ...
     #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = CommandStatus::asked)]
     status: Vec<CommandStatus>,
+    /// Only what needs attention: ended badly, and nobody has acknowledged it
+    #[arg(long)]
+    attention: bool,
     /// By this person or program: alice, or local:alice, user:alice, token:ci
     #[arg(long, value_name = "NAME")]
     actor: Option<String>,
@@ -43,6 +46,7 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
         host: args.host,
         op: args.op,
         status: args.status,
+        attention: args.attention,
         limit: args.limit,
     };
     let found = context.source()?.history(&wanted).await?;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::domain::{HostName, Invalid, Reach, RunAs, SpoolDir, Tag};
 
 use super::Context;
+use super::confirm::{ask, at_terminal};
 use super::failure::Failure;
 use super::rows::{CommandRow, ago};
 
@@ -18,6 +19,9 @@ pub(super) enum Command {
     Remove {
         /// The host's name
         name: HostName,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
     /// Reach a host now and say what was found; exit code 3 where it is not reached
     Test {
@@ -56,7 +60,7 @@ pub(super) async fn execute(command: Command, context: &mut Context) -> Result<(
     match command {
         Command::Add(add) => self::add(add, context).await,
         Command::List => list(context).await,
-        Command::Remove { name } => remove(&name, context).await,
+        Command::Remove { name, yes } => remove(&name, yes, context).await,
         Command::Test { name } => test(&name, context).await,
     }
 }
@@ -82,7 +86,18 @@ async fn add(add: Add, context: &mut Context) -> Result<(), Failure> {
     ))
 }
 
-async fn remove(name: &HostName, context: &mut Context) -> Result<(), Failure> {
+/// Its name typed, as on the page; nobody at the terminal says `--yes`.
+async fn remove(name: &HostName, yes: bool, context: &mut Context) -> Result<(), Failure> {
+    if !yes {
+        if !at_terminal() {
+            let why = format!("removing {name} from the fleet asks first: give --yes; nothing was changed");
+            return Err(Failure::Refused(why));
+        }
+        let question = format!("{name} leaves the fleet; its history stays. Type its name to go on:");
+        if ask(&question)? != name.as_str() {
+            return Err(Failure::Refused("that is another name; nothing was changed".to_owned()));
+        }
+    }
     let host = context.client()?.delete(&format!("/hosts/{name}")).await?;
     if context.out.is_json() {
         return context.out.json(&host);

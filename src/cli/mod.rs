@@ -4,6 +4,7 @@
 //! and what changes something says what to start. It knows the API's addresses and rows, the
 //! configuration and the composition root (for `serve`); nothing of engine, executor or HTTP handlers.
 
+mod acknowledge;
 mod audit;
 mod cancel;
 mod client;
@@ -122,6 +123,8 @@ enum Command {
     Retry(retry::Args),
     /// End by hand a command whose outcome cannot be found out
     Resolve(resolve::Args),
+    /// Note that you have looked at how a command ended: it needs no attention any more
+    Acknowledge(acknowledge::Args),
     /// List commands, newest first
     History(history::Args),
     /// List events: who did what to what, when
@@ -280,6 +283,7 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure
         Command::FindOut(args) => find_out::execute(args, context).await,
         Command::Retry(args) => retry::execute(args, context).await,
         Command::Resolve(args) => resolve::execute(args, context).await,
+        Command::Acknowledge(args) => acknowledge::execute(args, context).await,
         Command::History(args) => history::execute(args, context).await,
         Command::Log(args) => log::execute(args, context).await,
         Command::Login(args) => login::log_in(args, context).await,
@@ -319,7 +323,7 @@ mod tests {
             "quarterdeck --data-dir /d host list --json",
             "quarterdeck host add web-03 --ssh root@web-03:22 --tag web --tag prod --spool /var/spool/qd --run-as root",
             "quarterdeck host add here --local",
-            "quarterdeck host remove web-03 --config /c.toml",
+            "quarterdeck host remove web-03 --yes --config /c.toml",
             "quarterdeck host test web-03",
             "quarterdeck op list",
             "quarterdeck run switch --host a --host b --reason weekly --wait",
@@ -329,6 +333,8 @@ mod tests {
             "quarterdeck extend 0192b0a0-0000-7000-8000-000000000000 30m",
             "quarterdeck find-out 0192b0a0-0000-7000-8000-000000000000",
             "quarterdeck resolve 0192b0a0-0000-7000-8000-000000000000 --reason looked",
+            "quarterdeck acknowledge 6f2a91c0 --note looked",
+            "quarterdeck history --attention --since 2d",
             "quarterdeck history --host a --op uptime --status error,TIMEOUT --limit 5",
             "quarterdeck log --follow --limit 3",
             "quarterdeck pipeline list --host a --status partial,FAILED --open --limit 5",
@@ -382,6 +388,7 @@ mod tests {
                 "is no duration",
             ),
             ("quarterdeck resolve 0192b0a0-0000-7000-8000-000000000000", "--reason"),
+            ("quarterdeck acknowledge 6f2a91c0", "--note"),
             ("quarterdeck history --status BROKEN", "is none of"),
             ("quarterdeck user add alice", "--role"),
             ("quarterdeck user add alice --role root", "is none of"),

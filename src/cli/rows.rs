@@ -26,6 +26,7 @@ pub(super) struct CommandRow {
     pub(super) reason: Option<String>,
     pub(super) refusal: Option<String>,
     pub(super) evidence: Option<Value>,
+    pub(super) spool: Option<String>,
     pub(super) definition: String,
     pub(super) retry_of: Option<CommandId>,
     pub(super) deadline: Option<Timestamp>,
@@ -33,6 +34,9 @@ pub(super) struct CommandRow {
     pub(super) stop_at: Option<Timestamp>,
     pub(super) overdue_at: Option<Timestamp>,
     pub(super) output_bytes: Option<i64>,
+    pub(super) acknowledged_by: Option<String>,
+    pub(super) acknowledged_at: Option<Timestamp>,
+    pub(super) acknowledged_note: Option<String>,
 }
 
 /// What the command line shows of an event.

@@ -1,6 +1,6 @@
 //! `show`: all that is known of one command.
 
-use crate::domain::IdPart;
+use crate::domain::{Evidence, IdPart};
 
 use super::Context;
 use super::failure::Failure;
@@ -40,9 +40,20 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
         ("took", Some(row.took()).filter(|took| !took.is_empty())),
         ("deadline", row.deadline.filter(|_| !row.is_final()).map(at)),
         ("stopped by", row.stop_by.as_deref().map(name)),
+        (
+            "seen by",
+            row.acknowledged_by.as_deref().map(|by| {
+                let when = row.acknowledged_at.map(at).unwrap_or_default();
+                let note = row.acknowledged_note.as_deref().unwrap_or_default();
+                format!("{}, {when}: {note}", name(by))
+            }),
+        ),
         ("retry of", row.retry_of.map(|id| id.to_string())),
         ("definition", Some(row.definition.clone())),
-        ("evidence", row.evidence.as_ref().map(ToString::to_string)),
+        (
+            "evidence",
+            row.evidence.as_ref().map(|said| evidence(said, row.spool.as_deref())),
+        ),
         (
             "output",
             row.output_bytes
@@ -56,4 +67,12 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
         }
     }
     Ok(())
+}
+
+/// What the host said, in a sentence; as it came where this program is older than what it says.
+fn evidence(said: &serde_json::Value, spool: Option<&str>) -> String {
+    match serde_json::from_value::<Evidence>(said.clone()) {
+        Ok(evidence) => evidence.sentence(spool),
+        Err(_) => said.to_string(),
+    }
 }

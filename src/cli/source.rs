@@ -34,6 +34,8 @@ pub(super) struct Wanted {
     pub(super) host: Option<HostName>,
     pub(super) op: Option<String>,
     pub(super) status: Vec<CommandStatus>,
+    /// Only what needs attention.
+    pub(super) attention: bool,
     /// As it is written: `local:alice`.
     pub(super) actor: Option<String>,
     pub(super) since: Option<Timestamp>,
@@ -77,7 +79,7 @@ impl Source {
             Self::Live(client) => client.get(&format!("/commands/{id}"), &[]).await,
             Self::AtRest(journal) => {
                 let found = journal.reader.read_blocking(|journal| journal.commands_like(&id))?;
-                let id = part_means(id.as_str(), &found).map_err(Failure::Usage)?;
+                let id = part_means("command", id.as_str(), &found).map_err(Failure::Usage)?;
                 let row = journal.reader.read_blocking(|journal| journal.command(id))?;
                 let row = row
                     .ok_or_else(|| Failure::Usage(format!("there is no command {id}; it may be past its retention")))?;
@@ -181,6 +183,7 @@ impl Client {
             ("host", wanted.host.as_ref().map(ToString::to_string)),
             ("op", wanted.op.clone()),
             ("status", (!status.is_empty()).then(|| status.join(","))),
+            ("attention", wanted.attention.then(|| "true".to_owned())),
             ("actor", wanted.actor.clone()),
             ("since", wanted.since.map(Timestamp::to_rfc3339)),
             ("until", wanted.until.map(Timestamp::to_rfc3339)),
@@ -202,6 +205,7 @@ impl AtRest {
         let mut filter = HistoryFilter {
             op: wanted.op.clone(),
             status: wanted.status.clone(),
+            attention_only: wanted.attention,
             actor: wanted.actor.clone(),
             since: wanted.since,
             until: wanted.until,

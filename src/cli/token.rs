@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::{Grants, Invalid, Span};
+use crate::domain::{Grants, Invalid, Span, Timestamp};
 
 use super::Context;
 use super::failure::{Failure, say};
@@ -70,6 +70,7 @@ fn list(answer: &Value, context: &mut Context) -> Result<(), Failure> {
     if context.out.is_json() {
         return tokens.iter().try_for_each(|token| context.out.json(token));
     }
+    let zone = context.config.zone.clone();
     let lines: Vec<Vec<String>> = tokens
         .iter()
         .map(|token| {
@@ -77,10 +78,11 @@ fn list(answer: &Value, context: &mut Context) -> Result<(), Failure> {
             let end = match (token["revoked_at"].as_str(), refused, token["expires_at"].as_str()) {
                 (Some(_), _, _) => "revoked".to_owned(),
                 (None, Some(why), _) => format!("refused: {why}"),
-                (None, None, Some(at)) => format!("ends {at}"),
+                (None, None, Some(at)) => format!("ends {}", moment(at, &zone)),
                 (None, None, None) => String::new(),
             };
-            let used = token["last_used_at"].as_str().unwrap_or("never").to_owned();
+            let used = token["last_used_at"].as_str();
+            let used = used.map_or_else(|| "never".to_owned(), |at| moment(at, &zone));
             vec![
                 text(&token["name"]),
                 may(&token["grants"]),
@@ -91,6 +93,12 @@ fn list(answer: &Value, context: &mut Context) -> Result<(), Failure> {
         })
         .collect();
     context.out.table(&["NAME", "MAY", "MADE BY", "LAST USED", ""], &lines)
+}
+
+/// To the second, with its zone.
+fn moment(text: &str, zone: &jiff::tz::TimeZone) -> String {
+    text.parse::<Timestamp>()
+        .map_or_else(|_| text.to_owned(), |at| rows::when(at, zone))
 }
 
 fn text(value: &Value) -> String {

@@ -85,6 +85,20 @@ impl Actor {
         }
     }
 
+    /// Everybody whom somebody may mean by a name as pages show it: `alice` is a user, a token or an account.
+    #[must_use]
+    pub fn meant(text: &str) -> Vec<String> {
+        match text {
+            "the dashboard" => vec![Self::System.to_string()],
+            bare if bare != "system" && !bare.contains(':') => {
+                let name = || bare.to_owned();
+                let all = [Self::User(name()), Self::Token(name()), Self::Local(name())];
+                all.iter().map(ToString::to_string).collect()
+            }
+            whole => vec![whole.to_owned()],
+        }
+    }
+
     /// The bare name, for a sentence.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -100,6 +100,28 @@ impl IdPart {
     }
 }
 
+impl PipelineId {
+    /// The same number among the ids of commands: both sort by time, so lists can hold both.
+    #[must_use]
+    pub const fn among_commands(self) -> CommandId {
+        CommandId(self.0)
+    }
+}
+
+impl CommandId {
+    /// The same number among the ids of pipelines.
+    #[must_use]
+    pub const fn among_pipelines(self) -> PipelineId {
+        PipelineId(self.0)
+    }
+}
+
+impl From<PipelineId> for IdPart {
+    fn from(id: PipelineId) -> Self {
+        Self(id.to_string())
+    }
+}
+
 impl From<CommandId> for IdPart {
     fn from(id: CommandId) -> Self {
         Self(id.to_string())
@@ -127,17 +149,17 @@ impl FromStr for IdPart {
 /// The only id that was found, or why there is not one: the command line says the same without a dashboard.
 ///
 /// # Errors
-/// A sentence: there is none, or there are several, which it names.
-pub fn part_means(part: &str, found: &[CommandId]) -> Result<CommandId, String> {
+/// A sentence: there is none, or there are several, which it names. `what` is `command` or `pipeline`.
+pub fn part_means<I: Copy + fmt::Display>(what: &str, part: &str, found: &[I]) -> Result<I, String> {
     match found {
         [one] => Ok(*one),
         [] => Err(format!(
-            "no command's id begins or ends with {part}; it may be past its retention"
+            "no {what}'s id begins or ends with {part}; it may be past its retention"
         )),
         several => {
             let ids: Vec<_> = several.iter().map(ToString::to_string).collect();
             Err(format!(
-                "several commands' ids begin or end with {part}: {}; write more of it",
+                "several {what}s' ids begin or end with {part}: {}; write more of it",
                 ids.join(", ")
             ))
         }

@@ -1,6 +1,6 @@
 //! What a command's status is called: the one table of words, for pages, print and command line alike.
 
-use super::{CommandStatus, Invalid, Refusal, bounded};
+use super::{CommandStatus, Evidence, Invalid, PipelineStatus, Refusal, Span, StopReason, bounded};
 
 /// What the words for a command depend on.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +94,100 @@ impl CommandStatus {
             let problem = format!("“{}” is none of {}", bounded(text, 60), words.join(", "));
             Invalid::new("status", problem)
         })
+    }
+}
+
+impl PipelineStatus {
+    /// The status by itself, for a filter.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Running => "Running",
+            Self::Held => "Held",
+            Self::Complete => "Complete",
+            Self::Partial => "Partial",
+            Self::Failed => "Failed",
+            Self::Cancelled => "Cancelled",
+        }
+    }
+
+    /// How it stands, behind its name in a sentence: `“update” ended partly: …`.
+    #[must_use]
+    pub const fn stands(self) -> &'static str {
+        match self {
+            Self::Running => "is running",
+            Self::Held => "is held",
+            Self::Complete => "is complete: every host passed",
+            Self::Partial => "ended partly: some hosts passed, some did not",
+            Self::Failed => "failed: no host passed",
+            Self::Cancelled => "was cancelled",
+        }
+    }
+}
+
+impl Evidence {
+    /// What the host said, in a sentence. `spool` is the command's folder there.
+    #[must_use]
+    pub fn sentence(&self, spool: Option<&str>) -> String {
+        let sentence = match self {
+            Self::Exit {
+                code,
+                check,
+                duration_ms,
+                stopped,
+                left_behind,
+                output_cut,
+            } => {
+                let mut text = format!(
+                    "The host published exit {code} after {}",
+                    Span::from_millis(*duration_ms).human()
+                );
+                match stopped {
+                    Some(StopReason::Cancel) => text.push_str(", after it had been told to stop"),
+                    Some(StopReason::Timeout) => text.push_str(", after it had been stopped because its time was up"),
+                    None => {}
+                }
+                match check {
+                    Some(0) => text.push_str("; the post-check agreed"),
+                    Some(check) => text.push_str(&format!("; the post-check said no (exit {check})")),
+                    None => {}
+                }
+                match left_behind {
+                    0 => {}
+                    1 => text.push_str("; one process that it started lives on"),
+                    more => text.push_str(&format!("; {more} processes that it started live on")),
+                }
+                if *output_cut {
+                    text.push_str("; its output was cut");
+                }
+                text
+            }
+            Self::Running {
+                supervisor,
+                processes,
+                age_ms,
+            } => {
+                let age = Span::from_millis(*age_ms).human();
+                let processes = match processes {
+                    1 => "1 process".to_owned(),
+                    more => format!("{more} processes"),
+                };
+                let lost = if *supervisor {
+                    ""
+                } else {
+                    "; its supervisor is gone, so its exit code will be lost"
+                };
+                format!("When last asked, the host said it is alive: {processes}, for {age}{lost}")
+            }
+            Self::NeverStarted => "The host proved that it never started".to_owned(),
+            Self::ExitLost { .. } => {
+                "It was started; nothing of it is alive any more, and no exit was published".to_owned()
+            }
+            held @ Self::Locked { .. } => format!("It did not start: {}", held.holder(spool)),
+            Self::Done => "The host had emptied its folder: the outcome was committed before".to_owned(),
+            Self::Nothing { why } => format!("The host could say nothing of it: {why}"),
+        };
+        format!("{}.", sentence.trim_end_matches('.'))
     }
 }
 

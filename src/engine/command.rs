@@ -2,7 +2,7 @@
 //! wish first; the command's driver acts on it.
 
 use crate::domain::{Ask, CommandId, CommandStatus, HostName, Op, Span, StopReason, Timestamp};
-use crate::store::{By, CommandRow, Request};
+use crate::store::{Acknowledged, By, CommandRow, Request};
 
 use super::preview::MOST_HOSTS;
 use super::{Engine, EngineError};
@@ -227,6 +227,35 @@ impl Engine {
         Ok(row)
     }
 
+    /// Somebody has looked at how these commands ended, and notes it: they need no attention from now on. What needs
+    /// none (any more) is left as it is, and is said.
+    ///
+    /// # Errors
+    /// When there is no such command, no note, or none of them needs it.
+    pub async fn acknowledge(&self, ids: Vec<CommandId>, note: String, by: By) -> Result<Acknowledged, EngineError> {
+        let mut rows = Vec::with_capacity(ids.len());
+        for id in &ids {
+            rows.push(self.row(*id).await?);
+        }
+        let hosts = rows.iter().map(|row| row.host_id).collect();
+        self.allow_on_hosts(&by, Ask::Steer, hosts).await?;
+        let Some(note) = clean(Some(note)) else {
+            return Err(crate::domain::Invalid::new("note", "is missing; say what you found").into());
+        };
+        if ids.is_empty() {
+            return Err(crate::domain::Invalid::new("id", "none was chosen; tick one or more in the list").into());
+        }
+        if ids.len() > MOST_ACKNOWLEDGED {
+            let problem = format!("are more than {MOST_ACKNOWLEDGED} at once");
+            return Err(crate::domain::Invalid::new("id", problem).into());
+        }
+        let came = self.0.store.acknowledge_ends(ids, note, by).await?;
+        match came.not.first() {
+            Some(first) if came.done.is_empty() => Err(EngineError::Conflict(not_acknowledged(first))),
+            _ => Ok(came),
+        }
+    }
+
     async fn may_steer(&self, by: &By, row: &CommandRow) -> Result<(), EngineError> {
         self.allow_on_hosts(by, Ask::Steer, vec![row.host_id]).await
     }
@@ -255,7 +284,37 @@ pub(super) fn clean(reason: Option<String>) -> Option<String> {
         .filter(|text| !text.is_empty())
 }
 
+/// The most commands that are acknowledged at once.
+const MOST_ACKNOWLEDGED: usize = 1_000;
+
+/// Why a command was not acknowledged now.
+#[must_use]
+pub fn not_acknowledged(row: &CommandRow) -> String {
+    let what = format!("{} on {}", row.op, row.host);
+    match (&row.acknowledged_by, row.acknowledged_at, row.finished_at) {
+        (Some(by), Some(at), _) => {
+            let note = row.acknowledged_note.as_deref().unwrap_or_default();
+            format!("{} has acknowledged {what} already, {}: {note}", by.name(), second(at))
+        }
+        (_, _, None) => format!("{what} has not ended yet; there is nothing to acknowledge"),
+        _ => format!(
+            "{what} ended “{}”, which needs no attention; there is nothing to acknowledge",
+            row.status.name()
+        ),
+    }
+}
+
+/// `2026-11-23 14:02:11 UTC`.
+fn second(at: Timestamp) -> String {
+    at.to_string().chars().take(19).chain(" UTC".chars()).collect()
+}
+
+/// The state of a command does not allow it: how it stands, in the words of the pages, and what follows.
 fn final_already(row: &CommandRow, so: &str) -> EngineError {
-    let since = row.finished_at.map(|at| format!(" since {at} UTC")).unwrap_or_default();
-    EngineError::Conflict(format!("{} on {} is {}{since}: {so}", row.op, row.host, row.status))
+    let what = format!("{} on {}", row.op, row.host);
+    let stands = row.status.name();
+    EngineError::Conflict(match row.finished_at {
+        Some(at) => format!("{what} has ended: {stands}, {}; {so}", second(at)),
+        None => format!("{what} stands at “{stands}”; {so}"),
+    })
 }

@@ -44,7 +44,7 @@ pub use access::{
     AccessSettings, Credentials, Known, LoggedIn, LoginError, NewTotp, PROOF_HOLDS, Shown, factor_in_words, hash_of,
     tokens,
 };
-pub use command::Start;
+pub use command::{Start, not_acknowledged};
 pub use delivery::NotifyTested;
 pub use error::EngineError;
 pub use hosts::Tested;

@@ -58,7 +58,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use attempt::{Account, Attempt, Counted};
 pub use chain::Head;
-pub use command::{CommandRow, Finish, HistoryFilter, OutputFacts, Request};
+pub use command::{Acknowledged, CommandRow, Counts, Finish, HistoryFilter, HistoryLine, OutputFacts, Request};
 pub use cursor::{Delivery, NewDelivery};
 pub use error::{OpenError, ReadError, WriteError};
 pub use event::{By, EventRow, NewEvent};

@@ -50,6 +50,10 @@ pub(super) const COMMAND: &[&str] = &[
     "warned_at",
     "overdue_at",
     "resolved_by",
+    "acknowledged_by",
+    "acknowledged_at",
+    "acknowledged_note",
+    "repeat_of",
 ];
 
 /// Every column of `pipelines`.
@@ -72,6 +76,7 @@ pub(super) const PIPELINE: &[&str] = &[
     "passed",
     "at_wait",
     "evidence",
+    "cancel_note",
 ];
 
 /// Every column of `hosts`.

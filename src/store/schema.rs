@@ -44,6 +44,7 @@ diesel::table! {
         passed -> Text,
         at_wait -> Nullable<Text>,
         evidence -> Nullable<Text>,
+        cancel_note -> Nullable<Text>,
     }
 }
 
@@ -94,6 +95,10 @@ diesel::table! {
         warned_at -> Nullable<Timestamp>,
         overdue_at -> Nullable<Timestamp>,
         resolved_by -> Nullable<Text>,
+        acknowledged_by -> Nullable<Text>,
+        acknowledged_at -> Nullable<Timestamp>,
+        acknowledged_note -> Nullable<Text>,
+        repeat_of -> Nullable<Text>,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The journal through its front door: a real file in a folder of its own.
 
 mod cursors;
+mod history;
 mod opening;
 mod pipelines;
 mod proofs;

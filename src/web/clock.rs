@@ -93,6 +93,7 @@ impl Clock {
         for (length, form) in [
             (26, "%Y-%m-%d %H:%M:%S %Z"),
             (19, "%Y-%m-%d %H:%M:%S %Z"),
+            (16, "%Y-%m-%d %H:%M %Z"),
             (5, "%H:%M %Z"),
         ] {
             let Some((before, text)) = head.len().checked_sub(length).and_then(|at| head.split_at_checked(at)) else {

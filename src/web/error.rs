@@ -9,11 +9,12 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
 
-use crate::domain::Invalid;
+use crate::domain::{Invalid, Timestamp};
 use crate::engine::EngineError;
 use crate::store::ReadError;
 
 use super::frame::{Frame, html_with};
+use super::{Visitor, Web};
 
 /// Why a request was not answered with what it asked for.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ struct ErrorPage {
     what: &'static str,
     why: String,
     next: &'static str,
+    /// The page that it was asked from.
+    back: Option<String>,
 }
 
 const BACK: &str = "Go back, correct it and send it again; nothing was changed.";
@@ -145,17 +148,30 @@ impl Problem {
         self.status
     }
 
-    /// The answer itself.
+    /// The answer itself, for anybody.
     pub(super) fn answer(&self) -> HttpResponse {
+        self.answer_in(Frame::bare(self.what), self.why.clone(), None)
+    }
+
+    /// The answer for who is signed in: with the navigation, times in the zone of the pages, and a way back to what it
+    /// was about.
+    pub(super) fn answer_to(&self, web: &Web, visitor: &Visitor, path: &str) -> HttpResponse {
+        let why = web.clock().spoken(&self.why, Timestamp::now());
+        let frame = Frame::new(web, visitor, section(path), self.what);
+        self.answer_in(frame, why, back(path).filter(|_| self.status != StatusCode::NOT_FOUND))
+    }
+
+    fn answer_in(&self, frame: Frame, why: String, back: Option<String>) -> HttpResponse {
         if self.status.is_server_error() {
             tracing::error!(status = self.status.as_u16(), why = %self.why, "a request failed");
         }
         let page = ErrorPage {
-            frame: Frame::bare(self.what),
+            frame,
             code: self.status.as_u16(),
             what: self.what,
-            why: self.why.clone(),
+            why,
             next: self.next,
+            back,
         };
         let answer = if self.fragment {
             html_with(self.status, &page.as_problem())
@@ -163,6 +179,30 @@ impl Problem {
             html_with(self.status, &page)
         };
         answer.unwrap_or_else(|_| HttpResponse::build(self.status).body(format!("{}: {}\n", self.what, self.why)))
+    }
+}
+
+/// The part of the navigation that an address belongs to.
+fn section(path: &str) -> &'static str {
+    match path.trim_start_matches('/').split('/').next().unwrap_or_default() {
+        "" | "hosts" | "run" => "fleet",
+        "pipelines" => "pipelines",
+        "history" | "commands" | "definitions" => "history",
+        "log" => "log",
+        "users" => "users",
+        "tokens" => "tokens",
+        _ => "",
+    }
+}
+
+/// The page of the thing that a form was about: `/commands/ID` of `/commands/ID/stop`; of a filter, the page without it.
+fn back(path: &str) -> Option<String> {
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    match parts.as_slice() {
+        [kind @ ("commands" | "pipelines" | "hosts"), thing, _] => Some(format!("/{kind}/{thing}")),
+        [kind @ ("users" | "tokens" | "account" | "pipelines"), _, ..] => Some(format!("/{kind}")),
+        ["history" | "log" | "pipelines", ..] => Some(format!("/{}", parts[0])),
+        _ => None,
     }
 }
 
@@ -234,8 +274,11 @@ impl From<EngineError> for Problem {
 }
 
 /// For every URL that nothing answers.
-pub(super) async fn not_found(request: HttpRequest) -> HttpResponse {
-    Problem::missing(&format!("“{}”", crate::domain::bounded(request.path(), 100))).answer()
+pub(super) async fn not_found(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    Err(Problem::missing(&format!(
+        "“{}”",
+        crate::domain::bounded(request.path(), 100)
+    )))
 }
 
 /// A form that could not be read at all: wrong type, too large, not UTF-8.

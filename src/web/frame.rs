@@ -18,6 +18,8 @@ pub(super) struct Frame {
     pub(super) actor: Option<String>,
     /// Whether ops are theirs to run, anywhere.
     pub(super) runs: bool,
+    /// Whether what runs, or has ended, is theirs to say something about, anywhere.
+    pub(super) steers: bool,
     /// Whether hosts, users and tokens are theirs to manage.
     pub(super) admin: bool,
     pub(super) zone: String,
@@ -32,6 +34,7 @@ impl Frame {
             here,
             actor: Some(visitor.actor.name().to_owned()),
             runs: visitor.may(Ask::Run),
+            steers: visitor.may(Ask::Steer),
             admin: visitor.may(Ask::Users),
             zone: web.clock().zone(),
             now: Timestamp::now().to_rfc3339(),
@@ -45,6 +48,7 @@ impl Frame {
             here: "",
             actor: None,
             runs: false,
+            steers: false,
             admin: false,
             zone: String::new(),
             now: Timestamp::now().to_rfc3339(),

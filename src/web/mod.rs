@@ -6,6 +6,7 @@
 
 mod ansi;
 pub mod api;
+mod asked;
 mod assets;
 mod clock;
 mod connections;

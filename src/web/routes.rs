@@ -47,6 +47,9 @@ pub(super) const LIST: &[Entry] = &[
     at(POST, "/hosts/{name}/remove", May(Ask::Hosts), || to(host::remove)),
     // Commands.
     at(GET, "/history", May(Ask::See), || to(history::show)),
+    at(POST, "/history/acknowledge", May(Ask::Steer), || {
+        to(history::acknowledge)
+    }),
     at(GET, "/commands/{id}", May(Ask::See), || to(command::show)),
     at(GET, "/commands/{id}/tail", May(Ask::See), || to(command::tail)),
     at(GET, "/commands/{id}/output", May(Ask::See), || to(command::download)),
@@ -55,6 +58,9 @@ pub(super) const LIST: &[Entry] = &[
     at(POST, "/commands/{id}/retry", May(Ask::Run), || to(wish::retry)),
     at(POST, "/commands/{id}/find-out", May(Ask::Steer), || to(wish::find_out)),
     at(POST, "/commands/{id}/resolve", May(Ask::Steer), || to(wish::resolve)),
+    at(POST, "/commands/{id}/acknowledge", May(Ask::Steer), || {
+        to(wish::acknowledge)
+    }),
     at(GET, "/definitions/{digest}", May(Ask::See), || to(definition::show)),
     // Pipelines.
     at(GET, "/pipelines", May(Ask::See), || to(pipeline_list::show)),

@@ -15,6 +15,7 @@ use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
 use crate::domain::{Actor, Ask, Decision, MESSAGE_LIMIT, On, bounded};
 use crate::engine::{By, Known, hash_of};
 
+use super::asked::asked;
 use super::entry::{Listed, Need, listed};
 use super::error::Problem;
 use super::fields::to_query;
@@ -160,7 +161,7 @@ async fn admit(
     };
     let Some(Need::May(ask)) = need else {
         let path = bounded(request.path(), 100);
-        return Err(Problem::missing(&format!("“{path}”")).answer());
+        return Err(Problem::missing(&format!("“{path}”")).answer_to(web, &visitor, request.path()));
     };
     if visitor.known.must_enrol && ask != Ask::Account {
         let place = HttpResponse::SeeOther().insert_header((LOCATION, "/account")).finish();
@@ -169,7 +170,7 @@ async fn admit(
     if let Decision::Denied(why) = visitor.by.access.may(ask, On::Somewhere) {
         let problem = Problem::not_allowed(why);
         note(web, request.request(), &visitor, &problem.to_string()).await;
-        return Err(of_kind(request, problem).answer());
+        return Err(of_kind(request, problem).answer_to(web, &visitor, request.path()));
     }
     if *request.method() == Method::GET {
         return Ok((visitor, Sent::default()));
@@ -178,7 +179,7 @@ async fn admit(
         Ok(sent) => sent,
         Err(problem) => {
             note(web, request.request(), &visitor, &problem.to_string()).await;
-            return Err(problem.answer());
+            return Err(problem.answer_to(web, &visitor, request.path()));
         }
     };
     if let Some(typed) = &sent.confirm {
@@ -213,14 +214,16 @@ async fn answered<B: MessageBody + 'static>(
     if request.method() != Method::GET || problem.is_denial() {
         note(web, &request, visitor, &problem.to_string()).await;
     }
-    response.map_into_boxed_body()
+    // With the navigation around it; what a poll gets stays a fragment.
+    let answer = problem.answer_to(web, visitor, request.path());
+    ServiceResponse::new(request, answer)
 }
 
 /// Somebody who is signed in was refused something: that is an event too.
 async fn note(web: &Web, request: &HttpRequest, visitor: &Visitor, why: &str) {
     let route = request.match_pattern().unwrap_or_else(|| "a page".to_owned());
     let kind = format!("{} {route}", request.method());
-    let message = format!("{} was refused {kind}: {why}", visitor.actor.name());
+    let message = format!("{} was refused {}: {why}", visitor.actor.name(), asked(request));
     let message = bounded(&message, MESSAGE_LIMIT);
     if let Err(why) = web.engine.note_refusal(&kind, &message, visitor.by()).await {
         tracing::warn!(%why, "a refusal could not be journaled");

@@ -1,7 +1,7 @@
 //! Words, icons and colours of the pages; what a status is called is decided in `domain`. The journal's own word
 //! stands in the `title`, and in the API and exports, never bare on a page.
 
-use crate::domain::{CommandStatus, Evidence, Level, Refusal, Span, Standing, StopReason, Timestamp};
+use crate::domain::{CommandStatus, Evidence, Level, Refusal, Standing, Timestamp};
 use crate::store::{CommandRow, FactsRow};
 
 use super::clock::{Clock, rough};
@@ -110,62 +110,8 @@ pub(super) fn level(level: Level) -> Word {
 
 /// What the host said, in a sentence.
 pub(super) fn evidence(row: &CommandRow) -> Option<String> {
-    let sentence = match row.evidence.as_ref()? {
-        Evidence::Exit {
-            code,
-            check,
-            duration_ms,
-            stopped,
-            left_behind,
-            output_cut,
-        } => {
-            let mut text = format!(
-                "The host published exit {code} after {}",
-                Span::from_millis(*duration_ms).human()
-            );
-            match stopped {
-                Some(StopReason::Cancel) => text.push_str(", after it had been told to stop"),
-                Some(StopReason::Timeout) => text.push_str(", after it had been stopped because its time was up"),
-                None => {}
-            }
-            match check {
-                Some(0) => text.push_str("; the post-check agreed"),
-                Some(check) => text.push_str(&format!("; the post-check said no (exit {check})")),
-                None => {}
-            }
-            match left_behind {
-                0 => {}
-                1 => text.push_str("; one process that it started lives on"),
-                more => text.push_str(&format!("; {more} processes that it started live on")),
-            }
-            if *output_cut {
-                text.push_str("; its output was cut");
-            }
-            text
-        }
-        Evidence::Running {
-            supervisor,
-            processes,
-            age_ms,
-        } => {
-            let age = Span::from_millis(*age_ms).human();
-            let processes = count(*processes, "process", "processes");
-            let lost = if *supervisor {
-                ""
-            } else {
-                "; its supervisor is gone, so its exit code will be lost"
-            };
-            format!("When last asked, the host said it is alive: {processes}, for {age}{lost}")
-        }
-        Evidence::NeverStarted => "The host proved that it never started".to_owned(),
-        Evidence::ExitLost { .. } => {
-            "It was started; nothing of it is alive any more, and no exit was published".to_owned()
-        }
-        held @ Evidence::Locked { .. } => format!("It did not start: {}", held.holder(row.spool.as_deref())),
-        Evidence::Done => "The host had emptied its folder: the outcome was committed before".to_owned(),
-        Evidence::Nothing { why } => format!("The host could say nothing of it: {why}"),
-    };
-    Some(format!("{}.", sentence.trim_end_matches('.')))
+    let evidence = row.evidence.as_ref()?;
+    Some(evidence.sentence(row.spool.as_deref()))
 }
 
 /// `1 host`, `7 hosts`.
@@ -175,6 +121,28 @@ pub(super) fn count(number: impl TryInto<i64>, one: &str, many: &str) -> String 
         format!("1 {one}")
     } else {
         format!("{number} {many}")
+    }
+}
+
+/// A count that stops at 1,000: `17`, `1,000+`.
+pub(super) fn capped(number: i64) -> String {
+    match number {
+        ..1_000 => number.to_string(),
+        1_000 => "1,000".to_owned(),
+        _ => "1,000+".to_owned(),
+    }
+}
+
+/// A refusal that was repeated so often: `Refused 49 times: busy with pull`.
+pub(super) fn repeated(word: Word, repeats: i64) -> Word {
+    let name = CommandStatus::Blocked.name();
+    match word.text.strip_prefix(name) {
+        Some(rest) if repeats > 0 => {
+            let times = capped(repeats.saturating_add(1));
+            let text = format!("{name} {times} times{rest}");
+            Word { text, ..word }
+        }
+        _ => word,
     }
 }
 
@@ -226,6 +194,13 @@ mod tests {
     fn plurals_and_sizes_are_right() {
         assert_eq!(count(1, "host", "hosts"), "1 host");
         assert_eq!(count(0, "host", "hosts"), "0 hosts");
+        assert_eq!(
+            (capped(999), capped(1_000), capped(1_001)),
+            ("999".into(), "1,000".into(), "1,000+".into())
+        );
+        let refused = Word::new("quiet", "ban", "Refused: busy", "BLOCKED");
+        assert_eq!(repeated(refused.clone(), 0), refused);
+        assert_eq!(repeated(refused, 48).text, "Refused 49 times: busy");
         assert_eq!(bytes(0), "0 bytes");
         assert_eq!(bytes(1), "1 byte");
         assert_eq!(bytes(2_048), "2 KiB");

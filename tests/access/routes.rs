@@ -44,7 +44,8 @@ fn takes(method: &str, path: &str) -> Need {
         // An auditor makes, prints and marks reports.
         (_, "audit", _) => Ask::See,
         ("POST", "run" | "commands" | "pipelines", "run" | "commands" | "pipelines" | "retry" | "continue") => Ask::Run,
-        ("POST", "commands", "stop" | "cancel" | "extend" | "find-out" | "resolve") => Ask::Steer,
+        ("POST", "commands", "stop" | "cancel" | "extend" | "find-out" | "resolve" | "acknowledge") => Ask::Steer,
+        ("POST", "history", "acknowledge") => Ask::Steer,
         ("POST", "pipelines", "cancel" | "hold") => Ask::Steer,
         ("POST", "hosts", "test") => Ask::Test,
         ("POST", "hosts", "hosts" | "remove") | ("DELETE", "hosts", _) => Ask::Hosts,
@@ -268,8 +269,8 @@ async fn s52_rights_end_at_the_tag() {
     let row = dashboard.run("quick", "prod1").await;
     let id = row["id"].as_str().expect("id").to_owned();
     dashboard.until_final(&id).await;
-    for wish in ["stop", "extend", "retry", "find-out", "resolve"] {
-        let fields = [("span", "5m"), ("reason", "x"), ("sure", "yes")];
+    for wish in ["stop", "extend", "retry", "find-out", "resolve", "acknowledge"] {
+        let fields = [("span", "5m"), ("reason", "x"), ("sure", "yes"), ("note", "x")];
         let answer = olga.post(&format!("/commands/{id}/{wish}"), &fields).await;
         assert_eq!(answer.status, 403, "{wish}: {}", answer.text);
     }

@@ -38,6 +38,21 @@ label = "Wipe"
 dangerous = true
 script = "echo wiped"
 
+[[op]]
+id = "talks"
+label = "Talks"
+script = "for i in 1 2 3 4 5 6 7 8 9; do echo line $i; done"
+
+[[op]]
+id = "choosy"
+label = "Choosy"
+pre_check = "echo not today; exit 1"
+script = "true"
+
+[[pipeline]]
+id = "look-twice"
+stages = [{ op = "talks" }, { wait = "read it" }, { op = "choosy" }]
+
 [[pipeline]]
 id = "look-first"
 stages = [{ op = "pull" }, { wait = "look at the canary" }, { op = "switch" }]
@@ -165,7 +180,7 @@ async fn a_pipeline_is_previewed_started_seen_and_tried_again() {
     );
     let (_, history) = browser.get("/history").await;
     assert!(
-        history.contains(&format!(r#"href="/pipelines/{id}""#)) && history.contains("of 4 hosts"),
+        history.contains(&format!(r#"href="/pipelines/{id}""#)) && history.contains(">4 hosts</a>"),
         "{history}"
     );
     let (_, log) = browser.get("/log").await;
@@ -477,6 +492,10 @@ async fn a_pipeline_waits_is_paused_continued_and_cancelled() {
     let (_, page) = browser.get(&path).await;
     assert_eq!(browser.get(&format!("{path}/cancel")).await.0, 409, "it has ended");
     unset(&dashboard, "switch.hold");
+    assert!(
+        page.contains("<dt>Cancelled</dt>") && page.contains(": enough</dd>"),
+        "{page}"
+    );
 
     // Who was stopped with the pipeline has not failed.
     assert_eq!(
@@ -575,4 +594,40 @@ async fn lists_and_matrices_are_paged_and_filtered() {
     }
     let (_, page) = browser.get("/pipelines?actor=local:nobody").await;
     assert!(page.contains("No pipeline matches these filters"), "{page}");
+}
+
+/// Whoever came past a wait has passed it, whatever came of what follows; and of an output the end is shown.
+#[tokio::test]
+async fn a_host_that_is_refused_after_a_wait_has_passed_it() {
+    let dashboard = fleet(CONFIG, &["a"]).await;
+    let browser = Browser::signed_in(&dashboard).await;
+    let id = start(&browser, "name=look-twice&hosts=a").await;
+    let path = format!("/pipelines/{id}");
+    until_status(&dashboard, &id, "HELD").await;
+    let (_, page) = browser.get(&path).await;
+    assert!(page.contains("Its last lines:") && page.contains("line 9"), "{page}");
+    assert!(!page.contains("line 3"), "{page}");
+    assert_eq!(browser.press(&format!("{path}/continue"), "").await, path);
+    until_status(&dashboard, &id, "FAILED").await;
+    let (_, page) = browser.get(&path).await;
+    let line = &matrix_of(&page)[0];
+    assert!(
+        line.starts_with("a: Succeeded | Passed | Refused: the pre-check said no"),
+        "{line}"
+    );
+    // What can be done no more is said in words.
+    let (status, page) = browser.send(&format!("{path}/hold"), "").await;
+    assert_eq!(status, 409);
+    assert!(
+        page.contains("“look-twice” failed: no host passed") && page.contains("it cannot be held"),
+        "{page}"
+    );
+    assert!(
+        page.contains("<nav aria-label=\"Main\">") && page.contains(&format!("href=\"{path}\">Back")),
+        "{page}"
+    );
+    let events = dashboard.events().await;
+    let said = format!("was refused to hold pipeline {}: ", &id[28..]);
+    let sentence = |event: &&Value| event["message"].as_str().is_some_and(|text| text.contains(&said));
+    assert!(events.iter().any(|event| sentence(&event)), "{said}");
 }

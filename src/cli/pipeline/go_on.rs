@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::domain::PipelineId;
+use crate::domain::IdPart;
 
 use super::super::Context;
 use super::super::failure::Failure;
@@ -10,8 +10,8 @@ use super::words::PipelineRow;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// The pipeline's id
-    id: PipelineId,
+    /// The pipeline's id, its beginning, or the short form that pages show
+    id: IdPart,
 }
 
 pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {

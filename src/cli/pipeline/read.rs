@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::{CommandId, HostName, PipelineId, PipelineStatus};
+use crate::domain::{CommandId, HostName, IdPart, PipelineId, PipelineStatus, part_means};
 use crate::store::{Cursor, PipelineFilter};
 
 use super::super::failure::Failure;
@@ -51,13 +51,18 @@ impl Source {
     }
 
     /// One pipeline with its counts, and its results in groups where they are wanted.
-    pub(in crate::cli) async fn pipeline(&self, id: PipelineId, results: bool) -> Result<Value, Failure> {
+    pub(in crate::cli) async fn pipeline(&self, id: impl Into<IdPart>, results: bool) -> Result<Value, Failure> {
+        let id = id.into();
         match self {
             Self::Live(client) => {
                 let query = [("results", results.to_string())];
                 client.get(&format!("/pipelines/{id}"), &query).await
             }
-            Self::AtRest(journal) => journal.pipeline(id, results),
+            Self::AtRest(journal) => {
+                let found = journal.reader.read_blocking(|journal| journal.pipelines_like(&id))?;
+                let id = part_means("pipeline", id.as_str(), &found).map_err(Failure::Usage)?;
+                journal.pipeline(id, results)
+            }
         }
     }
 }

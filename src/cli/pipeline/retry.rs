@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::domain::PipelineId;
+use crate::domain::IdPart;
 
 use super::super::Context;
 use super::super::confirm::{Confirm, ask, at_terminal};
@@ -17,8 +17,8 @@ const SHOWN: usize = 50;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// The pipeline's id
-    id: PipelineId,
+    /// The pipeline's id, its beginning, or the short form that pages show
+    id: IdPart,
     /// Why, for the journal
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,

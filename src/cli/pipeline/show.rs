@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::PipelineId;
+use crate::domain::{IdPart, PipelineId};
 
 use super::super::Context;
 use super::super::failure::Failure;
@@ -17,8 +17,8 @@ const TAIL: u64 = 2_048;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// The pipeline's id
-    id: PipelineId,
+    /// The pipeline's id, its beginning, or the short form that pages show
+    id: IdPart,
 }
 
 pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {
@@ -96,9 +96,9 @@ async fn what(context: &Context, group: &Group) -> Result<String, Failure> {
 
 /// The last line with something in it, of at most a hundred characters.
 fn last_line(tail: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(tail);
+    let text = plain(&String::from_utf8_lossy(tail));
     let line = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
-    // Printed among our own words: what a terminal would obey is escaped, wherever it goes.
+    // Printed among our own words: what a terminal would still obey is escaped, wherever it goes.
     let line = crate::domain::bounded(line, 400);
     let short: String = line.chars().take(100).collect();
     Some(if short.len() < line.len() {
@@ -106,6 +106,19 @@ fn last_line(tail: &[u8]) -> Option<String> {
     } else {
         short
     })
+}
+
+/// Without a terminal's colours and movements (`ESC [ … letter`): here they are noise.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("\u{1b}[") {
+        plain.push_str(before);
+        let end = after.find(|c: char| ('@'..='~').contains(&c));
+        rest = end.and_then(|end| after.get(end + 1..)).unwrap_or_default();
+    }
+    plain.push_str(rest);
+    plain
 }
 
 #[cfg(test)]
@@ -118,7 +131,9 @@ mod tests {
             (&b"one\ntwo\r\n\n"[..], Some("two")),
             (b"", None),
             (b" \n\n", None),
-            (b"\x1b[31mred", Some("\\u{1b}[31mred")),
+            (b"\x1b[1;31mred\x1b[0m \x1b[K", Some("red")),
+            (b"half \x1b[31", Some("half")),
+            (b"\x1b]0;title\x07", Some("\\u{1b}]0;title\\u{7}")),
         ] {
             assert_eq!(last_line(tail).as_deref(), line);
         }

@@ -10,6 +10,7 @@ use super::super::error::Fault;
 use super::super::schema::commands;
 use super::super::tx::Tx;
 use super::super::{NewEvent, Store, Topic, WriteError};
+use super::repeat::{Refused, repeated};
 use super::{CommandRow, Digest, StopReason};
 use crate::domain::{
     Actor, Category, CommandId, CommandStatus, Evidence, Identity, Level, MESSAGE_LIMIT, Refusal, Timestamp, bounded,
@@ -44,6 +45,7 @@ pub(in crate::store) struct Change {
     pub(in crate::store) warned_at: Option<Timestamp>,
     pub(in crate::store) overdue_at: Option<Option<Timestamp>>,
     pub(in crate::store) resolved_by: Option<Actor>,
+    pub(in crate::store) repeat_of: Option<CommandId>,
 }
 
 impl Change {
@@ -101,7 +103,8 @@ impl Change {
             machine_id,
             spool,
             warned_at,
-            resolved_by as Some
+            resolved_by,
+            repeat_of as Some
         );
         row
     }
@@ -157,7 +160,14 @@ pub(in crate::store) fn change(
         && next != row.status
         && !row.status.may_become(next)
     {
-        return Err(WriteError::Conflict(format!("a command that is {} cannot become {next}", row.status)).into());
+        return Err(WriteError::Conflict(format!(
+            "{} on {} stands at “{}”; it cannot become “{}”",
+            row.op,
+            row.host,
+            row.status.name(),
+            next.name()
+        ))
+        .into());
     }
     let stopped_with_its_pipeline;
     let change = if change.status == Some(CommandStatus::Cancelled) && goes_with_its_pipeline(tx, row)? {
@@ -202,6 +212,17 @@ pub(in crate::store) fn command_event(row: &CommandRow, level: Level, message: i
         pipeline_id: row.pipeline_id,
         seals: !row.is_open(),
         ..NewEvent::system(level, format!("op:{}", row.op), message)
+    }
+}
+
+fn of_row<'a>(row: &'a CommandRow, refusal: Refusal, why: &'a str) -> Refused<'a> {
+    Refused {
+        host_id: row.host_id,
+        op: &row.op,
+        actor: &row.actor,
+        refusal,
+        why,
+        asked_at: row.created_at,
     }
 }
 
@@ -320,9 +341,14 @@ impl Store {
             let Some(row) = load(tx, id, &open)? else {
                 return Ok(None);
             };
+            let repeat_of = match row.pipeline_id {
+                Some(_) => None,
+                None => repeated(tx, &of_row(&row, refusal, &text))?,
+            };
             let next = Change {
                 refusal: Some(refusal),
                 evidence: evidence.clone(),
+                repeat_of,
                 ..Change::end(&row, CommandStatus::Blocked, Some(text.clone()), tx.now)
             };
             let Some(row) = change(tx, &row, &next)? else {

@@ -46,7 +46,7 @@ impl Store {
                 return Ok(None);
             };
             if finish.status.is_always_open() {
-                return Err(WriteError::Conflict(format!("{} is no outcome", finish.status)).into());
+                return Err(WriteError::Conflict(format!("“{}” is no outcome", finish.status.name())).into());
             }
             let next = outcome(&row, &finish, tx.now);
             let was_orphaned = row.status == CommandStatus::Orphaned;

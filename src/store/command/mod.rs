@@ -1,9 +1,12 @@
 //! `commands`: each journaled execution of one op on one host. This file has the row and its look-ups;
-//! `request` makes rows, `change` and `stop` move them on, `history` pages through them.
+//! `request` makes rows (`repeat`: refusals that repeat one), `change` and `stop` move them on, `acknowledge` is what
+//! people say of an end, `history` pages through them.
 
+mod acknowledge;
 mod change;
 mod finish;
 mod history;
+mod repeat;
 mod request;
 mod stop;
 
@@ -12,10 +15,12 @@ use std::collections::HashSet;
 use diesel::prelude::*;
 use serde::Serialize;
 
+pub use acknowledge::Acknowledged;
 pub use finish::{Finish, OutputFacts};
-pub use history::HistoryFilter;
+pub use history::{Counts, HistoryFilter, HistoryLine};
 pub use request::Request;
 
+pub(super) use acknowledge::attention;
 pub(super) use change::{Change, change, command_event};
 pub(super) use request::{Ask, in_the_way, insert, write_off};
 pub(super) use stop::stop;
@@ -106,6 +111,14 @@ pub struct CommandRow {
     pub overdue_at: Option<Timestamp>,
     /// Who ended it by hand.
     pub resolved_by: Option<Actor>,
+    /// Who has acknowledged its end.
+    pub acknowledged_by: Option<Actor>,
+    /// When that was.
+    pub acknowledged_at: Option<Timestamp>,
+    /// What they noted.
+    pub acknowledged_note: Option<String>,
+    /// The equal refusal, less than a minute before, that this one repeats.
+    pub repeat_of: Option<CommandId>,
 }
 
 impl CommandRow {
@@ -113,6 +126,13 @@ impl CommandRow {
     #[must_use]
     pub const fn is_open(&self) -> bool {
         self.finished_at.is_none()
+    }
+
+    /// Whether somebody should look at how it ended: ERROR, TIMEOUT or a final ORPHANED that nobody has acknowledged.
+    /// A later success of the same op does not take that away; only a person does. [`attention`] is the same in SQL.
+    #[must_use]
+    pub const fn needs_attention(&self) -> bool {
+        self.finished_at.is_some() && self.acknowledged_at.is_none() && self.status.needs_attention()
     }
 }
 
@@ -124,7 +144,7 @@ impl Keyed for CommandRow {
     }
 }
 
-/// The most that a count counts up to: beyond it a page says "1000 or more".
+/// The most that a count counts up to: beyond it a page says "1,000+".
 const COUNT_LIMIT: i64 = 1_000;
 
 /// Commands with their host's name. A LEFT JOIN, though every command has a host: so SQLite walks commands first.
@@ -231,31 +251,5 @@ impl Journal {
             .load(&mut self.conn)?;
         let there: HashSet<CommandId> = there.into_iter().collect();
         Ok(ids.iter().copied().filter(|id| !there.contains(id)).collect())
-    }
-
-    /// How many commands need attention, and how many are open, each up to 1,000.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub fn counts(&mut self) -> Result<(i64, i64), ReadError> {
-        let mut attention = 0;
-        for status in CommandStatus::ALL.iter().filter(|status| status.needs_attention()) {
-            let some: Vec<CommandId> = commands::table
-                .filter(commands::status.eq(status))
-                .order(commands::id.desc())
-                .limit(COUNT_LIMIT)
-                .select(commands::id)
-                .load(&mut self.conn)?;
-            attention += i64::try_from(some.len()).unwrap_or(COUNT_LIMIT);
-        }
-        let open: Vec<CommandId> = commands::table
-            .filter(commands::finished_at.is_null())
-            .limit(COUNT_LIMIT)
-            .select(commands::id)
-            .load(&mut self.conn)?;
-        Ok((
-            attention.min(COUNT_LIMIT),
-            i64::try_from(open.len()).unwrap_or(COUNT_LIMIT),
-        ))
     }
 }

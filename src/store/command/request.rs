@@ -11,6 +11,7 @@ use super::super::pipeline::release_if_done;
 use super::super::schema::commands;
 use super::super::tx::Tx;
 use super::super::{By, Journal, NewEvent, ReadError, Store, Topic, WriteError};
+use super::repeat::{Refused, repeated};
 use super::{CommandRow, StopReason, command_event};
 use crate::domain::{
     Actor, CommandId, CommandStatus, Definition, Digest, HostName, Level, MESSAGE_LIMIT, OpId, PipelineId, Refusal,
@@ -55,6 +56,20 @@ struct Insert {
     stop_reason: Option<StopReason>,
     stop_by: Option<Actor>,
     stop_at: Option<Timestamp>,
+    repeat_of: Option<CommandId>,
+}
+
+impl Insert {
+    fn refused<'a>(&'a self, refusal: Refusal, why: &'a str) -> Refused<'a> {
+        Refused {
+            host_id: self.host_id,
+            op: &self.op,
+            actor: &self.actor,
+            refusal,
+            why,
+            asked_at: self.created_at,
+        }
+    }
 }
 
 impl Journal {
@@ -137,6 +152,7 @@ impl Ask {
             stop_reason: None,
             stop_by: None,
             stop_at: None,
+            repeat_of: None,
         }
     }
 }
@@ -151,7 +167,14 @@ pub(in crate::store) fn insert(tx: &mut Tx<'_>, ask: &Ask, host: &HostRow) -> Re
         refused = in_the_way(tx, host, mine)?.or_else(|| Some((Refusal::Busy, "busy with another command".to_owned())));
     }
     let row = match refused {
-        Some((refusal, why)) => insert_final(tx, pending, CommandStatus::Blocked, refusal, &why)?,
+        Some((refusal, why)) => {
+            let repeat_of = match mine {
+                Some(_) => None,
+                None => repeated(tx, &pending.refused(refusal, &why))?,
+            };
+            let pending = Insert { repeat_of, ..pending };
+            insert_final(tx, pending, CommandStatus::Blocked, refusal, &why)?
+        }
         None => written(tx, &pending)?,
     };
     announce(tx, ask, &row)?;

@@ -6,7 +6,7 @@ use super::super::page::{Cut, merge, page};
 use super::super::schema::{pipeline_hosts, pipelines};
 use super::super::{Cursor, Journal, Page, ReadError};
 use super::PipelineRow;
-use crate::domain::{PipelineId, PipelineStatus, Timestamp};
+use crate::domain::{Actor, PipelineId, PipelineStatus, Timestamp};
 
 /// Which pipelines are asked for; what is not given is not asked.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -15,7 +15,7 @@ pub struct PipelineFilter {
     pub status: Vec<PipelineStatus>,
     /// Of this name.
     pub name: Option<String>,
-    /// Started by this actor, as it is written: `user:alice`.
+    /// Started by this actor, as it is written: `user:alice`; a bare name is whoever has it ([`Actor::meant`]).
     pub actor: Option<String>,
     /// With the host of this id.
     pub host: Option<i64>,
@@ -38,32 +38,79 @@ impl Journal {
         cursor: Option<Cursor<PipelineId>>,
         limit: i64,
     ) -> Result<Page<PipelineRow>, ReadError> {
-        // Several statuses are several walks, merged: one IN would have to sort all of their rows.
+        let Some(bounds) = self.bounds_of_pipelines(filter)? else {
+            return page(cursor, limit, |_, _| Ok(Vec::new()));
+        };
         page(cursor, limit, |cut, limit| {
-            if filter.status.is_empty() {
-                return self.cut_pipelines(filter, None, cut, limit);
-            }
-            let mut statuses = filter.status.clone();
-            statuses.sort_unstable();
-            statuses.dedup();
-            let parts = statuses
-                .into_iter()
-                .map(|status| self.cut_pipelines(filter, Some(status), cut, limit))
-                .collect::<Result<_, _>>()?;
-            Ok(merge(parts, cut, limit))
+            self.cut_pipelines(filter, bounds, cut, limit)
         })
     }
 
-    fn cut_pipelines(
+    /// Several statuses or actors are several walks, merged: one IN would have to sort all of their rows.
+    pub(in crate::store) fn cut_pipelines(
         &mut self,
         filter: &PipelineFilter,
-        status: Option<PipelineStatus>,
+        bounds: Bounds,
         cut: Cut<PipelineId>,
         limit: i64,
     ) -> Result<Vec<PipelineRow>, ReadError> {
-        Ok(pipelines_query(filter, status, cut).limit(limit).load(&mut self.conn)?)
+        let mut statuses: Vec<Option<PipelineStatus>> = filter.status.iter().copied().map(Some).collect();
+        statuses.sort_unstable();
+        statuses.dedup();
+        if statuses.is_empty() {
+            statuses.push(None);
+        }
+        let actors: Vec<Option<String>> = match &filter.actor {
+            None => vec![None],
+            Some(name) => Actor::meant(name).into_iter().map(Some).collect(),
+        };
+        let mut parts = Vec::new();
+        for actor in actors {
+            let filter = PipelineFilter {
+                actor,
+                ..filter.clone()
+            };
+            for status in &statuses {
+                let query = pipelines_query(&filter, *status, bounds, cut);
+                parts.push(query.limit(limit).load(&mut self.conn)?);
+            }
+        }
+        Ok(merge(parts, cut, limit))
+    }
+
+    /// Which ids a filter's range of time has (as of commands); none where nothing is in it.
+    pub(in crate::store) fn bounds_of_pipelines(
+        &mut self,
+        filter: &PipelineFilter,
+    ) -> Result<Option<Bounds>, ReadError> {
+        let near = pipelines::table.select(pipelines::id).limit(1_000);
+        let (mut low, mut high) = (None, None);
+        if let Some(since) = filter.since {
+            let first: Vec<PipelineId> = near
+                .filter(pipelines::created_at.ge(since))
+                .order((pipelines::created_at.asc(), pipelines::id.asc()))
+                .load(&mut self.conn)?;
+            low = first.into_iter().min();
+            if low.is_none() {
+                return Ok(None);
+            }
+        }
+        if let Some(until) = filter.until {
+            let last: Vec<PipelineId> = near
+                .filter(pipelines::created_at.lt(until))
+                .order((pipelines::created_at.desc(), pipelines::id.desc()))
+                .load(&mut self.conn)?;
+            high = last.into_iter().max();
+            if high.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(Some((low, high)))
     }
 }
+
+/// The lowest and the highest id of a range.
+pub(in crate::store) type Bounds = (Option<PipelineId>, Option<PipelineId>);
 
 type Boxed<'a> = diesel::helper_types::IntoBoxed<
     'a,
@@ -71,7 +118,12 @@ type Boxed<'a> = diesel::helper_types::IntoBoxed<
     diesel::sqlite::Sqlite,
 >;
 
-fn pipelines_query<'a>(filter: &PipelineFilter, status: Option<PipelineStatus>, cut: Cut<PipelineId>) -> Boxed<'a> {
+fn pipelines_query<'a>(
+    filter: &PipelineFilter,
+    status: Option<PipelineStatus>,
+    (low, high): Bounds,
+    cut: Cut<PipelineId>,
+) -> Boxed<'a> {
     let mut query = pipelines::table.select(PipelineRow::as_select()).into_boxed();
     if let Some(status) = status {
         query = query.filter(pipelines::status.eq(status));
@@ -96,6 +148,12 @@ fn pipelines_query<'a>(filter: &PipelineFilter, status: Option<PipelineStatus>, 
     }
     if let Some(until) = filter.until {
         query = query.filter(pipelines::created_at.lt(until));
+    }
+    if let Some(low) = low {
+        query = query.filter(pipelines::id.ge(low));
+    }
+    if let Some(high) = high {
+        query = query.filter(pipelines::id.le(high));
     }
     match cut {
         Cut::Newest => query.order(pipelines::id.desc()),
@@ -144,7 +202,7 @@ mod tests {
         let id = PipelineId::after(None);
         for (what, filter, status) in cases {
             for cut in [Cut::Newest, Cut::Below(id), Cut::Above(id)] {
-                let query = pipelines_query(&filter, status, cut).limit(50);
+                let query = pipelines_query(&filter, status, (None, None), cut).limit(50);
                 let plan = plan_of(&diesel::debug_query::<diesel::sqlite::Sqlite, _>(&query).to_string());
                 assert!(!plan.contains("TEMP B-TREE"), "{what} {cut:?}: {plan}");
                 let walks = plan.contains("SCAN pipelines") && !plan.contains("SCAN pipelines USING INDEX");

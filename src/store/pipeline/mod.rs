@@ -35,8 +35,8 @@ use super::schema::{commands, pipelines};
 use super::tx::Tx;
 use super::{CommandRow, Journal, Keyed, NewEvent, ReadError, Topic};
 use crate::domain::{
-    Actor, CancelMode, Cell, Cells, CommandId, CommandStatus, Level, Orders, PipelineId, PipelineStatus, Plan, Refusal,
-    Timestamp,
+    Actor, CancelMode, Cell, Cells, CommandId, CommandStatus, IdPart, Level, Orders, PipelineId, PipelineStatus, Plan,
+    Refusal, Timestamp,
 };
 
 /// A pipeline as it stands in the journal.
@@ -73,6 +73,8 @@ pub struct PipelineRow {
     pub cancel_by: Option<Actor>,
     /// When it was cancelled.
     pub cancel_at: Option<Timestamp>,
+    /// Why, in their words.
+    pub cancel_note: Option<String>,
     /// The pipeline that it tries again.
     pub retry_of: Option<PipelineId>,
     /// What its end stands on: its hosts by how they ended, its commands by status. None while it is open.
@@ -107,6 +109,24 @@ impl Journal {
             .select(PipelineRow::as_select())
             .get_result(&mut self.conn)
             .optional()?)
+    }
+
+    /// The pipelines that a part of an id may mean, newest first: a whole id by itself, else those among the newest
+    /// 10,000 whose id begins or ends so; at most ten.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn pipelines_like(&mut self, part: &IdPart) -> Result<Vec<PipelineId>, ReadError> {
+        if let Ok(id) = part.as_str().parse::<PipelineId>() {
+            return Ok(vec![id]);
+        }
+        let newest: Vec<PipelineId> = pipelines::table
+            .select(pipelines::id)
+            .order(pipelines::id.desc())
+            .limit(10_000)
+            .load(&mut self.conn)?;
+        let fits = newest.into_iter().filter(|id| part.fits(&id.to_string()));
+        Ok(fits.take(10).collect())
     }
 
     /// Every RUNNING or HELD pipeline, oldest first.

@@ -39,7 +39,7 @@ impl Store {
             let Some(held) = hold(tx, &row, &text, None)? else {
                 let why = match row.cancel_mode {
                     Some(_) => "it is being cancelled".to_owned(),
-                    None => format!("it is {} already", row.status),
+                    None => format!("it {} already", row.status.stands()),
                 };
                 return Err(WriteError::Conflict(format!("“{}” cannot be held: {why}", row.name)).into());
             };
@@ -71,11 +71,12 @@ fn open(tx: &mut Tx<'_>, id: PipelineId, what: &str) -> Result<PipelineRow, Faul
     if row.is_open() {
         return Ok(row);
     }
-    let since = row
+    let at = row
         .finished_at
-        .map(|at| format!(" since {}", super::super::host::clock(at)));
-    let since = since.unwrap_or_default();
-    Err(WriteError::Conflict(format!("“{}” is {}{since}: it cannot {what}", row.name, row.status)).into())
+        .map(|at| format!(" ({})", super::super::host::clock(at)));
+    let at = at.unwrap_or_default();
+    let stands = row.status.stands();
+    Err(WriteError::Conflict(format!("“{}” {stands}{at}; it cannot {what}", row.name)).into())
 }
 
 fn cancel(
@@ -97,6 +98,7 @@ fn cancel(
             pipelines::cancel_mode.eq(mode),
             pipelines::cancel_by.eq(&by.actor),
             pipelines::cancel_at.eq(tx.now),
+            pipelines::cancel_note.eq(reason.map(|reason| bounded(reason, 1_000)).or(row.cancel_note.clone())),
         ))
         .execute(&mut tx.journal.conn)?;
     tx.touch(Topic::Pipelines);
@@ -128,7 +130,7 @@ fn cancel(
 fn go_on(tx: &mut Tx<'_>, id: PipelineId, by: &By) -> Result<PipelineRow, Fault> {
     let row = open(tx, id, "go on")?;
     if row.status != PipelineStatus::Held {
-        return Err(WriteError::Conflict(format!("“{}” is {}, not held", row.name, row.status)).into());
+        return Err(WriteError::Conflict(format!("“{}” {}, it is not held", row.name, row.status.stands())).into());
     }
     let mut passed = tx.journal.pipeline_orders(&row)?.passed;
     let at_wait: Option<String> = pipelines::table

@@ -43,6 +43,12 @@ async fn new(store: &Store, ops: &[&str], hosts: &[&str]) -> NewPipeline {
     }
 }
 
+/// A pipeline of one stage on one host, which runs.
+pub(super) async fn started(store: &Store, host: &str) -> PipelineRow {
+    let new = new(store, &["uptime"], &[host]).await;
+    store.start_pipeline(new).await.expect("started").row
+}
+
 async fn end(store: &Store, row: &CommandRow, code: i64) {
     store.begin_validating(row.id).await.expect("written").expect("open");
     store

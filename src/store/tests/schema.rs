@@ -143,6 +143,10 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
              INSERT INTO witnesses (name, checkpoint_id, event_id) VALUES ('siem', 1, 7)",
         ),
         (
+            "acknowledge",
+            "UPDATE commands SET acknowledged_by = 'user:a', acknowledged_at = '2026-01-01 00:00:00', acknowledged_note = 'seen'",
+        ),
+        (
             "reports",
             "INSERT INTO reports (number, made_at, made_by, parameters, paper, covers) \
              VALUES ('QD-2026-000001', '2026-01-01 00:00:00', 'user:a', '{}', 'a4', 1); \
@@ -177,6 +181,7 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
         "INSERT INTO commands (id, host_id, op, status, actor, definition) VALUES ('00000000-0000-7000-8000-000000000003', 1, 'x', 'PENDING', 'system', hex(zeroblob(32)))",
         "INSERT INTO commands (id, host_id, op, status, actor, definition, finished_at, created_at, pipeline_id, stage) VALUES ('00000000-0000-7000-8000-000000000003', 1, 'x', 'BLOCKED', 'system', hex(zeroblob(32)), '2026-01-01 00:00:00', '2026-01-01 00:00:00', '00000000-0000-7000-8000-000000000001', 0)",
         "UPDATE pipeline_hosts SET waiting_since = 'soon'",
+        "UPDATE commands SET acknowledged_at = 'soon'",
         "DELETE FROM hosts",
         "DELETE FROM users",
         "UPDATE users SET password = 'secret'",

@@ -65,6 +65,19 @@ impl Body for ResolveBody {
     const KEYS: &[&str] = &["reason"];
 }
 
+/// What was found out about a bad end.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AcknowledgeBody {
+    /// What was found, or done about it.
+    #[schema(pattern = "\\S")]
+    pub(super) note: String,
+}
+
+impl Body for AcknowledgeBody {
+    const KEYS: &[&str] = &["note"];
+}
+
 /// More time for a command.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -9,7 +9,7 @@ use crate::store::{CommandRow, Cursor, HistoryFilter, OnceRow};
 
 use super::Api;
 use super::answers::{Commands, Started};
-use super::body::{self, ExtendBody, ReasonBody, ResolveBody, StartBody};
+use super::body::{self, AcknowledgeBody, ExtendBody, ReasonBody, ResolveBody, StartBody};
 use super::caller::Caller;
 use super::filters::History;
 use super::once;
@@ -85,6 +85,7 @@ pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Ans
         since: given.parsed("since")?,
         until: given.parsed("until")?,
         open_only: given.flag("open")?,
+        attention_only: given.flag("attention")?,
         ..HistoryFilter::default()
     };
     let cursor = given.cursor::<CommandId>()?.map(Cursor::Before);
@@ -142,7 +143,7 @@ async fn read_id(api: &Api, id: &str) -> Result<CommandId, Problem> {
         .reader()
         .read(move |journal| journal.commands_like(&part))
         .await?;
-    part_means(id, &found).map_err(Problem::not_found)
+    part_means("command", id, &found).map_err(Problem::not_found)
 }
 
 #[utoipa::path(post, path = "/api/v1/commands/{id}/cancel", operation_id = "cancelCommand", tag = "Commands",
@@ -197,6 +198,23 @@ pub(super) async fn resolve(api: Data<Api>, caller: Caller, id: Path<String>, pa
     wish("to resolve", &api, caller, &id, async |id, by| {
         let ResolveBody { reason } = body::required(payload).await?;
         Ok(api.engine.resolve(id, reason, by).await?)
+    })
+    .await
+}
+
+#[utoipa::path(post, path = "/api/v1/commands/{id}/acknowledge", operation_id = "acknowledgeCommand", tag = "Commands",
+    summary = "Says that somebody has looked at how a command ended.", description = "What failed, was stopped because its time was up, or ended with its outcome unknown needs attention until then. Once only.",
+    params(("id" = IdPart, Path, description = "The command: its id, or a part of it that no other id has.")),
+    request_body = AcknowledgeBody,
+    responses((status = 202, description = "The command as it is now.", body = CommandRow),
+        (status = 409, description = "It needs no attention (any more): who acknowledged it, and when.", body = Problem, content_type = "application/problem+json")),
+)]
+pub(super) async fn acknowledge(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
+    wish("to acknowledge", &api, caller, &id, async |id, by| {
+        let AcknowledgeBody { note } = body::required(payload).await?;
+        let came = api.engine.acknowledge(vec![id], note, by).await?;
+        let row = came.done.into_iter().next();
+        row.ok_or_else(|| EngineError::UnknownCommand(id).into())
     })
     .await
 }

@@ -29,6 +29,8 @@ pub(super) struct History {
     until: Option<Timestamp>,
     /// Only those without an end.
     open: Option<bool>,
+    /// Only those that need attention: ended badly, and nobody has acknowledged it.
+    attention: Option<bool>,
     /// How many at most; 50 where nothing is said.
     #[param(minimum = 1, maximum = 1000, default = 50)]
     limit: Option<i64>,

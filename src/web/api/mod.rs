@@ -3,10 +3,11 @@
 //! | method and path under `/api/v1` | what |
 //! | --- | --- |
 //! | `POST /commands` | start an op: `{op, hosts, reason?}`, 202 with the journaled rows, refused ones included; on several hosts it is a pipeline of one stage, `pipeline_id` |
-//! | `GET /commands` | history, newest first: `host op pipeline status actor since until open limit cursor` |
+//! | `GET /commands` | history, newest first: `host op pipeline status actor since until open attention limit cursor` |
 //! | `GET /commands/{id}` | one command |
 //! | `GET /commands/{id}/output` | its output, whole or by `Range: bytes=` |
 //! | `POST /commands/{id}/cancel`, `retry`, `resolve`, `extend`, `find-out` | a wish: `{reason?}`, `extend` takes `{for}` |
+//! | `POST /commands/{id}/acknowledge` | somebody has looked at its bad end: `{note}`; once, then 409 |
 //! | `GET /pipelines` | newest first: `host name status actor since until open limit cursor` |
 //! | `POST /pipelines` | start one: `{name, hosts?, tags?, all?, reason?}` and limits, as the catalog has them |
 //! | `POST /pipelines/preview` | the same body; what will run where, in which order; nothing starts |
@@ -151,6 +152,9 @@ pub(super) const LIST: &[Entry] = &[
     }),
     at(POST, "/api/v1/commands/{id}/resolve", May(Ask::Steer), || {
         to(commands::resolve)
+    }),
+    at(POST, "/api/v1/commands/{id}/acknowledge", May(Ask::Steer), || {
+        to(commands::acknowledge)
     }),
     at(POST, "/api/v1/commands/{id}/extend", May(Ask::Steer), || {
         to(commands::extend)

@@ -3,7 +3,7 @@
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::domain::{CommandId, HostName, PipelineId, PipelineStatus};
+use crate::domain::{CommandId, HostName, IdPart, PipelineId, PipelineStatus, part_means};
 use crate::engine::{By, EngineError, Preview, RetryPreview, StartPipeline};
 use crate::store::{Cursor, HistoryFilter, Journal, OnceRow, PipelineFilter, PipelineRow, ReadError};
 
@@ -117,12 +117,12 @@ pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Ans
 /// The row, how its cells and hosts stand, and unless `results=false` its results in groups: of one read.
 #[utoipa::path(get, path = "/api/v1/pipelines/{id}", operation_id = "showPipeline", tag = "Pipelines",
     summary = "Shows a pipeline and what came of it so far.", description = "",
-    params(("id" = PipelineId, Path, description = "The pipeline."),
+    params(("id" = IdPart, Path, description = "The pipeline: its id, or a part of it that no other id has."),
         Shown),
     responses((status = 200, description = "The pipeline.", body = PipelineShown)),
 )]
 pub(super) async fn show(api: Data<Api>, _: Caller, id: Path<String>, request: HttpRequest) -> Answer {
-    let id = read_id(&id)?;
+    let id = read_id(&api, &id).await?;
     let given = Parameters::of::<Shown>(&request)?;
     let with_results = given.text("results").is_none() || given.flag("results")?;
     let found = api
@@ -153,12 +153,12 @@ fn shown(journal: &mut Journal, id: PipelineId, with_results: bool) -> Result<Op
 
 #[utoipa::path(get, path = "/api/v1/pipelines/{id}/commands", operation_id = "listPipelineCommands", tag = "Pipelines",
     summary = "Lists a pipeline's commands, newest first.", description = "",
-    params(("id" = PipelineId, Path, description = "The pipeline."),
+    params(("id" = IdPart, Path, description = "The pipeline: its id, or a part of it that no other id has."),
         OfPipeline),
     responses((status = 200, description = "A page of commands.", body = Commands)),
 )]
 pub(super) async fn commands(api: Data<Api>, _: Caller, id: Path<String>, request: HttpRequest) -> Answer {
-    let id = read_id(&id)?;
+    let id = read_id(&api, &id).await?;
     let given = Parameters::of::<OfPipeline>(&request)?;
     let filter = HistoryFilter {
         pipeline: Some(id),
@@ -187,7 +187,7 @@ pub(super) async fn commands(api: Data<Api>, _: Caller, id: Path<String>, reques
 /// The same once more changes nothing; `kill` after `finish` is stricter and counts.
 #[utoipa::path(post, path = "/api/v1/pipelines/{id}/cancel", operation_id = "cancelPipeline", tag = "Pipelines",
     summary = "Cancels a pipeline.", description = "`finish` lets what runs end by itself, `kill` stops it. The same once more changes nothing.",
-    params(("id" = PipelineId, Path, description = "The pipeline.")),
+    params(("id" = IdPart, Path, description = "The pipeline: its id, or a part of it that no other id has.")),
     request_body = Option<CancelPipelineBody>,
     responses((status = 202, description = "The pipeline as it is now.", body = PipelineRow),
         (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
@@ -203,7 +203,7 @@ pub(super) async fn cancel(api: Data<Api>, caller: Caller, id: Path<String>, pay
 /// A pipeline that is held already stays so: that is what was asked for.
 #[utoipa::path(post, path = "/api/v1/pipelines/{id}/hold", operation_id = "holdPipeline", tag = "Pipelines",
     summary = "Holds a pipeline: it starts nothing new.", description = "",
-    params(("id" = PipelineId, Path, description = "The pipeline.")),
+    params(("id" = IdPart, Path, description = "The pipeline: its id, or a part of it that no other id has.")),
     request_body = Option<Nothing>,
     responses((status = 202, description = "The pipeline as it is now.", body = PipelineRow),
         (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
@@ -226,7 +226,7 @@ pub(super) async fn hold(api: Data<Api>, caller: Caller, id: Path<String>, paylo
 /// Not repeatable: a second one could let the next wait pass, which nobody has looked at.
 #[utoipa::path(post, path = "/api/v1/pipelines/{id}/continue", operation_id = "continuePipeline", tag = "Pipelines",
     summary = "Lets a held pipeline go on.", description = "",
-    params(("id" = PipelineId, Path, description = "The pipeline.")),
+    params(("id" = IdPart, Path, description = "The pipeline: its id, or a part of it that no other id has.")),
     request_body = Option<Nothing>,
     responses((status = 202, description = "The pipeline as it is now.", body = PipelineRow),
         (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
@@ -241,17 +241,17 @@ pub(super) async fn go_on(api: Data<Api>, caller: Caller, id: Path<String>, payl
 
 #[utoipa::path(get, path = "/api/v1/pipelines/{id}/retry", operation_id = "previewRetry", tag = "Pipelines",
     summary = "Says what a retry would try again; nothing starts.", description = "",
-    params(("id" = PipelineId, Path, description = "The pipeline.")),
+    params(("id" = IdPart, Path, description = "The pipeline: its id, or a part of it that no other id has.")),
     responses((status = 200, description = "What a retry would do.", body = RetryPreview),
         (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
 )]
 pub(super) async fn preview_retry(api: Data<Api>, _: Caller, id: Path<String>) -> Answer {
-    Ok(HttpResponse::Ok().json(api.engine.preview_retry(read_id(&id)?).await?))
+    Ok(HttpResponse::Ok().json(api.engine.preview_retry(read_id(&api, &id).await?).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/pipelines/{id}/retry", operation_id = "retryPipeline", tag = "Pipelines",
     summary = "Tries again what failed in a pipeline.", description = "",
-    params(("id" = PipelineId, Path, description = "The pipeline."),
+    params(("id" = IdPart, Path, description = "The pipeline: its id, or a part of it that no other id has."),
         ("Idempotency-Key" = Option<String>, Header, description = "What is asked for under one key is started once, over restarts too.", pattern = "^[!-~]{1,200}$")),
     request_body = Option<ReasonBody>,
     responses((status = 202, description = "The new pipeline.", body = PipelineRow),
@@ -282,7 +282,7 @@ async fn wish(
     id: &str,
     act: impl AsyncFnOnce(PipelineId, By) -> Result<PipelineRow, Problem>,
 ) -> Answer {
-    let answer = match read_id(id) {
+    let answer = match read_id(api, id).await {
         Ok(read) => act(read, by.clone()).await,
         Err(problem) => Err(problem),
     };
@@ -292,8 +292,15 @@ async fn wish(
     Ok(HttpResponse::Accepted().json(row))
 }
 
-/// What is no id is not found either.
-fn read_id(id: &str) -> Result<PipelineId, Problem> {
-    id.parse()
-        .map_err(|_| Problem::not_found("there is no pipeline of this id; write it whole, as the list shows it"))
+/// The one pipeline that an id, or a part of one, means; what is no id is not found either.
+async fn read_id(api: &Api, id: &str) -> Result<PipelineId, Problem> {
+    let part: IdPart = id
+        .parse()
+        .map_err(|_| Problem::not_found("there is no pipeline of this id"))?;
+    let found = api
+        .engine
+        .reader()
+        .read(move |journal| journal.pipelines_like(&part))
+        .await?;
+    part_means("pipeline", id, &found).map_err(Problem::not_found)
 }

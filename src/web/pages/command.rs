@@ -43,6 +43,8 @@ struct CommandPage {
     digest: String,
     run_as: String,
     evidence: Option<String>,
+    /// Who has acknowledged the end, when, and what they noted.
+    acknowledged: Option<(String, When, String)>,
     none: &'static str,
     stopping: Option<String>,
     retry_of: Option<String>,
@@ -81,11 +83,12 @@ struct Buttons {
     changed: bool,
     find_out: bool,
     resolve: bool,
+    acknowledge: bool,
 }
 
 impl Buttons {
     fn any(&self) -> bool {
-        self.stop || self.extend || self.retry || self.find_out || self.resolve
+        self.stop || self.extend || self.retry || self.find_out || self.resolve || self.acknowledge
     }
 }
 
@@ -310,6 +313,10 @@ impl CommandPage {
                 .map(ToString::to_string)
                 .unwrap_or_default(),
             evidence: words::evidence(row),
+            acknowledged: row.acknowledged_by.as_ref().zip(row.acknowledged_at).map(|(by, at)| {
+                let note = row.acknowledged_note.clone().unwrap_or_default();
+                (by.name().to_owned(), clock.when(at), note)
+            }),
             none: if words::never_ran(row) {
                 "It did not run, so there is no output."
             } else {
@@ -417,6 +424,7 @@ impl Buttons {
             changed: today.as_ref() != definition,
             find_out: steer && orphaned,
             resolve: steer && open && orphaned,
+            acknowledge: steer && row.needs_attention(),
         }
     }
 }

@@ -368,9 +368,6 @@ impl Row {
             None if !met => Part::NotMet,
             None => Part::Idle,
         };
-        // An outcome that is being found out and an op that is overdue want a look as much as a bad end.
-        let open_needs = |open: &CommandRow| open.status == CommandStatus::Orphaned || open.overdue_at.is_some();
-        let attention = row.attention || row.open.as_ref().is_some_and(open_needs);
         let (state, since) = super::host::state(facts, row.open.as_ref(), clock);
         Self {
             mine: visitor.may_on(Ask::Run, On::Host(&row.host.hostname, &row.host.tags)),
@@ -381,7 +378,8 @@ impl Row {
             state,
             since,
             running: row.open.as_ref().map(|open| open.id.to_string()),
-            last: row.last.as_ref().map(|last| Last {
+            // Where nothing ever ran, what was refused last is all there is to say.
+            last: row.last.as_ref().or(row.refused.as_ref()).map(|last| Last {
                 id: last.id.to_string(),
                 op: last.op.to_string(),
                 status: words::status(last, clock),
@@ -394,7 +392,7 @@ impl Row {
                 .unwrap_or_default(),
             tags: row.host.tags.iter().map(ToString::to_string).collect(),
             state_of,
-            attention,
+            attention: row.attention,
         }
     }
 

@@ -1,26 +1,35 @@
 //! Every command there was, newest first. The URL is the view: filters, tab and place in the list.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use actix_web::web::{Data, ReqData};
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{Actor, CommandId, CommandStatus, HostName, Invalid, Span};
-use crate::store::{CommandRow, Cursor, HistoryFilter, PipelineRow, Topic};
+use crate::domain::{CommandId, CommandStatus, Invalid, Span, Timestamp};
+use crate::engine::not_acknowledged;
+use crate::store::{Counts, HistoryFilter, HistoryLine, Page, PipelineRow, Topic};
 
-use super::super::clock::{Clock, When, rough};
+use super::super::clock::{Clock, rough};
 use super::super::error::Problem;
-use super::super::fields::{Fields, to_query};
-use super::super::frame::{Frame, html};
+use super::super::fields::{Fields, Wrong, to_query};
+use super::super::frame::{Frame, html_with, see};
 use super::super::live::{self, Shown, Waited};
-use super::super::words::{self, Word};
+use super::super::words;
 use super::super::{Visitor, Web};
+use super::history_line::Line;
+pub(super) use super::history_line::Pick;
+use super::history_view::{Asked, FINDING_OUT, View};
+use super::wish;
 
-/// Rows on one page.
+type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
+
+/// Lines on one page.
 const ROWS: i64 = 50;
-/// An outcome that was learned this much after the end was learned later than usual: after a restart or a loss.
-const LATE: Span = Span::from_secs(30);
+/// Changes are gathered for so long before the list is drawn anew.
+const GATHER: Duration = Duration::from_millis(250);
 
 #[derive(Template)]
 #[template(path = "history/history.html", blocks = ["region"])]
@@ -36,157 +45,69 @@ struct HistoryPage {
     filtered: bool,
     beyond: Option<String>,
     clear: String,
-    show: String,
-    host: String,
-    actor: String,
-    since: String,
-    until: String,
+    view: View,
     ops: Vec<Pick>,
     statuses: Vec<Pick>,
+    /// Whether lines can be ticked, to acknowledge them.
+    ticks: bool,
+    picked: Vec<String>,
+    note: String,
+    wrong: Option<Wrong>,
+    /// The same where it is not about a field of a form.
+    problem: Option<String>,
 }
 
 struct Tab {
     text: &'static str,
-    count: Option<i64>,
+    count: Option<String>,
     place: String,
     chosen: bool,
 }
 
-/// One value of a select.
-pub(super) struct Pick {
-    pub(super) value: String,
-    pub(super) text: String,
-    pub(super) chosen: bool,
+/// What the journal has for a view.
+struct Found {
+    version: i64,
+    counts: Counts,
+    page: Page<HistoryLine>,
+    pipelines: Vec<PipelineRow>,
 }
 
-/// One command in a table.
-pub(super) struct Line {
-    pub(super) id: String,
-    pub(super) at: When,
-    pub(super) status: Word,
-    pub(super) op: String,
-    pub(super) host: String,
-    pub(super) by: String,
-    pub(super) reason: String,
-    pub(super) took: String,
-    pub(super) late: bool,
-    pub(super) open: bool,
-    /// The pipeline that it is part of, and its size: `12 hosts`.
-    pub(super) pipeline: Option<(String, String)>,
-}
-
-impl Line {
-    pub(super) fn new(row: &CommandRow, clock: &Clock) -> Self {
-        let late = match (row.finished_at, row.settled_at) {
-            (Some(finished), Some(settled)) => settled.since(finished) > LATE,
-            _ => false,
-        };
-        Self {
-            id: row.id.to_string(),
-            at: clock.when(row.created_at),
-            status: words::status(row, clock),
-            op: row.op.to_string(),
-            host: row.host.to_string(),
-            by: row.actor.name().to_owned(),
-            reason: row.reason.clone().unwrap_or_default(),
-            took: words::took(row, clock.now).unwrap_or_default(),
-            late,
-            open: row.finished_at.is_none(),
-            pipeline: None,
-        }
-    }
-
-    fn in_pipeline(row: &CommandRow, pipelines: &[PipelineRow], clock: &Clock) -> Self {
-        let pipeline = row.pipeline_id.and_then(|id| pipelines.iter().find(|row| row.id == id));
-        Self {
-            pipeline: pipeline.map(|row| (row.id.to_string(), words::count(row.hosts.len(), "host", "hosts"))),
-            ..Self::new(row, clock)
-        }
-    }
-}
-
-/// The view that a URL asks for, as text for its links and as a filter for the journal.
-struct View {
-    show: String,
-    host: Option<HostName>,
-    op: String,
-    status: String,
-    actor: String,
-    since: String,
-    until: String,
-    filter: HistoryFilter,
-    cursor: Option<Cursor<CommandId>>,
-}
-
-impl View {
-    fn read(fields: &Fields, clock: &Clock) -> Result<Self, Invalid> {
-        let text = |name: &str| fields.owned(name).unwrap_or_default();
-        let time = |name: &str| fields.text(name).map(|text| clock.read(name, text)).transpose();
-        let show = text("show");
-        if !["", "attention", "running"].contains(&show.as_str()) {
-            return Err(Invalid::new("show", "must be attention or running"));
-        }
-        let cursor = match (fields.parse("before")?, fields.parse("after")?) {
-            (Some(id), _) => Some(Cursor::Before(id)),
-            (None, Some(id)) => Some(Cursor::After(id)),
-            (None, None) => None,
-        };
-        let filter = HistoryFilter {
-            op: fields.owned("op"),
-            status: fields
-                .text("status")
-                .map(CommandStatus::asked)
-                .transpose()?
-                .into_iter()
-                .collect(),
-            open_only: show == "running",
-            attention_only: show == "attention",
-            actor: fields.text("actor").map(Actor::asked),
-            since: time("since")?,
-            until: time("until")?,
-            ..HistoryFilter::default()
-        };
-        Ok(Self {
-            host: fields.parse("host")?,
-            op: text("op"),
-            status: filter.status.first().map_or("", |status| status.as_str()).to_owned(),
-            actor: text("actor"),
-            since: text("since"),
-            until: text("until"),
-            show,
-            filter,
+impl Found {
+    async fn read(web: &Web, asked: Asked) -> Result<Result<Self, Invalid>, Problem> {
+        let Asked {
+            host,
+            mut filter,
             cursor,
-        })
-    }
-
-    /// The same view with another tab, at another place.
-    fn place(&self, show: &str, key: &str, cursor: &str) -> String {
-        let host = self.host.as_ref().map_or("", HostName::as_str);
-        let query = to_query([
-            ("show", show),
-            ("host", host),
-            ("op", &self.op),
-            ("status", &self.status),
-            ("actor", &self.actor),
-            ("since", &self.since),
-            ("until", &self.until),
-            (key, cursor),
-        ]);
-        format!("/history{query}")
-    }
-
-    fn at(&self, cursor: Cursor<CommandId>) -> String {
-        match cursor {
-            Cursor::Before(id) => self.place(&self.show, "before", &id.to_string()),
-            Cursor::After(id) => self.place(&self.show, "after", &id.to_string()),
-        }
-    }
-
-    fn is_filtered(&self) -> bool {
-        self.host.is_some()
-            || [&self.op, &self.status, &self.actor, &self.since, &self.until]
-                .iter()
-                .any(|f| !f.is_empty())
+        } = asked;
+        let found = web
+            .engine
+            .reader()
+            .read(move |journal| {
+                if let Some(name) = &host {
+                    match journal.host(name)? {
+                        Some(row) => filter.host = Some(row.id),
+                        None => return Ok(None),
+                    }
+                }
+                let page = journal.history_lines(&filter, cursor, ROWS)?;
+                let of = |line: &HistoryLine| match line {
+                    HistoryLine::Command(row, _) => row.pipeline_id,
+                    HistoryLine::Pipeline(_) => None,
+                };
+                let ids: BTreeSet<_> = page.rows.iter().filter_map(of).collect();
+                let mut pipelines = Vec::new();
+                for id in ids {
+                    pipelines.extend(journal.pipeline(id)?);
+                }
+                Ok(Some(Self {
+                    version: journal.version()?,
+                    counts: journal.counts()?,
+                    page,
+                    pipelines,
+                }))
+            })
+            .await?;
+        Ok(found.ok_or_else(|| Invalid::new("host", "no host of that name was ever in the fleet")))
     }
 }
 
@@ -197,100 +118,167 @@ pub(in crate::web) async fn show(
 ) -> Result<HttpResponse, Problem> {
     let fields = Fields::query(request.query_string())?;
     let shown = Shown::of(&fields)?;
-    let clock = web.clock();
-    let view = View::read(&fields, &clock)?;
+    let view = View::read(&fields);
+    let topics = [Topic::Commands, Topic::Pipelines];
     if let Some(shown) = &shown
-        && live::wait(&web, &[Topic::Commands], shown).await == Waited::Nothing
+        && live::wait_and_gather(&web, &topics, shown, GATHER).await == Waited::Nothing
     {
         return Ok(live::nothing());
     }
-    let (host, mut filter, cursor) = (view.host.clone(), view.filter.clone(), view.cursor);
-    let found = web
-        .engine
-        .reader()
-        .read(move |journal| {
-            if let Some(name) = &host {
-                match journal.host(name)? {
-                    Some(row) => filter.host = Some(row.id),
-                    None => return Ok(None),
-                }
-            }
-            let page = journal.history(&filter, cursor, ROWS)?;
-            let ids: BTreeSet<_> = page.rows.iter().filter_map(|row| row.pipeline_id).collect();
-            let mut pipelines = Vec::new();
-            for id in ids {
-                pipelines.extend(journal.pipeline(id)?);
-            }
-            Ok(Some((journal.version()?, journal.counts()?, page, pipelines)))
-        })
-        .await?;
-    let Some((version, (attention, running), page, pipelines)) = found else {
-        return Err(Invalid::new("host", "no host of that name was ever in the fleet").into());
-    };
-    let tab = |text, name: &str, count| Tab {
-        text,
-        count,
-        place: view.place(name, "", ""),
-        chosen: view.show == name,
-    };
-    let catalog = web.engine.catalog();
-    let mut ops: Vec<Pick> = catalog
-        .iter()
-        .map(|op| Pick {
-            value: op.id.to_string(),
-            text: op.id.to_string(),
-            chosen: view.op == op.id.as_str(),
-        })
-        .collect();
-    if !view.op.is_empty() && !ops.iter().any(|pick| pick.chosen) {
-        ops.push(Pick {
-            value: view.op.clone(),
-            text: view.op.clone(),
-            chosen: true,
-        });
-    }
-    let here = match view.cursor {
-        Some(cursor) => view.at(cursor),
-        None => view.place(&view.show, "", ""),
-    };
-    let beyond = beyond(&view.filter, web.engine.keeps_commands(), &clock);
-    let page = HistoryPage {
-        frame: Frame::new(&web, &visitor, "history", "History"),
-        version: Shown::text(&web, version),
-        address: here,
-        tabs: vec![
-            tab("Needs attention", "attention", Some(attention)),
-            tab("Running", "running", Some(running)),
-            tab("All", "", None),
-        ],
-        lines: (page.rows.iter())
-            .map(|row| Line::in_pipeline(row, &pipelines, &clock))
-            .collect(),
-        newer: page.newer.map(|cursor| view.at(cursor)),
-        older: page.older.map(|cursor| view.at(cursor)),
-        newest: view.cursor.is_none(),
-        filtered: view.is_filtered(),
-        beyond,
-        clear: format!("/history{}", to_query([("show", view.show.as_str())])),
-        ops,
-        statuses: CommandStatus::ALL
-            .iter()
-            .map(|status| Pick {
-                value: status.as_str().to_owned(),
-                text: status.name().to_owned(),
-                chosen: view.status == status.as_str(),
-            })
-            .collect(),
-        host: view.host.as_ref().map(ToString::to_string).unwrap_or_default(),
-        show: view.show,
-        actor: view.actor,
-        since: view.since,
-        until: view.until,
-    };
+    let (page, status) = HistoryPage::read(&web, &visitor, view).await?;
     if shown.is_some() {
-        html(&page.as_region())
+        html_with(status, &page.as_region())
     } else {
-        html(&page)
+        html_with(status, &page)
+    }
+}
+
+/// Acknowledges what was ticked, and shows the same list again.
+pub(in crate::web) async fn acknowledge(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    form: FormPairs,
+) -> Result<HttpResponse, Problem> {
+    let fields = wish::read(form)?;
+    let place = fields.owned("view").unwrap_or_default();
+    let view = View::read(&Fields::query(place.split_once('?').map_or("", |(_, query)| query))?);
+    let ids = fields.many("id").map(str::to_owned).collect::<Vec<_>>();
+    let note = fields.owned("note").unwrap_or_default();
+    let parsed: Result<Vec<CommandId>, Invalid> = ids.iter().map(|id| id.parse()).collect();
+    let came = match parsed {
+        Ok(parsed) => web.engine.acknowledge(parsed, note.clone(), visitor.by()).await,
+        Err(_) => return Err(Problem::missing("One of these commands")),
+    };
+    let (status, wrong) = match came {
+        Ok(came) if came.not.is_empty() => return Ok(see(&view.here())),
+        Ok(came) => {
+            let done = words::count(came.done.len(), "command is", "commands are");
+            let not = came.not.iter().map(not_acknowledged).collect::<Vec<_>>().join("; ");
+            let problem = format!("{done} acknowledged now, but {not}");
+            (StatusCode::CONFLICT, Invalid::new("id", problem))
+        }
+        Err(why) => match Wrong::of(&why, "id") {
+            Some(wrong) => (Problem::from(why).status(), Invalid::new(wrong.field, wrong.problem)),
+            None => return Err(why.into()),
+        },
+    };
+    let (mut page, _) = HistoryPage::read(&web, &visitor, view).await?;
+    let spoken = web.clock().spoken(&wrong.problem, Timestamp::now());
+    page.set_wrong(&Invalid::new(wrong.field, spoken));
+    page.picked = ids;
+    page.note = note;
+    html_with(status, &page)
+}
+
+impl HistoryPage {
+    /// The page of a view; where that cannot be read, the page with its form and what is wrong.
+    async fn read(web: &Web, visitor: &Visitor, view: View) -> Result<(Self, StatusCode), Problem> {
+        let clock = web.clock();
+        let asked = view.asked(&clock);
+        let beyond = match &asked {
+            Ok(asked) => beyond(&asked.filter, web.engine.keeps_commands(), &clock),
+            Err(_) => None,
+        };
+        let found = match asked {
+            Ok(asked) => Found::read(web, asked).await?,
+            Err(wrong) => Err(wrong),
+        };
+        let ops = web.engine.catalog().iter().map(|op| op.id.to_string()).collect();
+        match found {
+            Ok(found) => {
+                let mut page = Self::new(web, visitor, view, &found, &clock, ops);
+                page.beyond = beyond;
+                Ok((page, StatusCode::OK))
+            }
+            Err(wrong) => {
+                let nothing = Found {
+                    version: 0,
+                    counts: Counts::default(),
+                    page: Page {
+                        rows: Vec::new(),
+                        newer: None,
+                        older: None,
+                    },
+                    pipelines: Vec::new(),
+                };
+                let mut page = Self::new(web, visitor, view, &nothing, &clock, ops);
+                page.tabs.iter_mut().for_each(|tab| tab.count = None);
+                page.newest = false; // Nothing comes that could be shown.
+                page.set_wrong(&wrong);
+                Ok((page, Problem::from(wrong).status()))
+            }
+        }
+    }
+
+    fn new(web: &Web, visitor: &Visitor, view: View, found: &Found, clock: &Clock, ops: Vec<String>) -> Self {
+        let tab = |text, name: &str, count: Option<i64>| Tab {
+            text,
+            count: count.map(words::capped),
+            place: view.place(name, "", ""),
+            chosen: view.show == name,
+        };
+        let pick = |value: &str, text: &str, chosen: &str| Pick {
+            value: value.to_owned(),
+            text: text.to_owned(),
+            chosen: value == chosen,
+        };
+        let mut ops: Vec<Pick> = ops.iter().map(|op| pick(op, op, &view.op)).collect();
+        if !view.op.is_empty() && !ops.iter().any(|pick| pick.chosen) {
+            ops.push(pick(&view.op, &view.op, &view.op));
+        }
+        let chosen = match CommandStatus::asked(&view.status) {
+            Ok(status) if view.status != FINDING_OUT => status.as_str(),
+            _ => view.status.as_str(),
+        };
+        let statuses = CommandStatus::ALL
+            .iter()
+            .map(|status| pick(status.as_str(), status.name(), chosen))
+            .chain([pick(FINDING_OUT, "Finding out", chosen)]);
+        let frame = Frame::new(web, visitor, "history", "History");
+        let lines: Vec<Line> = (found.page.rows.iter())
+            .map(|line| Line::of(line, &found.pipelines, clock))
+            .collect();
+        Self {
+            version: Shown::text(web, found.version),
+            address: view.here(),
+            tabs: vec![
+                tab("Needs attention", "attention", Some(found.counts.attention)),
+                tab("Running", "running", Some(found.counts.running)),
+                tab("All", "", None),
+            ],
+            ticks: frame.steers && view.show == "attention",
+            lines,
+            newer: found.page.newer.map(|cursor| view.at(cursor)),
+            older: found.page.older.map(|cursor| view.at(cursor)),
+            newest: view.before.is_empty() && view.after.is_empty(),
+            filtered: view.is_filtered(),
+            beyond: None,
+            clear: format!("/history{}", to_query([("show", view.show.as_str())])),
+            ops,
+            statuses: statuses.collect(),
+            picked: Vec::new(),
+            note: String::new(),
+            wrong: None,
+            problem: None,
+            frame,
+            view,
+        }
+    }
+
+    /// Beside its field; where no form has that, above the list.
+    fn set_wrong(&mut self, wrong: &Invalid) {
+        const FIELDS: [&str; 8] = ["host", "op", "status", "actor", "pipeline", "since", "until", "note"];
+        if FIELDS.contains(&wrong.field.as_str()) {
+            self.wrong = Some(Wrong::from(wrong));
+        } else if wrong.field == "id" {
+            self.problem = Some(wrong.problem.clone());
+        } else {
+            self.problem = Some(format!("{}: {}", wrong.field, wrong.problem));
+        }
+    }
+
+    fn is_picked(&self, id: &str) -> bool {
+        self.picked.iter().any(|picked| picked == id)
     }
 }
 
@@ -306,36 +294,4 @@ fn beyond(filter: &HistoryFilter, kept: Option<Span>, clock: &Clock) -> Option<S
             clock.when(oldest).full
         )
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn view(query: &str) -> Result<View, Invalid> {
-        let fields = Fields::query(query).expect("query");
-        View::read(&fields, &Clock::now(jiff::tz::TimeZone::UTC))
-    }
-
-    #[test]
-    fn the_url_reproduces_the_view() {
-        let url = "show=attention&host=web-03&op=switch&status=ERROR&actor=local:alice&since=2026-11-01&until=2026-11-23%2014:05";
-        let view = view(url).expect("view");
-        assert_eq!(view.place("attention", "", ""), format!("/history?{url}"));
-        assert!(view.filter.attention_only);
-        assert_eq!(view.filter.status, [CommandStatus::Error]);
-    }
-
-    #[test]
-    fn nonsense_is_refused_with_its_field() {
-        for (query, field) in [
-            ("before=17", "before"),
-            ("since=soon", "since"),
-            ("status=FINE", "status"),
-            ("show=odd", "show"),
-            ("host=-x", "host"),
-        ] {
-            assert_eq!(view(query).err().expect(query).field, field);
-        }
-    }
 }

@@ -14,7 +14,7 @@ use super::super::frame::{Frame, html, html_with, see};
 use super::super::live::{self, Shown, Waited};
 use super::super::words::{self, Word};
 use super::super::{Visitor, Web};
-use super::history::Line;
+use super::history_line::Line;
 use super::run::{Choice, choices};
 use super::ticks::{Failed, Tick, ticks};
 
@@ -114,7 +114,7 @@ impl HostPage {
                     host: Some(host.id),
                     ..HistoryFilter::default()
                 };
-                let latest = journal.history(&filter, None, LATEST)?;
+                let latest = journal.history_lines(&filter, None, LATEST)?;
                 Ok(Some((journal.version()?, host, facts, open, latest)))
             })
             .await?;
@@ -129,7 +129,7 @@ impl HostPage {
         }
         page.more = latest.older.is_some();
         let clock = web.clock();
-        page.lines = latest.rows.iter().map(|row| Line::new(row, &clock)).collect();
+        page.lines = latest.rows.iter().map(|line| Line::of(line, &[], &clock)).collect();
         Ok(page)
     }
 

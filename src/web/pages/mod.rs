@@ -8,6 +8,8 @@ pub(super) mod docs;
 pub(super) mod enter;
 pub(super) mod fleet;
 pub(super) mod history;
+mod history_line;
+mod history_view;
 pub(super) mod host;
 pub(super) mod log;
 mod output;

@@ -82,37 +82,33 @@ impl Part {
 }
 
 /// The first lines of an output, among others on a page.
-pub(super) struct Head {
+pub(super) struct Excerpt {
     /// Safe HTML: drawn by [`ansi::draw`], which escapes every character.
     pub(super) html: String,
     /// Whether there is more than that.
     pub(super) more: bool,
 }
 
-/// The first lines of several outputs; empty where nothing was written.
-pub(super) async fn heads(web: &Web, ids: Vec<CommandId>) -> Result<Vec<Head>, Problem> {
+/// The last lines of several outputs, where what went wrong stands; empty where nothing was written.
+pub(super) async fn excerpts(web: &Web, ids: Vec<CommandId>) -> Result<Vec<Excerpt>, Problem> {
     const LINES: usize = 6;
     const BYTES: u64 = 1_200;
     let folder = web.engine.data_dir().to_owned();
-    let read = move |id: &CommandId| -> io::Result<Head> {
+    let read = move |id: &CommandId| -> io::Result<Excerpt> {
         let size = output::length(&folder, *id)?;
         if size == 0 {
-            return Ok(Head {
+            return Ok(Excerpt {
                 html: String::new(),
                 more: false,
             });
         }
-        let bytes = output::read_range(&folder, *id, 0, BYTES)?;
-        let end = bytes
-            .iter()
-            .enumerate()
-            .filter(|(_, byte)| **byte == b'\n')
-            .nth(LINES - 1)
-            .map_or(bytes.len(), |(at, _)| at + 1);
-        let shown = bytes.get(..end).unwrap_or_default();
-        Ok(Head {
+        let begin = size.saturating_sub(BYTES);
+        let bytes = output::read_range(&folder, *id, begin, size)?;
+        let from = last_lines(&bytes, LINES, begin > 0);
+        let shown = bytes.get(from..).unwrap_or_default();
+        Ok(Excerpt {
             html: ansi::draw(shown, Pen::default(), true).html,
-            more: (end as u64) < size,
+            more: begin > 0 || from > 0,
         })
     };
     spawn_blocking(move || ids.iter().map(read).collect())
@@ -127,7 +123,7 @@ pub(super) async fn tail(web: &Web, id: CommandId, open: bool) -> Result<Part, P
     let size = length(web, id).await?;
     let begin = size.saturating_sub(LOOK_BACK);
     let read = read(web, id, begin, size).await?;
-    let from = last_lines(&read, begin > 0);
+    let from = last_lines(&read, LINES, begin > 0);
     let begin = begin + from as u64;
     let drawn = ansi::draw(read.get(from..).unwrap_or_default(), Pen::default(), !open);
     Ok(Part {
@@ -141,7 +137,7 @@ pub(super) async fn tail(web: &Web, id: CommandId, open: bool) -> Result<Part, P
 }
 
 /// Where the last lines begin; at a line's beginning wherever there is one.
-fn last_lines(text: &[u8], cut: bool) -> usize {
+fn last_lines(text: &[u8], lines: usize, cut: bool) -> usize {
     let body = text.strip_suffix(b"\n").unwrap_or(text);
     let mut ends = body
         .iter()
@@ -149,7 +145,7 @@ fn last_lines(text: &[u8], cut: bool) -> usize {
         .rev()
         .filter(|(_, byte)| **byte == b'\n')
         .map(|(at, _)| at);
-    match ends.nth(LINES - 1) {
+    match ends.nth(lines - 1) {
         Some(at) => at + 1,
         None if cut => body.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1),
         None => 0,
@@ -341,12 +337,12 @@ mod tests {
     #[test]
     fn the_last_lines_begin_at_a_line() {
         let text: String = (0..100).map(|n| format!("line {n}\n")).collect();
-        let from = last_lines(text.as_bytes(), false);
+        let from = last_lines(text.as_bytes(), LINES, false);
         assert!(text[from..].starts_with("line 60\n"));
-        assert_eq!(last_lines(b"one\ntwo", false), 0);
-        assert_eq!(last_lines(b"half\nwhole\n", true), 5);
-        assert_eq!(last_lines(b"", false), 0);
-        assert_eq!(last_lines(&[b'x'; 100], true), 0);
+        assert_eq!(last_lines(b"one\ntwo", LINES, false), 0);
+        assert_eq!(last_lines(b"half\nwhole\n", LINES, true), 5);
+        assert_eq!(last_lines(b"", LINES, false), 0);
+        assert_eq!(last_lines(&[b'x'; 100], LINES, true), 0);
     }
 
     #[test]

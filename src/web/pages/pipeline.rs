@@ -43,6 +43,8 @@ struct PipelinePage {
     sentence: String,
     held: Option<String>,
     cancelling: Option<String>,
+    /// Who cancelled it, when and why.
+    cancelled: Option<(String, When, String)>,
     stopped: bool,
     settled: i64,
     cells: i64,
@@ -241,9 +243,9 @@ pub(in crate::web) async fn show(
         .read(move |journal| Found::read(journal, id, window))
         .await?
         .ok_or_else(|| missing(id))?;
-    let heads: Vec<CommandId> = found.groups.iter().map(|(group, _)| group.example).collect();
-    let heads = super::output::heads(&web, heads).await?;
-    let mut page = PipelinePage::new(&web, &visitor, &found, &heads, &view);
+    let excerpts: Vec<CommandId> = found.groups.iter().map(|(group, _)| group.example).collect();
+    let excerpts = super::output::excerpts(&web, excerpts).await?;
+    let mut page = PipelinePage::new(&web, &visitor, &found, &excerpts, &view);
     page.buttons = Buttons::new(&found.row, web.engine.rights_on(&found.row, &visitor.by()).await?);
     if shown.is_some() {
         html(&page.as_region())
@@ -253,7 +255,7 @@ pub(in crate::web) async fn show(
 }
 
 impl PipelinePage {
-    fn new(web: &Web, visitor: &Visitor, found: &Found, heads: &[super::output::Head], view: &View) -> Self {
+    fn new(web: &Web, visitor: &Visitor, found: &Found, excerpts: &[super::output::Excerpt], view: &View) -> Self {
         let clock = web.clock();
         let row = &found.row;
         let hosts = count(row.hosts.len(), "host", "hosts");
@@ -284,6 +286,10 @@ impl PipelinePage {
                 .cancel_mode
                 .filter(|_| row.is_open())
                 .map(|mode| cancelling(mode, counts.running)),
+            cancelled: row.cancel_by.as_ref().zip(row.cancel_at).map(|(by, at)| {
+                let note = row.cancel_note.as_ref().map(|note| format!(": {note}"));
+                (by.name().to_owned(), clock.when(at), note.unwrap_or_default())
+            }),
             stopped: found.stopped,
             settled: counts.cells - counts.running - counts.waiting,
             cells: counts.cells,
@@ -341,7 +347,7 @@ impl PipelinePage {
             all: found.shown,
             earlier: (view.page > 1).then(|| place((view.page - 1).min(pages.max(1)))),
             later: (view.page < pages).then(|| place(view.page + 1)),
-            groups: GroupsOfStage::of(row, &found.groups, heads, &clock),
+            groups: GroupsOfStage::of(row, &found.groups, excerpts, &clock),
             more_groups: found.more_groups,
             hosts,
         }

@@ -1,6 +1,6 @@
 //! The parts of a pipeline's page that repeat: a host's line in the matrix, and groups of equal results.
 
-use crate::domain::Stage;
+use crate::domain::{self, Stage};
 use crate::store::{CommandRow, Group, MatrixRow, PipelineRow};
 
 use super::super::clock::Clock;
@@ -46,15 +46,22 @@ impl Line {
                 .map(|(index, ((stage, command), applies))| {
                     let mut cell = Cell::new(stage, command.as_ref(), *applies, clock);
                     if stage.op().is_none() && *applies {
-                        let later = host.cells.iter().skip(index + 1).flatten();
+                        let mut later = host.cells.iter().skip(index + 1).flatten();
                         let is_turn = turn == Some((host.batch, index)) && row.is_open();
-                        cell.status = wait(is_turn, later.clone().any(|row| row.launched_at.is_some()));
+                        cell.status = wait(is_turn, later.any(came_after_a_wait));
                     }
                     cell
                 })
                 .collect(),
         }
     }
+}
+
+/// Whether a command was asked for when its turn came, and not only written off: whatever came of it, refused or not,
+/// the wait before it was passed.
+fn came_after_a_wait(row: &CommandRow) -> bool {
+    let fate = domain::Cell::of(row.status, row.finished_at.is_none(), row.refusal);
+    row.launched_at.is_some() || fate != domain::Cell::Rest
 }
 
 /// The word for a host at a wait for a person.
@@ -101,7 +108,9 @@ pub(super) struct GroupView {
     pub(super) status: Word,
     pub(super) example: String,
     /// Safe HTML: drawn by [`super::super::ansi::draw`], which escapes every character.
-    pub(super) head: String,
+    pub(super) excerpt: String,
+    /// Whether there is more than that.
+    pub(super) more: bool,
     /// What the link to one of the commands says.
     pub(super) link: &'static str,
 }
@@ -110,11 +119,11 @@ impl GroupsOfStage {
     pub(super) fn of(
         row: &PipelineRow,
         groups: &[(Group, Option<CommandRow>)],
-        heads: &[super::output::Head],
+        excerpts: &[super::output::Excerpt],
         clock: &Clock,
     ) -> Vec<Self> {
         let mut stages: Vec<(i64, Self)> = Vec::new();
-        for ((group, example), head) in groups.iter().zip(heads) {
+        for ((group, example), excerpt) in groups.iter().zip(excerpts) {
             let Some(example) = example else { continue };
             let view = GroupView {
                 hosts: count(group.hosts, "host", "hosts"),
@@ -123,8 +132,8 @@ impl GroupsOfStage {
                 example: example.id.to_string(),
                 link: match (
                     group.hosts,
-                    head.more,
-                    head.html.is_empty() && example.launched_at.is_some(),
+                    excerpt.more,
+                    excerpt.html.is_empty() && example.launched_at.is_some(),
                 ) {
                     (1, true, _) => "All of its output",
                     (1, _, true) => "It wrote nothing: its command",
@@ -133,7 +142,8 @@ impl GroupsOfStage {
                     (_, _, true) => "They wrote nothing: one of them",
                     _ => "One of them",
                 },
-                head: head.html.clone(),
+                excerpt: excerpt.html.clone(),
+                more: excerpt.more,
             };
             match stages.last_mut() {
                 Some((stage, of_stage)) if *stage == group.stage => of_stage.groups.push(view),

@@ -11,12 +11,12 @@ use crate::store::{Cursor, Journal, PipelineCounts, PipelineFilter, PipelineRow,
 
 use super::super::clock::{Clock, When};
 use super::super::error::Problem;
-use super::super::fields::{Fields, to_query};
-use super::super::frame::{Frame, html};
+use super::super::fields::{Fields, Wrong, to_query};
+use super::super::frame::{Frame, html, html_with};
 use super::super::live::{self, Shown, Waited};
 use super::super::words::Word;
 use super::super::{Visitor, Web};
-use super::history::Pick;
+use super::history_line::Pick;
 use super::pipeline_words as pipelines;
 
 /// Rows on one page.
@@ -42,6 +42,8 @@ struct ListPage {
     actor: String,
     host: String,
     statuses: Vec<Pick>,
+    /// What of the filter cannot be read; then nothing is listed.
+    wrong: Option<Wrong>,
 }
 
 /// One pipeline in the table.
@@ -141,7 +143,10 @@ pub(in crate::web) async fn show(
 ) -> Result<HttpResponse, Problem> {
     let fields = Fields::query(request.query_string())?;
     let shown = Shown::of(&fields)?;
-    let view = View::read(&fields)?;
+    let view = match View::read(&fields) {
+        Ok(view) => view,
+        Err(wrong) => return again(&web, &visitor, &fields, wrong),
+    };
     if let Some(shown) = &shown
         && live::wait_and_gather(&web, &[Topic::Pipelines], shown, GATHER).await == Waited::Nothing
     {
@@ -176,7 +181,8 @@ pub(in crate::web) async fn show(
         })
         .await?;
     let Some((version, open, ended, page)) = found else {
-        return Err(Invalid::new("host", "no host of that name was ever in the fleet").into());
+        let wrong = Invalid::new("host", "no host of that name was ever in the fleet");
+        return again(&web, &visitor, &fields, wrong);
     };
     let clock = web.clock();
     let lines = |rows: &[(PipelineRow, PipelineCounts)]| -> Vec<Line> {
@@ -194,14 +200,8 @@ pub(in crate::web) async fn show(
         older: page.older.map(|cursor| view.at(Some(cursor))),
         newest,
         filtered: view.is_filtered(),
-        statuses: PipelineStatus::ALL
-            .iter()
-            .map(|status| Pick {
-                value: status.as_str().to_owned(),
-                text: pipelines::status_name(*status).to_owned(),
-                chosen: view.status == status.as_str(),
-            })
-            .collect(),
+        statuses: statuses(&view.status),
+        wrong: None,
         host: view.host.as_ref().map(ToString::to_string).unwrap_or_default(),
         name: view.name,
         actor: view.actor,
@@ -211,6 +211,41 @@ pub(in crate::web) async fn show(
     } else {
         html(&page)
     }
+}
+
+fn statuses(chosen: &str) -> Vec<Pick> {
+    let pick = |status: &PipelineStatus| Pick {
+        value: status.as_str().to_owned(),
+        text: status.name().to_owned(),
+        chosen: chosen == status.as_str(),
+    };
+    PipelineStatus::ALL.iter().map(pick).collect()
+}
+
+/// The page with its filter as it was written, and what is wrong with it.
+fn again(web: &Web, visitor: &Visitor, fields: &Fields, wrong: Invalid) -> Result<HttpResponse, Problem> {
+    const FIELDS: [&str; 4] = ["status", "name", "actor", "host"];
+    if !FIELDS.contains(&wrong.field.as_str()) {
+        return Err(wrong.into());
+    }
+    let text = |name: &str| fields.owned(name).unwrap_or_default();
+    let page = ListPage {
+        frame: Frame::new(web, visitor, "pipelines", "Pipelines"),
+        version: String::new(),
+        address: "/pipelines".to_owned(),
+        open: Vec::new(),
+        lines: Vec::new(),
+        newer: None,
+        older: None,
+        newest: false,
+        filtered: true,
+        name: text("name"),
+        actor: text("actor"),
+        host: text("host"),
+        statuses: statuses(&text("status")),
+        wrong: Some(Wrong::from(&wrong)),
+    };
+    html_with(Problem::from(wrong).status(), &page)
 }
 
 type Counted = Vec<(PipelineRow, PipelineCounts)>;

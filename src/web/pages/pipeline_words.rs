@@ -23,18 +23,6 @@ pub(super) fn status(row: &PipelineRow) -> Word {
     }
 }
 
-/// A status by itself, for a filter.
-pub(super) fn status_name(status: PipelineStatus) -> &'static str {
-    match status {
-        PipelineStatus::Running => "Running",
-        PipelineStatus::Held => "Held",
-        PipelineStatus::Complete => "Complete",
-        PipelineStatus::Partial => "Partial",
-        PipelineStatus::Failed => "Failed",
-        PipelineStatus::Cancelled => "Cancelled",
-    }
-}
-
 /// `Held by bob`, `Held: dashboard was away 61 h`.
 fn held(row: &PipelineRow) -> String {
     let reason = row.hold_reason.as_deref().unwrap_or("no reason was kept");
@@ -48,7 +36,7 @@ fn held(row: &PipelineRow) -> String {
 pub(super) fn headline(row: &PipelineRow) -> Word {
     let mut word = status(row);
     if row.status == PipelineStatus::Held && row.cancel_mode.is_none() {
-        word.text = status_name(row.status).to_owned();
+        word.text = row.status.name().to_owned();
     }
     word
 }

@@ -130,7 +130,23 @@ pub(in crate::web) async fn resolve(
     Ok(see(&format!("/commands/{id}")))
 }
 
-fn read(form: FormPairs) -> Result<Fields, Problem> {
+/// Somebody has looked at how it ended, and says so.
+pub(in crate::web) async fn acknowledge(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    id: Path<String>,
+    form: FormPairs,
+) -> Result<HttpResponse, Problem> {
+    let (id, fields) = (id_of(&id)?, read(form)?);
+    let note = fields.owned("note").unwrap_or_default();
+    match web.engine.acknowledge(vec![id], note.clone(), visitor.by()).await {
+        Ok(_) => Ok(see(&format!("/commands/{id}"))),
+        Err(EngineError::Invalid(wrong)) => again(&web, &visitor, id, wrong, Some(note)).await,
+        Err(why) => Err(why.into()),
+    }
+}
+
+pub(super) fn read(form: FormPairs) -> Result<Fields, Problem> {
     form.map(|form| Fields::form(form.into_inner()))
         .map_err(|why| bad_form(&why))
 }

@@ -135,6 +135,9 @@ impl Said<'_> {
         if is_unexplained(row, self.found.definition_of(row)) {
             why.push("Dangerous, and no reason was given".to_owned());
         }
+        if let Some(by) = &row.acknowledged_by {
+            why.push(format!("Acknowledged by {by}"));
+        }
         Exception {
             at: self.at(row.created_at),
             what: format!("{} on {}", row.op, row.host),
@@ -186,6 +189,13 @@ impl Said<'_> {
         }
         if let Some(by) = &row.resolved_by {
             evidence.push(format!("Resolved by hand by {by}."));
+        }
+        if let (Some(by), Some(at)) = (&row.acknowledged_by, row.acknowledged_at) {
+            let note = row.acknowledged_note.as_deref().unwrap_or("no note");
+            evidence.push(bounded(
+                &format!("Acknowledged by {by} at {}: {note}", self.at(at)),
+                MESSAGE,
+            ));
         }
         CommandLine {
             row: self.found.number(at),

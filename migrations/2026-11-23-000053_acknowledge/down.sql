@@ -1,0 +1,14 @@
+DROP INDEX pipelines_created;
+DROP INDEX commands_refused;
+DROP INDEX commands_repeats;
+DROP INDEX commands_alone_actor;
+DROP INDEX commands_alone;
+DROP INDEX commands_attention_actor;
+DROP INDEX commands_attention_op;
+DROP INDEX commands_attention_host;
+DROP INDEX commands_attention;
+ALTER TABLE pipelines DROP COLUMN cancel_note;
+ALTER TABLE commands DROP COLUMN repeat_of;
+ALTER TABLE commands DROP COLUMN acknowledged_note;
+ALTER TABLE commands DROP COLUMN acknowledged_at;
+ALTER TABLE commands DROP COLUMN acknowledged_by;

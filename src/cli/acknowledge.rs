@@ -1,0 +1,28 @@
+//! `acknowledge`: note that somebody has looked at how a command ended.
+
+use serde_json::json;
+
+use crate::domain::IdPart;
+
+use super::Context;
+use super::failure::Failure;
+use super::rows::CommandRow;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The command's id, its beginning, or the short form that pages show
+    id: IdPart,
+    /// What you found, or did about it, for the journal
+    #[arg(long, value_name = "TEXT")]
+    note: String,
+}
+
+pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {
+    let path = format!("/commands/{}/acknowledge", args.id);
+    let row = context.client()?.post(&path, &json!({"note": args.note})).await?;
+    if context.out.is_json() {
+        return context.out.json(&row);
+    }
+    let row = CommandRow::read(&row)?;
+    context.out.line(&format!("{}; acknowledged", row.sentence()))
+}
