@@ -3,15 +3,15 @@
 //!
 //! `cargo bench --bench journal` (a minute or two, 2 GB in the folder for temporary files).
 
+#[path = "generate.rs"]
+mod generate;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use diesel::connection::SimpleConnection as _;
-use diesel::{Connection as _, SqliteConnection};
+use generate::{Outcome, fill};
 use quarterdeck::domain::{Actor, CommandStatus, HostName, Reach, Timestamp, built_in};
 use quarterdeck::store::{By, EventFilter, HistoryFilter, Journal, NewHost, OpenSettings, Request, Store};
-
-type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 fn main() -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -128,7 +128,7 @@ fn pages(broken: &mut Vec<String>) -> Outcome {
     for commands in [10_000u32, 1_000_000] {
         let dir = tempfile::tempdir()?;
         open(dir.path())?.close();
-        fill(dir.path(), commands)?;
+        fill(dir.path(), commands, 1)?;
         let store = open(dir.path())?;
         let mut these = Vec::new();
         for (what, filter) in filters() {
@@ -218,30 +218,4 @@ fn median(
         }
     }
     Ok(middle(&mut times))
-}
-
-/// Final commands of 1,000 hosts (half of them on the first 20, and fifty hosts with refusals alone), 4 ops and
-/// 5 people, around one instant, with one event each. The same every time.
-fn fill(dir: &Path, commands: u32) -> Outcome {
-    let path = dir.join("quarterdeck.db");
-    let mut conn = SqliteConnection::establish(path.to_str().ok_or("path")?)?;
-    conn.batch_execute(&format!(
-        "PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -200000;
-         BEGIN;
-         INSERT INTO definitions (sha256, text) VALUES (hex(zeroblob(32)), '{{}}');
-         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
-         INSERT INTO hosts (id, hostname, reach) SELECT i, 'h' || i, 'local' FROM n;
-         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {commands})
-         INSERT INTO commands (id, host_id, op, status, created_at, started_at, finished_at, settled_at, exit_code, actor, definition)
-         SELECT printf('%08x-0000-7000-8000-000000000000', i), host, 'op' || (i / 40 % 4),
-                CASE WHEN host > 950 THEN 'BLOCKED' ELSE CASE i * 2654435761 / 65536 % 20
-                    WHEN 0 THEN 'ERROR' WHEN 1 THEN 'TIMEOUT' WHEN 2 THEN 'BLOCKED' ELSE 'SUCCESS' END END,
-                t, t, t, t, 0, 'user:u' || (i / 7 % 5), hex(zeroblob(32))
-         FROM (SELECT i, CASE i % 2 WHEN 0 THEN 1 + i / 2 % 20 ELSE 1 + i % 1000 END AS host,
-                strftime('%Y-%m-%d %H:%M:%S', 1770000000 + (i - {commands} / 2) * 10, 'unixepoch') || '.000000' AS t FROM n);
-         INSERT INTO event_log (timestamp, category, level, actor, host_id, action, message, command_id)
-         SELECT created_at, 'audit', 'info', actor, host_id, 'op:' || op, 'a sentence of some length', id FROM commands ORDER BY id;
-         COMMIT; PRAGMA wal_checkpoint(TRUNCATE);"
-    ))?;
-    Ok(())
 }

@@ -459,3 +459,70 @@ async fn a_pipeline_on_a_selection_is_seen_to_get_done_live() {
     assert!(violations.is_empty(), "{violations:?}");
     browser.end().await;
 }
+
+#[tokio::test]
+async fn s45_new_rows_of_the_log_announce_themselves_and_nothing_jumps() {
+    let qd = Dashboard::start(OPS).await;
+    let id = qd.accepted("counts", "localhost").await;
+    qd.until_status(&id, "EXECUTING").await;
+    for _ in 0..80 {
+        qd.run("uptime", "localhost").await; // refused: busy
+    }
+    let browser = Browser::start(true).await;
+    let script = async |script: &str| browser.client.execute(script, Vec::new()).await.expect(script);
+    browser.client.goto(&qd.link).await.expect("page");
+    browser.client.goto(&format!("{}/log", qd.url)).await.expect("page");
+    browser.until("busy with").await;
+    let top = "return document.querySelector('#live [data-event]').dataset.event";
+    let place = "return Math.round(window.scrollY)";
+    // At the top it is live: a new row comes by itself, and what somebody opened stays open.
+    script("document.querySelector('#live details').open = true; window.opened = document.querySelector('#live details').id; return 1").await;
+    let first = script(top).await;
+    qd.run("uptime", "localhost").await;
+    wait_for("the new row", async || (script(top).await != first).then_some(())).await;
+    let open = "return document.getElementById(window.opened).open";
+    assert_eq!(script(open).await, json!(true), "the reader's details stay open");
+
+    script("window.scrollTo(0, 1200); return 1").await;
+    let (here, first) = (script(place).await, script(top).await);
+    assert!(here.as_i64().is_some_and(|y| y > 200), "{here}");
+    for _ in 0..4 {
+        qd.run("uptime", "localhost").await;
+    }
+    browser.until("4 new events").await;
+    assert_eq!(script(place).await, here, "nothing jumps");
+    assert_eq!(script(top).await, first, "nothing moves under the reader");
+    browser.click(Locator::Css("#news")).await;
+    let newest = qd.events().await.last().expect("an event")["id"].to_string();
+    wait_for("the newest row", async || {
+        (script(top).await.as_str() == Some(newest.as_str())).then_some(())
+    })
+    .await;
+    assert_eq!(script(place).await, json!(0));
+    std::fs::write(qd.path("home/go"), "").expect("go");
+    qd.until_final(&id).await;
+
+    // The filters are one form, and the address is the view.
+    browser.click(Locator::Css("details.search summary")).await;
+    let words = browser
+        .client
+        .find(Locator::Css("input[name=q]"))
+        .await
+        .expect("the field");
+    words.send_keys("counts failed").await.expect("typed");
+    browser.click(Locator::Css("details.search form button")).await;
+    let page = browser.until("counts on localhost failed").await;
+    assert!(!page.contains("busy with"), "{page}");
+    let url = browser.client.current_url().await.expect("url");
+    assert!(
+        url.query().is_some_and(|query| query.contains("q=counts+failed")),
+        "{url}"
+    );
+    let console = browser.console().await;
+    let violations: Vec<_> = console
+        .iter()
+        .filter(|line| line.contains("Content Security Policy"))
+        .collect();
+    assert!(violations.is_empty(), "{violations:?}");
+    browser.end().await;
+}

@@ -17,6 +17,9 @@ const SOCKET: &str = "http://localhost";
 /// Longer than the longest wait that is asked for, and than a host takes to be tested.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How long a whole export may take.
+const EXPORT_PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How many bytes of output are asked for at a time.
 pub(super) const PIECE: u64 = 1024 * 1024;
 
@@ -124,6 +127,17 @@ impl Client {
         }
     }
 
+    /// An answer that comes in pieces, for as long as that takes.
+    pub(super) async fn stream(&self, path: &str, query: &[(&str, String)]) -> Result<Pieces, Failure> {
+        let request = self.request(Method::GET, path).query(query).timeout(EXPORT_PATIENCE);
+        let response = send(request).await?;
+        if response.status().is_success() {
+            Ok(Pieces(response))
+        } else {
+            Err(problem(response).await)
+        }
+    }
+
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let mut request = self.http.request(method, format!("{}{path}", self.base));
         if let Some(secret) = &self.secret {
@@ -134,6 +148,16 @@ impl Client {
             request = request.header("x-quarterdeck-claims", format!("SUDO_USER={}", user.escape_default()));
         }
         request
+    }
+}
+
+/// See [`Client::stream`].
+pub(super) struct Pieces(Response);
+
+impl Pieces {
+    /// The next one; none at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(self.0.chunk().await.map_err(lost)?.map(|bytes| bytes.to_vec()))
     }
 }
 

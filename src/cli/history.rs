@@ -58,7 +58,7 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
 }
 
 /// An instant, or how long ago it was.
-fn moment(text: &str, zone: &TimeZone) -> Result<Timestamp, Failure> {
+pub(super) fn moment(text: &str, zone: &TimeZone) -> Result<Timestamp, Failure> {
     if let Ok(span) = text.parse::<Span>() {
         return Ok(Timestamp::now().minus(span));
     }

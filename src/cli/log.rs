@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::store::SearchText;
+
 use super::Context;
 use super::client::Client;
 use super::failure::{Failure, say};
@@ -20,21 +22,30 @@ pub(super) struct Args {
     /// At most so many of the last ones
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=1000))]
     limit: i64,
+    /// Only those with these words in message or details; a "phrase in quotes", begin*
+    #[arg(long, value_name = "WORDS")]
+    search: Option<SearchText>,
 }
 
 pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {
     let client = if args.follow { Some(context.client()?) } else { None };
-    let last = context.source()?.last_events(args.limit).await?;
+    let last = context.source()?.last_events(args.limit, args.search.as_ref()).await?;
     print(context, &last)?;
     match client {
-        Some(client) => follow(context, client, newest(&last).unwrap_or(0)).await,
+        Some(client) => follow(context, client, newest(&last).unwrap_or(0), args.search).await,
         None => Ok(()),
     }
 }
 
-async fn follow(context: &mut Context, mut client: Client, mut after: i64) -> Result<(), Failure> {
+async fn follow(
+    context: &mut Context,
+    mut client: Client,
+    mut after: i64,
+    search: Option<SearchText>,
+) -> Result<(), Failure> {
     loop {
-        let query = [("after", after.to_string()), ("wait", WAIT.to_string())];
+        let mut query = vec![("after", after.to_string()), ("wait", WAIT.to_string())];
+        query.extend(search.iter().map(|text| ("q", text.to_string())));
         match client.get("/events", &query).await {
             Ok(answer) => {
                 let events = rows::list(&answer, "events");

@@ -336,7 +336,7 @@ mod tests {
             "quarterdeck acknowledge 6f2a91c0 --note looked",
             "quarterdeck history --attention --since 2d",
             "quarterdeck history --host a --op uptime --status error,TIMEOUT --limit 5",
-            "quarterdeck log --follow --limit 3",
+            "quarterdeck log --follow --limit 3 --search web-03",
             "quarterdeck pipeline list --host a --status partial,FAILED --open --limit 5",
             "quarterdeck pipeline list --catalog",
             "quarterdeck pipeline start update --host a --tag web --batches 1,25%,100% --if-busy wait:5m --wait",
@@ -353,6 +353,8 @@ mod tests {
             "quarterdeck user disable alice",
             "quarterdeck token add ci --role viewer --lasts 90d",
             "quarterdeck token revoke ci",
+            "quarterdeck audit export",
+            "quarterdeck audit export --what commands --format jsonl --since 7d --status failed --output /tmp/x",
             "quarterdeck login alice",
             "quarterdeck --url https://fleet.example.org history --token-file /t",
             "quarterdeck audit verify /tmp/copy.db --from-checkpoint witness --public-key key.pem --no-outputs",
@@ -393,6 +395,7 @@ mod tests {
             ("quarterdeck user add alice", "--role"),
             ("quarterdeck user add alice --role root", "is none of"),
             ("quarterdeck token add ci --role admin@lab", "whole fleet"),
+            ("quarterdeck audit export --what rows", "events, commands, pipelines"),
             ("quarterdeck histroy", "history"),
         ] {
             let wrong = parse(line).expect_err(line);

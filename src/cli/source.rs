@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::domain::{Catalog, CommandId, CommandStatus, HostName, IdPart, Span, Timestamp, part_means};
-use crate::store::{Cursor, EventFilter, FleetRow, HistoryFilter, Journal, Reader, Store, output};
+use crate::store::{Cursor, EventFilter, FleetRow, HistoryFilter, Journal, Reader, SearchText, Store, output};
 
 use super::client::{Client, PIECE};
 use super::failure::Failure;
@@ -110,11 +110,18 @@ impl Source {
     }
 
     /// The last events, oldest first.
-    pub(super) async fn last_events(&self, limit: i64) -> Result<Vec<Value>, Failure> {
+    pub(super) async fn last_events(&self, limit: i64, search: Option<&SearchText>) -> Result<Vec<Value>, Failure> {
         let mut rows = match self {
-            Self::Live(client) => list(&client.get("/events", &[("limit", limit.to_string())]).await?, "events"),
+            Self::Live(client) => {
+                let mut query = vec![("limit", limit.to_string())];
+                query.extend(search.map(|text| ("q", text.to_string())));
+                list(&client.get("/events", &query).await?, "events")
+            }
             Self::AtRest(journal) => {
-                let filter = EventFilter::default();
+                let filter = EventFilter {
+                    text: search.cloned(),
+                    ..EventFilter::default()
+                };
                 let page = journal
                     .reader
                     .read_blocking(|journal| journal.events(&filter, None, limit))?;
@@ -201,6 +208,13 @@ impl Client {
 }
 
 impl AtRest {
+    /// The number of a host.
+    pub(super) fn host_id(&self, name: &HostName) -> Result<i64, Failure> {
+        let row = self.reader.read_blocking(|journal| journal.host(name))?;
+        let row = row.ok_or_else(|| Failure::Usage("there is no host of this name, and never was".to_owned()))?;
+        Ok(row.id)
+    }
+
     fn history(&self, wanted: &Wanted, cursor: Option<CommandId>, limit: i64) -> Result<Page, Failure> {
         let mut filter = HistoryFilter {
             op: wanted.op.clone(),

@@ -13,8 +13,10 @@ mod command;
 mod delivery;
 mod drive;
 mod error;
+mod export;
 mod follow;
 mod hosts;
+mod index;
 mod pipeline;
 mod pipeline_driver;
 mod preview;
@@ -47,6 +49,7 @@ pub use access::{
 pub use command::{Start, not_acknowledged};
 pub use delivery::NotifyTested;
 pub use error::EngineError;
+pub use export::Exporting;
 pub use hosts::Tested;
 pub use pipeline::{RetryPreview, StartPipeline};
 pub use preview::{Preview, PreviewStage};
@@ -121,6 +124,8 @@ struct Inner {
     /// When the database was last found to come from a backup.
     restored_at: std::sync::OnceLock<Timestamp>,
     sweep: retention::SweepState,
+    /// The last event whose words are indexed.
+    indexed: watch::Sender<i64>,
     verifier: access::Verifier,
     refusals: access::Refusals,
     /// Why output of commands cannot be written, where that was so at the last look.
@@ -146,6 +151,7 @@ impl Engine {
             stopping: CancellationToken::new(),
             restored_at: std::sync::OnceLock::new(),
             sweep: retention::SweepState::default(),
+            indexed: watch::Sender::new(0),
             verifier: access::Verifier::default(),
             refusals: access::Refusals::default(),
             output_problem: Mutex::default(),
@@ -218,6 +224,7 @@ impl Engine {
     pub fn start_loops(&self) {
         self.0.tasks.spawn(probe::probe_loop(self.clone()));
         self.0.tasks.spawn(retention::sweep_loop(self.clone()));
+        self.0.tasks.spawn(index::index_loop(self.clone()));
         self.0.tasks.spawn(watch_output(self.clone()));
         self.0.tasks.spawn(spools::spool_loop(self.clone()));
         self.0.tasks.spawn(access::refusal_loop(self.clone()));

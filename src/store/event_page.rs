@@ -2,12 +2,14 @@
 
 use diesel::prelude::*;
 
-use super::page::{Cut, merge, page};
+use super::page::Cut;
 use super::schema::{event_log, hosts};
-use super::{Cursor, EventRow, Journal, Page, ReadError};
+use super::walk::Part;
+use super::{Cursor, EventRow, Journal, PAGE_LIMIT, Page, ReadError, SearchText};
 use crate::domain::{Category, CommandId, Level, PipelineId, Timestamp};
 
-type Bounds = (Option<i64>, Option<i64>);
+/// The lowest and the highest id that are asked for, where a range of time is.
+pub(super) type Bounds = (Option<i64>, Option<i64>);
 
 /// Which events are asked for; what is not given is not asked.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -30,13 +32,17 @@ pub struct EventFilter {
     pub since: Option<Timestamp>,
     /// Before this time.
     pub until: Option<Timestamp>,
+    /// With these words in message or details; the newest events may not be indexed yet ([`Journal::indexed`]).
+    pub text: Option<SearchText>,
 }
 
 /// How many different actions of one beginning are looked up one by one.
 const ACTIONS: usize = 200;
 
 impl Journal {
-    /// The events that a filter asks for, newest first.
+    /// The events that a filter asks for, newest first. Where several filters have little in common the look is bounded:
+    /// then the page may have fewer rows than there are (none even), and its `older` (or `newer`) leads to where the
+    /// look goes on.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -49,36 +55,107 @@ impl Journal {
         let since = filter.since.map(|time| self.first_event_since(time)).transpose()?;
         let until = filter.until.map(|time| self.last_event_before(time)).transpose()?;
         if since == Some(None) || until == Some(None) {
-            return page(cursor, limit, |_, _| Ok(Vec::new()));
+            return Ok(Page {
+                rows: Vec::new(),
+                newer: None,
+                older: None,
+            });
         }
         let bounds = (since.flatten(), until.flatten());
-        let actions = match &filter.action {
-            None => None,
-            Some(start) => Some(self.actions_from(start)?),
+        let parts = self.parts(filter)?;
+        let wanted = usize::try_from(limit.clamp(1, PAGE_LIMIT)).unwrap_or(1);
+        let cut = match cursor {
+            None => Cut::Newest,
+            Some(Cursor::Before(id)) => Cut::Below(id),
+            Some(Cursor::After(id)) => Cut::Above(id),
         };
-        page(cursor, limit, |cut, limit| match &actions {
-            None => self.cut_events(filter, bounds, None, cut, limit),
-            Some(actions) => {
-                let parts = actions
-                    .iter()
-                    .map(|action| self.cut_events(filter, bounds, Some(action), cut, limit))
-                    .collect::<Result<_, _>>()?;
-                Ok(merge(parts, cut, limit))
+        let mut walked = self.walk(&parts, bounds, cut, wanted + 1)?;
+        let more = walked.ids.len() > wanted;
+        walked.ids.truncate(wanted);
+        let onward = match walked.ids.last() {
+            Some(last) if more => Some(*last),
+            _ => walked.stopped,
+        };
+        // Whether there is anything on the side that the page was reached from.
+        let back = match cut {
+            _ if walked.ids.is_empty() && onward.is_none() => None,
+            Cut::Newest => None,
+            Cut::Below(id) => {
+                let first = walked.ids.first().copied().unwrap_or(id.saturating_sub(1));
+                self.any(&parts, bounds, Cut::Above(first))?.then_some(first)
             }
+            Cut::Above(id) => {
+                let first = walked.ids.first().copied().unwrap_or(id.saturating_add(1));
+                self.any(&parts, bounds, Cut::Below(first))?.then_some(first)
+            }
+        };
+        let rows = self.events_by_id(&walked.ids, filter)?;
+        let (newer, older) = match cut {
+            Cut::Above(_) => (onward, back),
+            Cut::Newest | Cut::Below(_) => (back, onward),
+        };
+        Ok(Page {
+            rows,
+            newer: newer.map(Cursor::After),
+            older: older.map(Cursor::Before),
         })
     }
 
-    fn cut_events(
-        &mut self,
-        filter: &EventFilter,
-        bounds: Bounds,
-        action: Option<&String>,
-        cut: Cut<i64>,
-        limit: i64,
-    ) -> Result<Vec<EventRow>, ReadError> {
-        Ok(event_query(filter, action, bounds, cut)
-            .limit(limit)
-            .load(&mut self.conn)?)
+    fn any(&mut self, parts: &[Part], bounds: Bounds, cut: Cut<i64>) -> Result<bool, ReadError> {
+        let walked = self.walk(parts, bounds, cut, 1)?;
+        Ok(!walked.ids.is_empty() || walked.stopped.is_some())
+    }
+
+    fn parts(&mut self, filter: &EventFilter) -> Result<Vec<Part>, ReadError> {
+        let mut parts = Vec::new();
+        match (filter.category, filter.level) {
+            (Some(category), Some(level)) => parts.push(Part::Kind(category, level)),
+            (Some(category), None) => parts.push(Part::Category(category)),
+            (None, Some(level)) => parts.push(Part::Level(level)),
+            (None, None) => {}
+        }
+        parts.extend(filter.actor.clone().map(Part::Actor));
+        parts.extend(filter.host.map(Part::Host));
+        if let Some(start) = &filter.action {
+            parts.push(Part::Actions(self.actions_from(start)?));
+        }
+        parts.extend(filter.command.map(Part::Command));
+        parts.extend(filter.pipeline.map(Part::Pipeline));
+        let terms = filter.text.iter().flat_map(SearchText::terms);
+        parts.extend(terms.cloned().map(Part::Text));
+        if parts.is_empty() {
+            parts.push(Part::All);
+        }
+        Ok(parts)
+    }
+
+    /// The events of these ids, newest first. A clock that was set back may have put others into a range of ids.
+    fn events_by_id(&mut self, ids: &[i64], filter: &EventFilter) -> Result<Vec<EventRow>, ReadError> {
+        let ends = ids.iter().min().zip(ids.iter().max());
+        let mut rows: Vec<EventRow> = match ends {
+            // Without a gap, as the whole log is: one range.
+            Some((low, high)) if usize::try_from(high - low + 1) == Ok(ids.len()) => {
+                rows().filter(event_log::id.between(*low, *high)).load(&mut self.conn)?
+            }
+            Some(_) | None => rows().filter(event_log::id.eq_any(ids)).load(&mut self.conn)?,
+        };
+        rows.retain(|row| {
+            filter.since.is_none_or(|since| row.timestamp >= since)
+                && filter.until.is_none_or(|until| row.timestamp < until)
+        });
+        rows.sort_by_key(|row| std::cmp::Reverse(row.id));
+        Ok(rows)
+    }
+
+    /// The event of this id.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn event(&mut self, id: i64) -> Result<Option<EventRow>, ReadError> {
+        Ok(rows()
+            .filter(event_log::id.eq(id))
+            .get_result(&mut self.conn)
+            .optional()?)
     }
 
     /// What happened to a command, oldest first: the newest `limit` of its events.
@@ -90,7 +167,7 @@ impl Journal {
             command: Some(command),
             ..EventFilter::default()
         };
-        let mut events = self.cut_events(&filter, (None, None), None, Cut::Newest, limit)?;
+        let mut events = self.events(&filter, None, limit)?.rows;
         events.reverse();
         Ok(events)
     }
@@ -142,93 +219,4 @@ impl Journal {
 fn rows() -> _ {
     let select: diesel::dsl::AsSelect<EventRow, diesel::sqlite::Sqlite> = EventRow::as_select();
     event_log::table.left_join(hosts::table).select(select)
-}
-
-fn event_query<'a>(
-    filter: &EventFilter,
-    action: Option<&String>,
-    (low, high): Bounds,
-    cut: Cut<i64>,
-) -> diesel::dsl::IntoBoxed<'a, rows, diesel::sqlite::Sqlite> {
-    let mut query = rows().into_boxed();
-    if let Some(action) = action {
-        query = query.filter(event_log::action.eq(action.clone()));
-    }
-    if let Some(category) = filter.category {
-        query = query.filter(event_log::category.eq(category));
-    }
-    if let Some(level) = filter.level {
-        query = query.filter(event_log::level.eq(level));
-    }
-    if let Some(actor) = &filter.actor {
-        query = query.filter(event_log::actor.eq(actor.clone()));
-    }
-    if let Some(host) = filter.host {
-        query = query.filter(event_log::host_id.eq(host));
-    }
-    if let Some(command) = filter.command {
-        query = query.filter(event_log::command_id.eq(command));
-    }
-    if let Some(pipeline) = filter.pipeline {
-        query = query.filter(event_log::pipeline_id.eq(pipeline));
-    }
-    if let Some(since) = filter.since {
-        query = query.filter(event_log::timestamp.ge(since));
-    }
-    if let Some(until) = filter.until {
-        query = query.filter(event_log::timestamp.lt(until));
-    }
-    if let Some(low) = low {
-        query = query.filter(event_log::id.ge(low));
-    }
-    if let Some(high) = high {
-        query = query.filter(event_log::id.le(high));
-    }
-    match cut {
-        Cut::Newest => query.order(event_log::id.desc()),
-        Cut::Below(id) => query.filter(event_log::id.lt(id)).order(event_log::id.desc()),
-        Cut::Above(id) => query.filter(event_log::id.gt(id)).order(event_log::id.asc()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::Plans;
-    use super::*;
-
-    /// Every filter beside every other, as the log's form and the API allow; bit by bit.
-    #[test]
-    fn every_combination_of_filters_walks_an_index() {
-        let now = Timestamp::now();
-        let mut plans = Plans::new();
-        for bits in 0u32..1 << 8 {
-            let given = |bit: u32| bits & (1 << bit) != 0;
-            let filter = EventFilter {
-                category: given(0).then_some(Category::Audit),
-                level: given(1).then_some(Level::Warn),
-                actor: given(2).then(|| "user:x".to_owned()),
-                host: given(3).then_some(1),
-                action: None,
-                command: given(4).then(|| CommandId::after(None)),
-                pipeline: given(5).then(|| PipelineId::after(None)),
-                since: given(6).then_some(now),
-                until: given(6).then_some(now),
-            };
-            let action = given(7).then(|| "op:pull".to_owned());
-            let bounds = if given(6) { (Some(1), Some(9)) } else { (None, None) };
-            for cut in [Cut::Newest, Cut::Below(7), Cut::Above(7)] {
-                let query = event_query(&filter, action.as_ref(), bounds, cut).limit(50);
-                let plan = plans.of(&diesel::debug_query::<diesel::sqlite::Sqlite, _>(&query).to_string());
-                assert!(!plan.contains("TEMP B-TREE"), "{bits:b} {cut:?}: {plan}");
-                // Only the unfiltered log is walked by its own id, and stops after a page.
-                assert!(
-                    bits == 0 || !plan.contains("SCAN event_log"),
-                    "{bits:b} {cut:?}: {plan}"
-                );
-                if bits == 0b11 {
-                    assert!(plan.contains("category=? AND level=?"), "{cut:?}: {plan}");
-                }
-            }
-        }
-    }
 }

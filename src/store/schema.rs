@@ -361,3 +361,10 @@ diesel::joinable!(event_log -> hosts (host_id));
 diesel::joinable!(pipeline_hosts -> pipelines (pipeline_id));
 diesel::allow_tables_to_appear_in_same_query!(checkpoints, checkpoint_keys);
 diesel::allow_tables_to_appear_in_same_query!(commands, hosts, event_log, pipelines, pipeline_hosts, definitions);
+
+diesel::table! {
+    event_index (id) {
+        id -> BigInt,
+        event_id -> BigInt,
+    }
+}

@@ -8,6 +8,7 @@ use diesel::sql_types::{BigInt, Nullable, Text, Timestamp as TimestampColumn};
 
 use super::error::Fault;
 use super::schema::{commands, event_log, pipeline_hosts, pipelines, sealed, sessions, sweeps, swept_events};
+use super::search::unindex;
 use super::tx::Tx;
 use super::{Journal, NewEvent, ReadError, Store, Topic, WriteError};
 use crate::domain::{CheckpointKind, CommandId, Digest, Level, Link, PipelineId, SigningKey, Timestamp};
@@ -446,6 +447,7 @@ fn sweep_some_events(tx: &mut Tx<'_>, before: Timestamp) -> Result<i64, Fault> {
                 .execute(&mut tx.journal.conn)?;
         }
     }
+    unindex(tx, &ids)?;
     diesel::delete(event_log::table.filter(event_log::id.eq_any(&ids))).execute(&mut tx.journal.conn)?;
     tx.touch(Topic::Events);
     Ok(i64::try_from(ids.len()).unwrap_or(BATCH))

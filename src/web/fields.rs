@@ -20,6 +20,12 @@ impl Fields {
         Self(pairs)
     }
 
+    /// All that have a text, as they came.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.0.iter().map(|(name, value)| (name.as_str(), value.trim()));
+        pairs.filter(|(_, value)| !value.is_empty())
+    }
+
     /// The field's text without the white space around it.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         let values = self

@@ -10,6 +10,7 @@ mod asked;
 mod assets;
 mod clock;
 mod connections;
+mod download;
 mod entry;
 mod error;
 mod fields;

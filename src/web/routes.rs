@@ -9,8 +9,8 @@ use crate::domain::Ask;
 use super::entry::Need::{May, Open};
 use super::entry::{Entry, Need, at};
 use super::pages::{
-    account, command, definition, docs, enter, fleet, history, host, log, pipeline, pipeline_form, pipeline_list,
-    pipeline_wish, report, tokens, users, wish,
+    account, command, definition, docs, enter, event, export, fleet, history, host, log, pipeline, pipeline_form,
+    pipeline_list, pipeline_wish, report, tokens, users, wish,
 };
 use super::{api, assets, guard, health, session};
 
@@ -102,6 +102,9 @@ pub(super) const LIST: &[Entry] = &[
     at(POST, "/audit/reports/{number}/reviewed", May(Ask::See), || {
         to(report::review)
     }),
+    at(GET, "/log/{id}", May(Ask::See), || to(event::show)),
+    // Taking rows away.
+    at(GET, "/audit/export", May(Ask::See), || to(export::download)),
     // The API, for readers.
     at(GET, "/api/docs", May(Ask::Account), || to(docs::show)),
     // One's own account.

@@ -40,6 +40,7 @@ fn takes(method: &str, path: &str) -> Need {
         ("POST", "pipelines", "preview") if is_page => Ask::Run,
         ("POST", "pipelines", "preview") => Ask::See,
         ("GET", "" | "history" | "commands" | "pipelines" | "hosts" | "log" | "definitions", _) => Ask::See,
+        ("GET", "audit" | "export", "export") => Ask::See,
         ("GET", "ops" | "events" | "deliveries" | "state" | "recovery" | "pipeline-definitions", _) => Ask::See,
         // An auditor makes, prints and marks reports.
         (_, "audit", _) => Ask::See,

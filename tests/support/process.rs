@@ -23,7 +23,7 @@ pub(crate) struct Dashboard {
     /// The test's own folder: data, home, config, and what ops leave behind.
     pub(crate) dir: TempDir,
     child: Option<Child>,
-    pub(super) client: reqwest::Client,
+    pub(crate) client: reqwest::Client,
     /// Where pages are served, as `http://127.0.0.1:PORT`.
     pub(crate) url: String,
     /// What the last start printed of how to get in: the set-up link while there is no user.

@@ -1,5 +1,6 @@
 //! `audit`: what an auditor does with the journal.
 
+mod export;
 mod verify;
 
 use std::path::PathBuf;
@@ -11,6 +12,8 @@ use super::failure::Failure;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Take rows of the journal away as CSV or JSON Lines
+    Export(Box<export::Args>),
     /// Check that the journal is what was written: works on a copy, and beside a running dashboard
     Verify(verify::Args),
     /// Print the public key that signs checkpoints, as PEM
@@ -29,6 +32,7 @@ pub(super) struct Database {
 
 pub(super) async fn execute(command: Command, context: &mut Context) -> Result<(), Failure> {
     match command {
+        Command::Export(args) => export::execute(*args, context).await,
         Command::Verify(args) => verify::execute(args, context).await,
         Command::Key(database) => {
             let checkpoint = newest(&database, context).await?;

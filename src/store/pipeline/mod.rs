@@ -129,6 +129,19 @@ impl Journal {
         Ok(fits.take(10).collect())
     }
 
+    /// Whether there is a pipeline of this id.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn has_pipeline(&mut self, id: PipelineId) -> Result<bool, ReadError> {
+        let found: Option<PipelineId> = pipelines::table
+            .find(id)
+            .select(pipelines::id)
+            .get_result(&mut self.conn)
+            .optional()?;
+        Ok(found.is_some())
+    }
+
     /// Every RUNNING or HELD pipeline, oldest first.
     ///
     /// # Errors

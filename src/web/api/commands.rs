@@ -3,7 +3,7 @@
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
-use crate::domain::{Actor, CommandId, CommandStatus, HostName, IdPart, part_means};
+use crate::domain::{Actor, CommandId, CommandStatus, IdPart, part_means};
 use crate::engine::{By, EngineError, Start};
 use crate::store::{CommandRow, Cursor, HistoryFilter, OnceRow};
 
@@ -11,6 +11,7 @@ use super::Api;
 use super::answers::{Commands, Started};
 use super::body::{self, AcknowledgeBody, ExtendBody, ReasonBody, ResolveBody, StartBody};
 use super::caller::Caller;
+use super::events;
 use super::filters::History;
 use super::once;
 use super::problem::Problem;
@@ -76,34 +77,14 @@ async fn again(api: &Api, made: OnceRow) -> Result<Vec<CommandRow>, Problem> {
 )]
 pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Answer {
     let given = Parameters::of::<History>(&request)?;
-    let host: Option<HostName> = given.parsed("host")?;
-    let mut filter = HistoryFilter {
-        op: given.text("op").map(str::to_owned),
-        pipeline: given.parsed("pipeline")?,
-        status: statuses(&given)?,
-        actor: given.text("actor").map(Actor::asked),
-        since: given.parsed("since")?,
-        until: given.parsed("until")?,
-        open_only: given.flag("open")?,
-        attention_only: given.flag("attention")?,
-        ..HistoryFilter::default()
-    };
+    let filter = filter(&api, &given).await?;
     let cursor = given.cursor::<CommandId>()?.map(Cursor::Before);
     let limit = given.number("limit", 1, 1000)?.unwrap_or(50);
     let page = api
         .engine
         .reader()
-        .read(move |journal| {
-            if let Some(name) = &host {
-                let Some(row) = journal.host(name)? else {
-                    return Ok(None);
-                };
-                filter.host = Some(row.id);
-            }
-            journal.history(&filter, cursor, limit).map(Some)
-        })
-        .await?
-        .ok_or_else(|| Problem::invalid("host", "there is no host of this name, and never was"))?;
+        .read(move |journal| journal.history(&filter, cursor, limit))
+        .await?;
     let next = page.older.and_then(|_| page.rows.last()).map(|row| row.id);
     Ok(HttpResponse::Ok().json(Commands {
         commands: page.rows,
@@ -118,6 +99,22 @@ pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Ans
 )]
 pub(super) async fn show(api: Data<Api>, _: Caller, id: Path<String>) -> Answer {
     Ok(HttpResponse::Ok().json(find(&api, &id).await?))
+}
+
+/// The filter that was given.
+pub(super) async fn filter(api: &Api, given: &Parameters) -> Result<HistoryFilter, Problem> {
+    Ok(HistoryFilter {
+        host: events::host(api, given).await?,
+        op: given.text("op").map(str::to_owned),
+        pipeline: given.parsed("pipeline")?,
+        status: statuses(given)?,
+        actor: given.text("actor").map(Actor::asked),
+        since: given.parsed("since")?,
+        until: given.parsed("until")?,
+        open_only: given.flag("open")?,
+        attention_only: given.flag("attention")?,
+        ..HistoryFilter::default()
+    })
 }
 
 /// The words of the journal and those of the pages, separated by commas.

@@ -9,12 +9,12 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use crate::domain::{CommandId, HostName, IdPart, PipelineId};
+use crate::domain::{CommandId, ExportFormat, ExportOf, HostName, IdPart, PipelineId};
 
 use super::super::entry::{Entry, Need};
 use super::caller::Caller;
 use super::problem::Problem;
-use super::{LIST, access, commands, deliveries, document, events, hosts, output, pipelines, system};
+use super::{LIST, access, commands, deliveries, document, events, export, hosts, output, pipelines, system};
 
 /// What it is of.
 #[derive(OpenApi)]
@@ -63,6 +63,7 @@ use super::{LIST, access, commands, deliveries, document, events, hosts, output,
         events::list,
         deliveries::list,
         deliveries::test,
+        export::download,
         access::users,
         access::add_user,
         access::role,
@@ -78,7 +79,7 @@ use super::{LIST, access, commands, deliveries, document, events, hosts, output,
         access::me,
         document::serve,
     ),
-    components(schemas(Problem, IdPart, HostName, CommandId, PipelineId)),
+    components(schemas(Problem, IdPart, HostName, CommandId, PipelineId, ExportOf, ExportFormat)),
     security(("token" = [])),
     tags(
         (name = "Commands", description = "Journaled executions of one op on one host."),

@@ -31,12 +31,18 @@ pub(super) async fn list(api: Data<Api>, Caller(by): Caller, request: HttpReques
     let wait = Duration::from_secs(given.number("wait", 0, 60)?.unwrap_or(0).unsigned_abs());
     let Some(after) = given.number("after", 0, i64::MAX)? else {
         let cursor = before.map(Cursor::Before);
+        if filter.text.is_some() {
+            api.engine.indexed().await?;
+        }
         let page = api
             .engine
             .reader()
             .read(move |journal| journal.events(&filter, cursor, limit))
             .await?;
-        let next = page.older.and_then(|_| page.rows.last()).map(|row| row.id);
+        let next = match page.older {
+            Some(Cursor::Before(id)) => Some(id),
+            Some(Cursor::After(_)) | None => None,
+        };
         return Ok(HttpResponse::Ok().json(answers::Events {
             events: page.rows,
             next,
@@ -61,15 +67,19 @@ pub(super) async fn list(api: Data<Api>, Caller(by): Caller, request: HttpReques
     }))
 }
 
-async fn filter(api: &Api, given: &Parameters) -> Result<EventFilter, Problem> {
-    let host = match given.parsed::<HostName>("host")? {
-        None => None,
-        Some(name) => {
-            let row = api.engine.reader().read(move |journal| journal.host(&name)).await?;
-            let row = row.ok_or_else(|| Problem::invalid("host", "there is no host of this name, and never was"))?;
-            Some(row.id)
-        }
+/// The number of the host that was given by its name.
+pub(super) async fn host(api: &Api, given: &Parameters) -> Result<Option<i64>, Problem> {
+    let Some(name) = given.parsed::<HostName>("host")? else {
+        return Ok(None);
     };
+    let row = api.engine.reader().read(move |journal| journal.host(&name)).await?;
+    let row = row.ok_or_else(|| Problem::invalid("host", "there is no host of this name, and never was"))?;
+    Ok(Some(row.id))
+}
+
+/// The filter that was given.
+pub(super) async fn filter(api: &Api, given: &Parameters) -> Result<EventFilter, Problem> {
+    let host = host(api, given).await?;
     Ok(EventFilter {
         category: given.parsed("category")?,
         level: given.parsed("level")?,
@@ -80,6 +90,7 @@ async fn filter(api: &Api, given: &Parameters) -> Result<EventFilter, Problem> {
         pipeline: given.parsed("pipeline")?,
         since: given.parsed("since")?,
         until: given.parsed("until")?,
+        text: given.parsed("q")?,
     })
 }
 
@@ -93,9 +104,13 @@ async fn arrived(
     wait: Duration,
 ) -> Result<Vec<EventRow>, Problem> {
     let mut changes = api.engine.watch(Topic::Events);
+    let mut after = after;
     let until = Instant::now() + wait;
     loop {
         changes.borrow_and_update();
+        if filter.text.is_some() {
+            api.engine.indexed().await?;
+        }
         let filter = filter.clone();
         let cursor = Some(Cursor::After(after));
         let page = api
@@ -107,6 +122,11 @@ async fn arrived(
             let mut rows = page.rows;
             rows.reverse();
             return Ok(rows);
+        }
+        // Rare filters: looked at as far as here, and nothing found.
+        if let Some(Cursor::After(id)) = page.newer {
+            after = id;
+            continue;
         }
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return Ok(Vec::new()) },

@@ -4,7 +4,9 @@
 
 use utoipa::IntoParams;
 
-use crate::domain::{Category, CommandId, CommandStatus, HostName, Level, PipelineId, PipelineStatus, Timestamp};
+use crate::domain::{
+    Category, CommandId, CommandStatus, ExportFormat, ExportOf, HostName, Level, PipelineId, PipelineStatus, Timestamp,
+};
 
 /// Which commands.
 #[derive(IntoParams)]
@@ -122,8 +124,55 @@ pub(super) struct Events {
     command: Option<CommandId>,
     /// About this pipeline.
     pipeline: Option<PipelineId>,
+    /// With these words in message or details; `"a phrase"` in quotes, `begin*` for the rest of a word.
+    #[param(value_type = String, pattern = "[A-Za-z0-9]", example = "refused web-03")]
+    q: Option<String>,
     /// At this time or later.
     since: Option<Timestamp>,
     /// Before this time.
     until: Option<Timestamp>,
+}
+
+/// What is taken away. Each filter goes with the rows that have it, as in the lists of those rows.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Export {
+    /// Which rows.
+    what: ExportOf,
+    /// In which form.
+    format: ExportFormat,
+    /// By this actor; a bare name is an account of the dashboard's machine.
+    #[param(pattern = "\\S", example = "user:alice")]
+    actor: Option<String>,
+    /// About, or on, this host.
+    host: Option<HostName>,
+    /// At this time or later.
+    since: Option<Timestamp>,
+    /// Before this time.
+    until: Option<Timestamp>,
+    /// Events: what they are about.
+    category: Option<Category>,
+    /// Events: how much they matter.
+    level: Option<Level>,
+    /// Events: of this action.
+    #[param(pattern = "\\S", example = "recovery")]
+    action: Option<String>,
+    /// Events: about this command.
+    command: Option<CommandId>,
+    /// Events and commands: about, or of, this pipeline.
+    pipeline: Option<PipelineId>,
+    /// Events: with these words in message or details; `"a phrase"` in quotes, `begin*` for the rest of a word.
+    #[param(value_type = String, pattern = "[A-Za-z0-9]", example = "refused web-03")]
+    q: Option<String>,
+    /// Commands: of this op.
+    #[param(pattern = "\\S", example = "uptime")]
+    op: Option<String>,
+    /// Pipelines: of this name.
+    #[param(pattern = "\\S", example = "update")]
+    name: Option<String>,
+    /// Commands and pipelines: in one of these statuses, separated by commas.
+    #[param(style = Form, explode = false, min_items = 1)]
+    status: Option<Vec<String>>,
+    /// Commands and pipelines: only those without an end.
+    open: Option<bool>,
 }

@@ -21,7 +21,8 @@
 //! | `GET /hosts/{name}`, `DELETE /hosts/{name}` | one host; remove it |
 //! | `POST /hosts/{name}/test` | reach it now and say what was found |
 //! | `GET /ops` | the catalog |
-//! | `GET /events` | newest first with filters; with `after=ID` oldest first, waiting up to `wait` seconds |
+//! | `GET /events` | newest first with filters, `q=` for words in message and details; with `after=ID` oldest first, waiting up to `wait` seconds |
+//! | `GET /export` | every row that filters fit as a file: `what=events\|commands\|pipelines format=csv\|jsonl` and the filters of that list |
 //! | `GET /deliveries` | the places outside that get events, checkpoints or notifications, and how far each has got |
 //! | `POST /notifications/{name}/test` | send a test message and say how that went |
 //! | `GET /state` | `{instance, version}` |
@@ -53,6 +54,7 @@ mod commands;
 mod deliveries;
 mod document;
 mod events;
+mod export;
 mod filters;
 mod guard;
 mod hosts;
@@ -204,6 +206,7 @@ pub(super) const LIST: &[Entry] = &[
     // The dashboard.
     at(GET, "/api/v1/ops", May(Ask::See), || to(system::ops)),
     at(GET, "/api/v1/events", May(Ask::See), || to(events::list)),
+    at(GET, "/api/v1/export", May(Ask::See), || to(export::download)),
     at(GET, "/api/v1/state", May(Ask::See), || to(system::state)),
     at(GET, "/api/v1/recovery", May(Ask::See), || to(system::recovery)),
     at(POST, "/api/v1/sweep", May(Ask::Settings), || to(system::sweep)),

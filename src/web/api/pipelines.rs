@@ -3,7 +3,7 @@
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::domain::{CommandId, HostName, IdPart, PipelineId, PipelineStatus, part_means};
+use crate::domain::{CommandId, IdPart, PipelineId, PipelineStatus, part_means};
 use crate::engine::{By, EngineError, Preview, RetryPreview, StartPipeline};
 use crate::store::{Cursor, HistoryFilter, Journal, OnceRow, PipelineFilter, PipelineRow, ReadError};
 
@@ -11,6 +11,7 @@ use super::Api;
 use super::answers::{self, Commands, Definitions, PipelineShown};
 use super::body::{self, ReasonBody};
 use super::caller::Caller;
+use super::events;
 use super::filters::{self, OfPipeline, Shown};
 use super::once;
 use super::pipeline_body::{CancelPipelineBody, Nothing, PipelineBody};
@@ -81,37 +82,32 @@ async fn again(api: &Api, made: OnceRow) -> Result<PipelineRow, Problem> {
 )]
 pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Answer {
     let given = Parameters::of::<filters::Pipelines>(&request)?;
-    let host: Option<HostName> = given.parsed("host")?;
-    let mut filter = PipelineFilter {
-        status: given.listed("status")?,
-        name: given.text("name").map(str::to_owned),
-        actor: given.text("actor").map(str::to_owned),
-        host: None,
-        open_only: given.flag("open")?,
-        since: given.parsed("since")?,
-        until: given.parsed("until")?,
-    };
+    let filter = filter(&api, &given).await?;
     let cursor = given.cursor::<PipelineId>()?.map(Cursor::Before);
     let limit = given.number("limit", 1, 1000)?.unwrap_or(50);
     let page = api
         .engine
         .reader()
-        .read(move |journal| {
-            if let Some(name) = &host {
-                let Some(row) = journal.host(name)? else {
-                    return Ok(None);
-                };
-                filter.host = Some(row.id);
-            }
-            journal.pipelines(&filter, cursor, limit).map(Some)
-        })
-        .await?
-        .ok_or_else(|| Problem::invalid("host", "there is no host of this name, and never was"))?;
+        .read(move |journal| journal.pipelines(&filter, cursor, limit))
+        .await?;
     let next = page.older.and_then(|_| page.rows.last()).map(|row| row.id);
     Ok(HttpResponse::Ok().json(answers::Pipelines {
         pipelines: page.rows,
         next,
     }))
+}
+
+/// The filter that was given.
+pub(super) async fn filter(api: &Api, given: &Parameters) -> Result<PipelineFilter, Problem> {
+    Ok(PipelineFilter {
+        status: given.listed("status")?,
+        name: given.text("name").map(str::to_owned),
+        actor: given.text("actor").map(str::to_owned),
+        host: events::host(api, given).await?,
+        open_only: given.flag("open")?,
+        since: given.parsed("since")?,
+        until: given.parsed("until")?,
+    })
 }
 
 /// The row, how its cells and hosts stand, and unless `results=false` its results in groups: of one read.

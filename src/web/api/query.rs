@@ -45,6 +45,22 @@ impl Parameters {
         Ok(Self(pairs))
     }
 
+    /// Refuses what `T` has no field for, beside these names.
+    pub(super) fn only<T: IntoParams>(&self, beside: &[&str], what: &str) -> Result<(), Problem> {
+        let known = T::into_params(|| None);
+        let strange =
+            |name: &&String| !beside.contains(&name.as_str()) && known.iter().all(|known| known.name != **name);
+        match self.0.iter().map(|(name, _)| name).find(strange) {
+            Some(name) => Err(Problem::invalid(name.clone(), format!("does not go with {what}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// All of them, as they came: for the journal.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         let value = self.0.iter().find(|(known, _)| known == name);
         value.map(|(_, value)| value.trim())

@@ -8,9 +8,9 @@ use actix_web::web::{Data, Form, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{CommandId, CommandStatus, Invalid, Span, Timestamp};
+use crate::domain::{CommandId, CommandStatus, ExportOf, HostName, Invalid, Span, Timestamp};
 use crate::engine::not_acknowledged;
-use crate::store::{Counts, HistoryFilter, HistoryLine, Page, PipelineRow, Topic};
+use crate::store::{Counts, HistoryFilter, HistoryLine, Page, PipelineRow, Selection, Topic};
 
 use super::super::clock::{Clock, rough};
 use super::super::error::Problem;
@@ -19,6 +19,7 @@ use super::super::frame::{Frame, html_with, see};
 use super::super::live::{self, Shown, Waited};
 use super::super::words;
 use super::super::{Visitor, Web};
+use super::export::Places;
 use super::history_line::Line;
 pub(super) use super::history_line::Pick;
 use super::history_view::{Asked, FINDING_OUT, View};
@@ -43,6 +44,7 @@ struct HistoryPage {
     older: Option<String>,
     newest: bool,
     filtered: bool,
+    take: Places,
     beyond: Option<String>,
     clear: String,
     view: View,
@@ -109,6 +111,12 @@ impl Found {
             .await?;
         Ok(found.ok_or_else(|| Invalid::new("host", "no host of that name was ever in the fleet")))
     }
+}
+
+/// The commands that a page's address asks for, and their host by its name.
+pub(super) fn selection(fields: &Fields, clock: &Clock) -> Result<(Selection, Option<HostName>), Invalid> {
+    let asked = View::read(fields).asked(clock)?;
+    Ok((Selection::Commands(asked.filter), asked.host))
 }
 
 pub(in crate::web) async fn show(
@@ -252,6 +260,7 @@ impl HistoryPage {
             older: found.page.older.map(|cursor| view.at(cursor)),
             newest: view.before.is_empty() && view.after.is_empty(),
             filtered: view.is_filtered(),
+            take: Places::of(ExportOf::Commands, &view.place(&view.show, "", "")),
             beyond: None,
             clear: format!("/history{}", to_query([("show", view.show.as_str())])),
             ops,

@@ -8,16 +8,18 @@ use actix_web::web::{Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{Actor, Category, HostName, Invalid, Level};
-use crate::store::{Cursor, EventFilter, EventRow, Topic};
+use crate::domain::{Actor, Category, CommandId, ExportOf, HostName, Invalid, Level, PipelineId};
+use crate::store::{Cursor, EventFilter, EventRow, Indexed, SearchText, Selection, Topic};
 
-use super::super::clock::{Clock, When};
+use super::super::clock::Clock;
 use super::super::error::Problem;
 use super::super::fields::{Fields, to_query};
 use super::super::frame::{Frame, html};
 use super::super::live::{self, Shown, Waited};
-use super::super::words::{self, Word, count};
+use super::super::words::count;
 use super::super::{Visitor, Web};
+use super::event::{Kept, Line};
+use super::export::Places;
 use super::history::Pick;
 
 /// Rows on one page.
@@ -36,6 +38,7 @@ struct LogPage {
     older: Option<String>,
     newest: bool,
     filtered: bool,
+    take: Places,
     categories: Vec<Pick>,
     levels: Vec<Pick>,
     action: String,
@@ -43,6 +46,11 @@ struct LogPage {
     actor: String,
     since: String,
     until: String,
+    command: String,
+    pipeline: String,
+    q: String,
+    lags: Option<Indexed>,
+    looked_back: Option<i64>,
 }
 
 struct Chip {
@@ -56,18 +64,6 @@ struct Day {
     events: Vec<Line>,
 }
 
-struct Line {
-    id: i64,
-    at: When,
-    level: Word,
-    by: String,
-    action: String,
-    host: String,
-    message: String,
-    command: Option<String>,
-    pipeline: Option<String>,
-}
-
 struct View {
     category: Option<Category>,
     level: Option<Level>,
@@ -76,6 +72,9 @@ struct View {
     actor: String,
     since: String,
     until: String,
+    command: Option<CommandId>,
+    pipeline: Option<PipelineId>,
+    q: Option<SearchText>,
     filter: EventFilter,
     cursor: Option<Cursor<i64>>,
 }
@@ -96,6 +95,8 @@ impl View {
             (None, None) => None,
         };
         let (category, level) = (fields.parse("category")?, fields.parse("level")?);
+        let (command, pipeline) = (fields.parse("command")?, fields.parse("pipeline")?);
+        let q: Option<SearchText> = fields.parse("q")?;
         Ok(Self {
             category,
             level,
@@ -111,14 +112,26 @@ impl View {
                 action: fields.owned("action"),
                 since: time("since")?,
                 until: time("until")?,
-                ..EventFilter::default()
+                command,
+                pipeline,
+                text: q.clone(),
+                host: None,
             },
+            command,
+            pipeline,
+            q,
             cursor,
         })
     }
 
     fn place(&self, key: &str, cursor: &str) -> String {
+        let id = |id: Option<String>| id.unwrap_or_default();
+        let (command, pipeline) = (
+            id(self.command.map(|id| id.to_string())),
+            id(self.pipeline.map(|id| id.to_string())),
+        );
         let query = to_query([
+            ("q", self.q.as_ref().map_or("", SearchText::as_str)),
             ("category", self.category.map_or("", Category::as_str)),
             ("level", self.level.map_or("", Level::as_str)),
             ("action", &self.action),
@@ -126,6 +139,8 @@ impl View {
             ("actor", &self.actor),
             ("since", &self.since),
             ("until", &self.until),
+            ("command", &command),
+            ("pipeline", &pipeline),
             (key, cursor),
         ]);
         format!("/log{query}")
@@ -140,7 +155,13 @@ impl View {
 
     /// The common questions, one click each.
     fn chips(&self) -> Vec<Chip> {
-        let plain = self.host.is_none() && self.actor.is_empty();
+        let plain = self.host.is_none()
+            && self.actor.is_empty()
+            && self.q.is_none()
+            && self.command.is_none()
+            && self.pipeline.is_none()
+            && self.since.is_empty()
+            && self.until.is_empty();
         let chip = |text, category: &str, action: &str, level: &str| Chip {
             text,
             place: format!(
@@ -163,9 +184,20 @@ impl View {
         ]
     }
 
+    /// Whether it is read from newer to older.
+    fn goes_back(&self) -> bool {
+        !matches!(self.cursor, Some(Cursor::After(_)))
+    }
+
     fn is_filtered(&self) -> bool {
         self.place("", "") != "/log"
     }
+}
+
+/// The events that a page's address asks for, and the host that they are about by its name.
+pub(super) fn selection(fields: &Fields, clock: &Clock) -> Result<(Selection, Option<HostName>), Invalid> {
+    let view = View::read(fields, clock)?;
+    Ok((Selection::Events(view.filter), view.host))
 }
 
 pub(in crate::web) async fn show(
@@ -183,6 +215,10 @@ pub(in crate::web) async fn show(
     {
         return Ok(live::nothing());
     }
+    let indexed = match &view.q {
+        Some(_) => Some(web.engine.indexed().await?),
+        None => None,
+    };
     let (host, mut filter, cursor) = (view.host.clone(), view.filter.clone(), view.cursor);
     let found = web
         .engine
@@ -194,10 +230,12 @@ pub(in crate::web) async fn show(
                     None => return Ok(None),
                 }
             }
-            Ok(Some((journal.version()?, journal.events(&filter, cursor, ROWS)?)))
+            let page = journal.events(&filter, cursor, ROWS)?;
+            let kept = Kept::of(&page.rows, journal)?;
+            Ok(Some((journal.version()?, page, kept)))
         })
         .await?;
-    let Some((version, page)) = found else {
+    let Some((version, page, kept)) = found else {
         return Err(Invalid::new("host", "no host of that name was ever in the fleet").into());
     };
     let fresh = held.map_or(0, |held| {
@@ -207,6 +245,11 @@ pub(in crate::web) async fn show(
     let here = match view.cursor {
         Some(cursor) => view.at(cursor),
         None => view.place("", ""),
+    };
+    // Fewer rows than fit, and a way on: the look was ended before its end.
+    let looked_back = match page.older {
+        Some(Cursor::Before(id)) if (page.rows.len() as i64) < ROWS && view.goes_back() => Some(id),
+        Some(Cursor::Before(_) | Cursor::After(_)) | None => None,
     };
     let page = LogPage {
         frame: Frame::new(&web, &visitor, "log", "System log"),
@@ -222,7 +265,8 @@ pub(in crate::web) async fn show(
         older: page.older.map(|cursor| view.at(cursor)),
         newest: view.cursor.is_none(),
         filtered: view.is_filtered(),
-        days: days(&page.rows, &clock),
+        take: Places::of(ExportOf::Events, &view.place("", "")),
+        days: days(&page.rows, &kept, &clock),
         categories: picks(Category::ALL, Category::as_str, view.category),
         levels: picks(Level::ALL, Level::as_str, view.level),
         host: view.host.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -230,6 +274,11 @@ pub(in crate::web) async fn show(
         actor: view.actor,
         since: view.since,
         until: view.until,
+        command: view.command.map(|id| id.to_string()).unwrap_or_default(),
+        pipeline: view.pipeline.map(|id| id.to_string()).unwrap_or_default(),
+        q: view.q.map(|text| text.to_string()).unwrap_or_default(),
+        lags: indexed.filter(|indexed| indexed.lags()),
+        looked_back,
     };
     if shown.is_none() {
         return html(&page);
@@ -256,29 +305,16 @@ fn picks<T: Copy + PartialEq>(all: &[T], word: fn(T) -> &'static str, chosen: Op
         .collect()
 }
 
-fn days(rows: &[EventRow], clock: &Clock) -> Vec<Day> {
+fn days(rows: &[EventRow], kept: &Kept, clock: &Clock) -> Vec<Day> {
     let mut days: Vec<Day> = Vec::new();
     for row in rows {
-        let at = clock.when(row.timestamp);
-        if days.last().is_none_or(|day| day.name != at.day) {
-            days.push(Day {
-                name: at.day.clone(),
-                events: Vec::new(),
-            });
-        }
-        let line = Line {
-            id: row.id,
-            at,
-            level: words::level(row.level),
-            by: row.actor.name().to_owned(),
-            action: row.action.clone(),
-            host: row.host.as_ref().map(ToString::to_string).unwrap_or_default(),
-            message: clock.spoken(&row.message, row.timestamp),
-            command: row.command_id.map(|id| id.to_string()),
-            pipeline: row.pipeline_id.map(|id| id.to_string()),
-        };
-        if let Some(day) = days.last_mut() {
-            day.events.push(line);
+        let line = Line::new(row, kept, clock);
+        match days.last_mut() {
+            Some(day) if day.name == line.at.day => day.events.push(line),
+            Some(_) | None => days.push(Day {
+                name: line.at.day.clone(),
+                events: vec![line],
+            }),
         }
     }
     days
@@ -300,5 +336,8 @@ mod tests {
         let good = view("level=warn&before=17").expect("view");
         assert_eq!(good.at(Cursor::Before(17)), "/log?level=warn&before=17");
         assert!(good.is_filtered());
+        assert_eq!(view("q=-+*").err().expect("no word").field, "q");
+        let url = "/log?q=%22busy%20with%22&category=audit&actor=alice&since=2026-11-01&command=0193a5c2-1f60-7c3e-8a4b-5d6e7f809102";
+        assert_eq!(view(&url[5..]).expect("view").place("", ""), url);
     }
 }

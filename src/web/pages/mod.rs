@@ -6,6 +6,8 @@ pub(super) mod confirm;
 pub(super) mod definition;
 pub(super) mod docs;
 pub(super) mod enter;
+pub(super) mod event;
+pub(super) mod export;
 pub(super) mod fleet;
 pub(super) mod history;
 mod history_line;

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
 use crate::domain::{HostName, Invalid, PipelineId, PipelineStatus};
-use crate::store::{Cursor, Journal, PipelineCounts, PipelineFilter, PipelineRow, ReadError, Topic};
+use crate::store::{Cursor, Journal, PipelineCounts, PipelineFilter, PipelineRow, ReadError, Selection, Topic};
 
 use super::super::clock::{Clock, When};
 use super::super::error::Problem;
@@ -134,6 +134,12 @@ impl View {
     fn is_filtered(&self) -> bool {
         self.host.is_some() || [&self.status, &self.name, &self.actor].iter().any(|f| !f.is_empty())
     }
+}
+
+/// The pipelines that a page's address asks for, and the host that is part of them by its name.
+pub(super) fn selection(fields: &Fields) -> Result<(Selection, Option<HostName>), Invalid> {
+    let view = View::read(fields)?;
+    Ok((Selection::Pipelines(view.filter), view.host))
 }
 
 pub(in crate::web) async fn show(

@@ -1,0 +1,2 @@
+DROP TABLE event_index;
+DROP TABLE event_words;

@@ -1,0 +1,53 @@
+//! An export as an answer: it goes out as fast as the other end takes it, batch by batch, and is broken off when nobody
+//! takes it any more.
+
+use std::io;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use actix_web::web::Bytes;
+use futures_util::stream;
+use serde_json::{Map, Value};
+
+use crate::domain::{ExportFormat, ExportOf, Timestamp, bounded};
+use crate::engine::{EngineError, Exporting};
+
+/// The answer that carries a file. The first batch is read before anything is answered, so that an export that cannot
+/// begin is a plain error.
+pub(super) async fn download(
+    mut exporting: Exporting,
+    what: ExportOf,
+    format: ExportFormat,
+) -> Result<HttpResponse, EngineError> {
+    let first = exporting.next().await?;
+    let time: String = Timestamp::now()
+        .to_rfc3339()
+        .chars()
+        .take(16)
+        .filter(|c| *c != ':')
+        .collect();
+    let name = format!("quarterdeck-{what}-{time}Z.{format}");
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, format.media_type()))
+        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .streaming(stream::try_unfold(
+            (exporting, first),
+            |(mut exporting, first)| async move {
+                let bytes = match first {
+                    Some(bytes) => Some(bytes),
+                    None => exporting.next().await.map_err(io::Error::other)?,
+                };
+                // An error ends the connection: a shorter answer would pass for the whole.
+                Ok::<_, io::Error>(bytes.map(|bytes| (Bytes::from(bytes), (exporting, None))))
+            },
+        )))
+}
+
+/// What was asked with, for the event.
+pub(super) fn asked<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Value {
+    let pairs = pairs.filter(|(name, _)| !["what", "format"].contains(name));
+    let pairs = pairs.map(|(name, value)| (bounded(name, 40), Value::from(bounded(value, 200))));
+    Value::Object(pairs.collect::<Map<_, _>>())
+}

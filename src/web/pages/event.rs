@@ -1,0 +1,194 @@
+//! Events as pages show them: one line of the log, and one event's own page with everything that is known of it.
+
+use std::collections::HashSet;
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Path, ReqData};
+use askama::Template;
+
+use crate::domain::{CommandId, PipelineId, flattened};
+use crate::store::{Cursor, EventFilter, EventRow, Journal, ReadError};
+
+use super::super::clock::{Clock, When};
+use super::super::error::Problem;
+use super::super::frame::{Frame, html};
+use super::super::words::{self, Word};
+use super::super::{Visitor, Web};
+
+/// In a line of the log so many details are shown, and so much of each; the event's own page has all.
+const SHOWN: usize = 12;
+const LONGEST: usize = 300;
+
+/// What an event is about: a command or a pipeline.
+pub(super) struct About {
+    pub(super) text: String,
+    /// None where it was swept.
+    pub(super) place: Option<String>,
+}
+
+/// One thing that is known of an event.
+pub(super) struct Detail {
+    pub(super) key: String,
+    pub(super) value: String,
+}
+
+/// One event in the log.
+pub(super) struct Line {
+    pub(super) id: i64,
+    pub(super) at: When,
+    pub(super) level: Word,
+    pub(super) by: String,
+    pub(super) action: String,
+    pub(super) host: String,
+    pub(super) message: String,
+    pub(super) about: Vec<About>,
+    pub(super) details: Vec<Detail>,
+    /// Whether there is more of the details than that.
+    pub(super) cut: bool,
+}
+
+/// What of that which events are about is still in the journal.
+#[derive(Default)]
+pub(super) struct Kept {
+    commands: HashSet<CommandId>,
+    pipelines: HashSet<PipelineId>,
+}
+
+impl Kept {
+    pub(super) fn of(rows: &[EventRow], journal: &mut Journal) -> Result<Self, ReadError> {
+        let commands: HashSet<CommandId> = rows.iter().filter_map(|row| row.command_id).collect();
+        let commands: Vec<CommandId> = commands.into_iter().collect();
+        let gone: HashSet<CommandId> = journal.without_row(&commands)?.into_iter().collect();
+        let asked: HashSet<PipelineId> = rows.iter().filter_map(|row| row.pipeline_id).collect();
+        let mut pipelines = HashSet::new();
+        for id in asked {
+            if journal.has_pipeline(id)? {
+                pipelines.insert(id);
+            }
+        }
+        Ok(Self {
+            commands: commands.into_iter().filter(|id| !gone.contains(id)).collect(),
+            pipelines,
+        })
+    }
+
+    fn about(&self, row: &EventRow) -> Vec<About> {
+        let command = row.command_id.map(|id| About {
+            text: format!("command {}", id.short()),
+            place: self.commands.contains(&id).then(|| format!("/commands/{id}")),
+        });
+        let pipeline = row.pipeline_id.map(|id| About {
+            text: format!("pipeline {}", id.short()),
+            place: self.pipelines.contains(&id).then(|| format!("/pipelines/{id}")),
+        });
+        command.into_iter().chain(pipeline).collect()
+    }
+}
+
+impl Line {
+    pub(super) fn new(row: &EventRow, kept: &Kept, clock: &Clock) -> Self {
+        let all = row.details.iter().flat_map(flattened);
+        // The record of what ended repeats the sentence, for the chain: it is on the event's own page.
+        let (mut details, mut cut) = (Vec::new(), false);
+        for (key, value) in all {
+            if details.len() == SHOWN || key.starts_with("record.") {
+                cut = true;
+                continue;
+            }
+            let short: String = value.chars().take(LONGEST).collect();
+            let value = if short.len() < value.len() {
+                cut = true;
+                format!("{short}…")
+            } else {
+                value
+            };
+            details.push(Detail { key, value });
+        }
+        Self {
+            id: row.id,
+            at: clock.when(row.timestamp),
+            level: words::level(row.level),
+            by: row.actor.name().to_owned(),
+            action: row.action.clone(),
+            host: row.host.as_ref().map(ToString::to_string).unwrap_or_default(),
+            message: clock.spoken(&row.message, row.timestamp),
+            about: kept.about(row),
+            details,
+            cut,
+        }
+    }
+
+    /// Where its sentence leads to.
+    pub(super) fn place(&self) -> Option<&String> {
+        self.about.iter().find_map(|about| about.place.as_ref())
+    }
+
+    /// What it is about and is not there any more.
+    pub(super) fn gone(&self) -> impl Iterator<Item = &About> {
+        self.about.iter().filter(|about| about.place.is_none())
+    }
+}
+
+#[derive(Template)]
+#[template(path = "log/event.html")]
+struct EventPage {
+    frame: Frame,
+    line: Line,
+    category: &'static str,
+    actor: String,
+    all: Vec<Detail>,
+    record: Vec<Detail>,
+    link: String,
+    /// The first checkpoint that covers it: its number, its last event, when it was made.
+    covered: Option<(i64, i64, When)>,
+    before: Option<i64>,
+    after: Option<i64>,
+    command: String,
+    pipeline: String,
+}
+
+/// `/log/{id}`.
+pub(in crate::web) async fn show(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    id: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let missing = || Problem::missing(&format!("Event #{}", crate::domain::bounded(&id, 40)));
+    let number: i64 = id.parse().map_err(|_| missing())?;
+    let read = move |journal: &mut Journal| {
+        let Some(row) = journal.event(number)? else {
+            return Ok(None);
+        };
+        let any = EventFilter::default();
+        let before = journal.events(&any, Some(Cursor::Before(number)), 1)?.rows;
+        let after = journal.events(&any, Some(Cursor::After(number)), 1)?.rows;
+        let covered = journal.checkpoint_covering(number)?;
+        let kept = Kept::of(std::slice::from_ref(&row), journal)?;
+        Ok(Some((row, kept, covered, before, after)))
+    };
+    let found = web.engine.reader().read(read).await?;
+    let (row, kept, covered, before, after) = found.ok_or_else(missing)?;
+    let clock = web.clock();
+    let details = row.details.iter().flat_map(flattened);
+    let (record, all): (Vec<_>, Vec<_>) = details
+        .map(|(key, value)| Detail { key, value })
+        .partition(|detail| detail.key.starts_with("record."));
+    let without = |detail: Detail| Detail {
+        key: detail.key.trim_start_matches("record.").to_owned(),
+        ..detail
+    };
+    html(&EventPage {
+        frame: Frame::new(&web, &visitor, "log", format!("Event #{number}")),
+        line: Line::new(&row, &kept, &clock),
+        category: row.category.as_str(),
+        actor: row.actor.to_string(),
+        all,
+        record: record.into_iter().map(without).collect(),
+        link: row.link.to_string(),
+        covered: covered.map(|made| (made.id, made.event_id, clock.when(made.made_at))),
+        before: before.first().map(|row| row.id),
+        after: after.first().map(|row| row.id),
+        command: row.command_id.map(|id| id.to_string()).unwrap_or_default(),
+        pipeline: row.pipeline_id.map(|id| id.to_string()).unwrap_or_default(),
+    })
+}

@@ -1,0 +1,73 @@
+//! What a page lists, as a file: the same filters in the address, every row that they fit.
+
+use actix_web::web::{Data, ReqData};
+use actix_web::{HttpRequest, HttpResponse};
+
+use crate::domain::{ExportFormat, ExportOf, HostName, Invalid};
+use crate::store::Selection;
+
+use super::super::download::{asked, download as answer};
+use super::super::error::Problem;
+use super::super::fields::{Fields, to_query};
+use super::super::{Visitor, Web};
+use super::{history, log, pipeline_list};
+
+/// Where a page's list is as a file.
+pub(super) struct Places {
+    pub(super) csv: String,
+    pub(super) jsonl: String,
+}
+
+impl Places {
+    /// Of the list that `page` (`/log?level=warn`) shows.
+    pub(super) fn of(what: ExportOf, page: &str) -> Self {
+        let place = |format: ExportFormat| {
+            let own = to_query([("what", what.as_str()), ("format", format.as_str())]);
+            let filters = page.split_once('?').map(|(_, filters)| format!("&{filters}"));
+            format!("/audit/export{own}{}", filters.unwrap_or_default())
+        };
+        Self {
+            csv: place(ExportFormat::Csv),
+            jsonl: place(ExportFormat::JsonLines),
+        }
+    }
+}
+
+pub(in crate::web) async fn download(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let fields = Fields::query(request.query_string())?;
+    let missing = |name: &str, example: &str| Invalid::new(name, format!("is missing; {example}"));
+    let what: ExportOf = fields
+        .parse("what")?
+        .ok_or_else(|| missing("what", "events, commands or pipelines"))?;
+    let format: ExportFormat = fields
+        .parse("format")?
+        .ok_or_else(|| missing("format", "csv or jsonl"))?;
+    let clock = web.clock();
+    let (mut selection, host) = match what {
+        ExportOf::Events => log::selection(&fields, &clock)?,
+        ExportOf::Commands => history::selection(&fields, &clock)?,
+        ExportOf::Pipelines => pipeline_list::selection(&fields)?,
+    };
+    if let Some(name) = host {
+        let id = host_id(&web, name).await?;
+        match &mut selection {
+            Selection::Events(filter) => filter.host = Some(id),
+            Selection::Commands(filter) => filter.host = Some(id),
+            Selection::Pipelines(filter) => filter.host = Some(id),
+        }
+    }
+    let exporting = web
+        .engine
+        .export(selection, format, asked(fields.pairs()), visitor.by())?;
+    Ok(answer(exporting, what, format).await?)
+}
+
+async fn host_id(web: &Web, name: HostName) -> Result<i64, Problem> {
+    let row = web.engine.reader().read(move |journal| journal.host(&name)).await?;
+    let row = row.ok_or_else(|| Invalid::new("host", "no host of that name was ever in the fleet"))?;
+    Ok(row.id)
+}
