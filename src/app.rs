@@ -250,6 +250,7 @@ fn settings(config: &Config) -> engine::Settings {
         probe_interval: config.probe_interval,
         keep_events: config.retention.events.span(),
         keep_commands: config.retention.commands.span(),
+        keep_reports: config.report.keep.span(),
         access: engine::AccessSettings {
             session: config.access.session,
             idle: config.access.idle,
@@ -289,6 +290,7 @@ fn page_settings(config: &Config, address: std::net::SocketAddr) -> web::Setting
         session: config.access.session,
         tls: config.tls.is_some(),
         proxies: config.proxies.clone(),
+        organisation: config.report.organisation.clone(),
     }
 }
 

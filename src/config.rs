@@ -56,6 +56,8 @@ pub struct Config {
     pub zone: TimeZone,
     /// `[retention]`: how long the journal keeps what is final.
     pub retention: Retention,
+    /// `[report]`: audit reports.
+    pub report: Report,
     /// `[jobs]`: limits of what runs on hosts.
     pub jobs: Jobs,
     /// `[ssh]`: how hosts are dialled.
@@ -104,6 +106,15 @@ pub struct Retention {
     pub events: Keep,
     /// `retention.commands_days`: commands, pipelines and their outputs, default 30.
     pub commands: Keep,
+}
+
+/// Audit reports.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Report {
+    /// `report.organisation`: whose dashboard it is, printed on every page of a report, default empty.
+    pub organisation: String,
+    /// `report.keep_days`: how long what a report said is kept, default 400. Number, digest and stamp stay for ever.
+    pub keep: Keep,
 }
 
 /// How long something is kept: 1 to 3650 days, or `"forever"`.
@@ -324,6 +335,10 @@ impl Config {
                 events: Keep::Days(7),
                 commands: Keep::Days(30),
             },
+            report: Report {
+                organisation: String::new(),
+                keep: Keep::Days(400),
+            },
             jobs: Jobs {
                 resume_within: Span::from_secs(15 * 60),
                 kill_grace: Span::from_secs(10),
@@ -364,6 +379,7 @@ impl fmt::Debug for Config {
             .field("access", &self.access)
             .field("zone", &self.zone.iana_name())
             .field("retention", &self.retention)
+            .field("report", &self.report)
             .field("jobs", &self.jobs)
             .field("ssh", &self.ssh)
             .field("probe_interval", &self.probe_interval)

@@ -186,7 +186,13 @@
     for (const span of document.querySelectorAll("[data-since]")) span.textContent = length(since(span.dataset.since));
   }, 1000);
 
+  // Documents: without a script, the hint beside it says how.
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-print]")) window.print();
+  });
+
   document.addEventListener("DOMContentLoaded", () => {
+    for (const button of document.querySelectorAll("[data-print]")) button.hidden = false;
     const box = document.getElementById("output");
     if (box) box.scrollTop = box.scrollHeight;
     chosen();

@@ -59,6 +59,15 @@ pub(super) const KEYS: &[Key] = &[
     Key("retention.commands_days", |c, v| {
         v.days().map(|keep| c.retention.commands = keep)
     }),
+    Key("report.organisation", |c, v| {
+        let text = v.text()?;
+        if text.chars().count() > 80 || text.chars().any(char::is_control) {
+            return Err("is a name of at most 80 characters, on one line".to_owned());
+        }
+        c.report.organisation = text.trim().to_owned();
+        Ok(())
+    }),
+    Key("report.keep_days", |c, v| v.days().map(|keep| c.report.keep = keep)),
     Key("jobs.resume_within", |c, v| {
         v.span(Span::ZERO..=Span::from_days(7))
             .map(|span| c.jobs.resume_within = span)

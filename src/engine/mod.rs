@@ -22,6 +22,7 @@ mod pipeline_driver;
 mod preview;
 mod probe;
 mod recover;
+mod report;
 mod retention;
 mod settle;
 mod spools;
@@ -53,6 +54,7 @@ pub use hosts::Tested;
 pub use pipeline::{RetryPreview, StartPipeline};
 pub use preview::{Preview, PreviewStage};
 pub use recover::RecoveryPreview;
+pub use report::ClockState;
 
 /// What the engine is told once, at start.
 #[derive(Clone, Debug)]
@@ -77,6 +79,8 @@ pub struct Settings {
     pub keep_events: Option<Span>,
     /// How long final commands and pipelines are kept, with their output; none is for ever.
     pub keep_commands: Option<Span>,
+    /// How long the text of audit reports is kept; none is for ever.
+    pub keep_reports: Option<Span>,
     /// How people are let in.
     pub access: AccessSettings,
     /// Places outside that hear what happens here.

@@ -203,6 +203,9 @@ impl Engine {
         if let Some(before) = cutoffs.commands {
             self.remove_forgotten(before).await?;
         }
+        if let Some(keep) = self.0.settings.keep_reports {
+            self.0.store.sweep_reports(Timestamp::now().minus(keep)).await?;
+        }
         self.0.sweep.ended();
         if swept.events + swept.commands + swept.pipelines > 0 {
             tracing::info!(

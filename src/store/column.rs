@@ -9,8 +9,8 @@ use diesel::sqlite::{Sqlite, SqliteValue};
 
 use crate::domain::{
     Actor, CancelMode, Category, CheckpointKind, CommandId, CommandStatus, DeliveryKind, Digest, Evidence, Factor,
-    Grants, HostName, Level, OpId, PipelineId, PipelineStatus, Plan, PublicKey, Reach, Refusal, RunAs, SpoolDir,
-    StopReason, Tag, Timestamp,
+    Grants, HostName, Level, OpId, Paper, PipelineId, PipelineStatus, Plan, PublicKey, Reach, Refusal, ReportAsk,
+    ReportNumber, RunAs, SpoolDir, StopReason, Tag, Timestamp,
 };
 
 fn text(value: SqliteValue<'_, '_, '_>) -> diesel::deserialize::Result<String> {
@@ -62,10 +62,12 @@ word_column! {
     HostNameColumn = HostName as Text,
     LevelColumn = Level as Text,
     OpIdColumn = OpId as Text,
+    PaperColumn = Paper as Text,
     PipelineIdColumn = PipelineId as Text,
     PipelineStatusColumn = PipelineStatus as Text,
     PublicKeyColumn = PublicKey as Text,
     RefusalColumn = Refusal as Text,
+    ReportNumberColumn = ReportNumber as Text,
     RunAsColumn = RunAs as Text,
     SpoolDirColumn = SpoolDir as Text,
     StopReasonColumn = StopReason as Text,
@@ -94,6 +96,14 @@ column!(
     Text,
     |text| Ok(serde_json::from_str(&text)?),
     |plan| { serde_json::to_string(plan).unwrap_or_default() }
+);
+
+column!(
+    ReportAskColumn,
+    ReportAsk,
+    Text,
+    |text| Ok(serde_json::from_str(&text)?),
+    |ask| { serde_json::to_string(ask).unwrap_or_default() }
 );
 
 /// A plan that may be absent; then it is empty.

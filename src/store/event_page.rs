@@ -173,7 +173,7 @@ impl Journal {
     }
 
     /// An id that no event since `time` is below (but for those of a clock that was set back by a thousand events).
-    fn first_event_since(&mut self, time: Timestamp) -> Result<Option<i64>, ReadError> {
+    pub(super) fn first_event_since(&mut self, time: Timestamp) -> Result<Option<i64>, ReadError> {
         let near: Vec<i64> = event_log::table
             .select(event_log::id)
             .filter(event_log::timestamp.ge(time))
@@ -184,7 +184,7 @@ impl Journal {
     }
 
     /// The same for the other edge.
-    fn last_event_before(&mut self, time: Timestamp) -> Result<Option<i64>, ReadError> {
+    pub(super) fn last_event_before(&mut self, time: Timestamp) -> Result<Option<i64>, ReadError> {
         let near: Vec<i64> = event_log::table
             .select(event_log::id)
             .filter(event_log::timestamp.lt(time))

@@ -36,6 +36,8 @@ mod pipeline;
 mod reader;
 mod record;
 mod recovery;
+mod report;
+mod report_walk;
 mod schema;
 mod search;
 mod session;
@@ -77,6 +79,8 @@ pub use pipeline::{
 };
 pub use reader::{Journal, Reader};
 pub use recovery::Recovered;
+pub use report::{ReportDone, ReportRow, ReviewRow};
+pub use report_walk::EventLine;
 pub use search::{Indexed, IndexedSome, SearchText};
 pub use session::{NewSession, SessionRow};
 pub use sweep::{Cutoffs, LastSweep, Swept};

@@ -247,6 +247,44 @@ diesel::table! {
 }
 
 diesel::table! {
+    reports (id) {
+        id -> BigInt,
+        number -> Text,
+        made_at -> Timestamp,
+        made_by -> Text,
+        address -> Nullable<Text>,
+        parameters -> Text,
+        paper -> Text,
+        covers -> BigInt,
+        summary -> Nullable<Text>,
+        digest -> Nullable<Text>,
+        content_bytes -> Nullable<BigInt>,
+        event_id -> Nullable<BigInt>,
+        stamp -> Nullable<Text>,
+        checkpoint_id -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    report_contents (report_id) {
+        report_id -> BigInt,
+        made_at -> Timestamp,
+        gzip -> Binary,
+    }
+}
+
+diesel::table! {
+    reviews (id) {
+        id -> BigInt,
+        report_id -> BigInt,
+        up_to -> BigInt,
+        reviewed_by -> Text,
+        reviewed_at -> Timestamp,
+        note -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     cursors (kind, name) {
         kind -> Text,
         name -> Text,
@@ -276,6 +314,8 @@ diesel::table! {
 
 diesel::joinable!(sessions -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(sessions, users);
+diesel::joinable!(reviews -> reports (report_id));
+diesel::allow_tables_to_appear_in_same_query!(reviews, reports);
 diesel::joinable!(commands -> hosts (host_id));
 diesel::table! {
     swept_events (id) {

@@ -38,6 +38,8 @@ pub(super) fn asked(request: &HttpRequest) -> String {
         ["users", user, verb] => format!("to {} user {}", plain(verb), name(user)),
         ["tokens"] => "to make a token".to_owned(),
         ["tokens", token, verb] => format!("to {} token {}", plain(verb), name(token)),
+        ["audit", "reports"] => "to make an audit report".to_owned(),
+        ["audit", "reports", number, "reviewed"] => format!("to mark the audit report {} as reviewed", name(number)),
         ["logout"] => "to log out".to_owned(),
         _ => format!("what {} takes", bounded(path, 100)),
     }

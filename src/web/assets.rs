@@ -21,6 +21,11 @@ pub(super) fn url(name: &str) -> String {
     }
 }
 
+/// The text of a file of `static/`, for a page that has to stand alone; empty where there is none.
+pub(super) fn text(name: &str) -> String {
+    Files::get(name).map_or_else(String::new, |file| String::from_utf8_lossy(&file.data).into_owned())
+}
+
 /// Serves a file under its hashed URL. Under an older hash (a page from before an update) comes what
 /// there is now, and no cache keeps it.
 pub(super) async fn serve(path: Path<String>) -> impl Responder {

@@ -7,7 +7,7 @@ use crate::domain::{Span, Timestamp};
 /// The zone of the pages and the instant at which one page is drawn.
 #[derive(Clone, Debug)]
 pub(super) struct Clock {
-    zone: TimeZone,
+    pub(super) zone: TimeZone,
     pub(super) now: Timestamp,
 }
 

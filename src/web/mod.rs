@@ -75,6 +75,8 @@ pub struct Settings {
     pub tls: bool,
     /// The proxies whose word about the other end is taken.
     pub proxies: Vec<Net>,
+    /// Whose dashboard it is, on what is printed; empty where nobody said.
+    pub organisation: String,
 }
 
 impl Settings {

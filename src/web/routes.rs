@@ -10,7 +10,7 @@ use super::entry::Need::{May, Open};
 use super::entry::{Entry, Need, at};
 use super::pages::{
     account, command, definition, docs, enter, event, export, fleet, history, host, log, pipeline, pipeline_form,
-    pipeline_list, pipeline_wish, tokens, users, wish,
+    pipeline_list, pipeline_wish, report, tokens, users, wish,
 };
 use super::{api, assets, guard, health, session};
 
@@ -89,6 +89,19 @@ pub(super) const LIST: &[Entry] = &[
     }),
     // System log.
     at(GET, "/log", May(Ask::See), || to(log::show)),
+    // Audit reports.
+    at(GET, "/audit", May(Ask::See), || to(report::form::show)),
+    at(GET, "/audit/access", May(Ask::See), || to(report::access::show)),
+    at(GET, "/audit/reports", May(Ask::See), || to(report::list::show)),
+    at(POST, "/audit/reports", May(Ask::See), || to(report::make)),
+    at(GET, "/audit/reports/{number}", May(Ask::See), || to(report::show)),
+    at(GET, "/audit/reports/{number}/file", May(Ask::See), || to(report::file)),
+    at(GET, "/audit/reports/{number}/paper.css", May(Ask::See), || {
+        to(report::paper)
+    }),
+    at(POST, "/audit/reports/{number}/reviewed", May(Ask::See), || {
+        to(report::review)
+    }),
     at(GET, "/log/{id}", May(Ask::See), || to(event::show)),
     // Taking rows away.
     at(GET, "/audit/export", May(Ask::See), || to(export::download)),

@@ -42,6 +42,8 @@ fn takes(method: &str, path: &str) -> Need {
         ("GET", "" | "history" | "commands" | "pipelines" | "hosts" | "log" | "definitions", _) => Ask::See,
         ("GET", "audit" | "export", "export") => Ask::See,
         ("GET", "ops" | "events" | "deliveries" | "state" | "recovery" | "pipeline-definitions", _) => Ask::See,
+        // An auditor makes, prints and marks reports.
+        (_, "audit", _) => Ask::See,
         ("POST", "run" | "commands" | "pipelines", "run" | "commands" | "pipelines" | "retry" | "continue") => Ask::Run,
         ("POST", "commands", "stop" | "cancel" | "extend" | "find-out" | "resolve" | "acknowledge") => Ask::Steer,
         ("POST", "history", "acknowledge") => Ask::Steer,
@@ -60,6 +62,7 @@ const ROLES: [&str; 5] = ["dangerous", "viewer", "operator", "operator@lab", "ad
 fn example(path: &str) -> String {
     path.replace("{id}", "0fffffff-ffff-7fff-8fff-fffffffffff0")
         .replace("{name}", "nobody")
+        .replace("{number}", "QD-2026-999999")
         .replace("{digest}", &"0".repeat(64))
         .replace("{file:.*}", "app.css")
 }

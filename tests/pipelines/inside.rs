@@ -278,6 +278,7 @@ pub(crate) fn open(dir: &Path, resume_within: Span, ssh_config: Option<PathBuf>)
         probe_interval: None,
         keep_events: None,
         keep_commands: None,
+        keep_reports: None,
         access: engine::AccessSettings {
             session: Span::from_days(7),
             idle: Span::from_days(1),

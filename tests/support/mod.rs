@@ -21,6 +21,7 @@ pub(crate) mod disk;
 pub(crate) mod fake_clock;
 mod machine;
 pub(crate) mod page;
+pub(crate) mod paper;
 mod process;
 pub(crate) mod sshd;
 mod waiting;

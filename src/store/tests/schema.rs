@@ -151,6 +151,13 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
             "acknowledge",
             "UPDATE commands SET acknowledged_by = 'user:a', acknowledged_at = '2026-01-01 00:00:00', acknowledged_note = 'seen'",
         ),
+        (
+            "reports",
+            "INSERT INTO reports (number, made_at, made_by, parameters, paper, covers) \
+             VALUES ('QD-2026-000001', '2026-01-01 00:00:00', 'user:a', '{}', 'a4', 1); \
+             INSERT INTO report_contents (report_id, made_at, gzip) VALUES (1, '2026-01-01 00:00:00', x'00'); \
+             INSERT INTO reviews (report_id, up_to, reviewed_by, reviewed_at) VALUES (1, 1, 'user:b', '2026-01-01 00:00:00')",
+        ),
     ];
     let dir = tempfile::tempdir().expect("folder");
     let path = dir.path().join("quarterdeck.db");

@@ -22,6 +22,7 @@ pub(super) mod pipeline_form;
 pub(super) mod pipeline_list;
 pub(super) mod pipeline_wish;
 mod pipeline_words;
+pub(super) mod report;
 mod run;
 mod ticks;
 pub(super) mod tokens;

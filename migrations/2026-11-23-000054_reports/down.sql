@@ -1,0 +1,3 @@
+DROP TABLE reviews;
+DROP TABLE report_contents;
+DROP TABLE reports;

@@ -1,0 +1,262 @@
+//! Rows in words: what a reader sees of a command, an event, a host.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{CommandStatus, ReportAsk, Span, Timestamp, bounded};
+use crate::store::{CommandRow, EventLine};
+use crate::web::clock::Clock;
+use crate::web::words::{self, count};
+
+use super::content::{CommandLine, CoverLine, Event, Exception, Total};
+use super::gather::{Covered, Gathered, is_unexplained};
+use super::head::stamp;
+
+/// The longest message that is printed, in bytes; the log has the rest.
+const MESSAGE: usize = 1_500;
+/// An outcome that was learned this much after the end was settled later.
+const LATE: Span = Span::from_secs(30);
+
+/// Says rows in words.
+pub(super) struct Said<'a> {
+    pub(super) clock: &'a Clock,
+    pub(super) found: &'a Gathered,
+    /// Whether each time names its offset: in a range over a change of clocks.
+    pub(super) named: bool,
+}
+
+impl Said<'_> {
+    /// For a table, before which the zone is named.
+    fn at(&self, at: Timestamp) -> String {
+        let full = self.clock.when(at).full;
+        match full.rsplit_once(' ') {
+            Some((plain, _)) if !self.named => plain.to_owned(),
+            _ => full,
+        }
+    }
+
+    pub(super) fn integrity(&self) -> Vec<(&'static str, String)> {
+        let found = self.found;
+        let between = match (found.first_event, found.last_event) {
+            (Some(first), Some(last)) => {
+                let all = usize::try_from(last - first + 1).unwrap_or_default();
+                let whole = if all == found.range_events {
+                    "contiguous: no number is missing".to_owned()
+                } else {
+                    let missing = all.saturating_sub(found.range_events);
+                    format!(
+                        "NOT contiguous: {missing} numbers are missing; of {} of them a sweep kept the hash",
+                        found.range_swept
+                    )
+                };
+                format!(
+                    "#{first} to #{last}, {} in the range; {whole}",
+                    count(found.range_events, "event", "events")
+                )
+            }
+            _ => "none in the range".to_owned(),
+        };
+        vec![
+            ("Events of the range", between),
+            ("Events known", format!("up to #{}", found.covers)),
+            (
+                "What the filters let through",
+                format!(
+                    "{}, {}",
+                    count(found.totals.commands, "command", "commands"),
+                    count(found.events_total, "event", "events")
+                ),
+            ),
+        ]
+    }
+
+    /// What retention has taken from the range, and the sweeps themselves.
+    pub(super) fn gaps(&self, ask: &ReportAsk) -> Vec<String> {
+        let mut gaps = Vec::new();
+        match self.found.oldest {
+            Some((id, at)) if id > 1 && at > ask.since => gaps.push(format!(
+                "The oldest event still in the journal is #{id} of {}: events before it were removed by retention.",
+                stamp(at, self.clock)
+            )),
+            None => gaps.push("The journal holds no event.".to_owned()),
+            Some(_) => {}
+        }
+        for sweep in &self.found.sweeps {
+            gaps.push(format!(
+                "Sweep #{} at {}: {}.",
+                sweep.id,
+                stamp(sweep.timestamp, self.clock),
+                sweep.message
+            ));
+        }
+        gaps
+    }
+
+    pub(super) fn totals(&self) -> Vec<Total> {
+        let totals = &self.found.totals;
+        let plain = |counts: &BTreeMap<String, usize>| -> Vec<(String, usize)> {
+            let mut rows: Vec<_> = counts.iter().map(|(name, count)| (name.clone(), *count)).collect();
+            rows.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+            rows
+        };
+        let all = CommandStatus::ALL.iter();
+        let by_status = all.filter_map(|status| Some((status.name().to_owned(), *totals.by_status.get(status)?)));
+        vec![
+            Total {
+                title: "By outcome",
+                rows: by_status.collect(),
+            },
+            Total {
+                title: "By op",
+                rows: plain(&totals.by_op),
+            },
+            Total {
+                title: "By host",
+                rows: plain(&totals.by_host),
+            },
+            Total {
+                title: "By actor",
+                rows: plain(&totals.by_actor),
+            },
+        ]
+    }
+
+    fn how(&self, row: &CommandRow) -> String {
+        bounded(&words::status(row, self.clock).text, MESSAGE)
+    }
+
+    pub(super) fn exception(&self, row: &CommandRow) -> Exception {
+        let mut why = Vec::new();
+        if row.status.needs_attention() || row.status == CommandStatus::Blocked {
+            why.push(self.how(row));
+        }
+        if let Some(by) = &row.resolved_by {
+            why.push(format!("Resolved by hand: {by}"));
+        }
+        if is_unexplained(row, self.found.definition_of(row)) {
+            why.push("Dangerous, and no reason was given".to_owned());
+        }
+        if let Some(by) = &row.acknowledged_by {
+            why.push(format!("Acknowledged by {by}"));
+        }
+        Exception {
+            at: self.at(row.created_at),
+            what: format!("{} on {}", row.op, row.host),
+            by: row.actor.to_string(),
+            why,
+            row: self
+                .found
+                .commands
+                .iter()
+                .position(|printed| printed.id == row.id)
+                .map(|at| self.found.number(at)),
+        }
+    }
+
+    pub(super) fn command(&self, at: usize, row: &CommandRow) -> CommandLine {
+        let late = matches!((row.finished_at, row.settled_at), (Some(end), Some(known)) if known.since(end) > LATE);
+        let mut evidence = Vec::new();
+        let how = self.how(row);
+        if let Some(asked) = row
+            .started_at
+            .filter(|at| at.since(row.created_at) >= Span::from_secs(60))
+        {
+            evidence.push(format!(
+                "Asked for at {}, {} before.",
+                self.at(row.created_at),
+                asked.since(row.created_at).human()
+            ));
+        }
+        let error = row.error.as_ref().map(|error| self.clock.spoken(error, row.created_at));
+        if let Some(error) = error.filter(|error| !how.contains(error.as_str())) {
+            evidence.push(bounded(&error, MESSAGE));
+        }
+        if row.status != CommandStatus::Success || late || row.resolved_by.is_some() {
+            evidence.extend(words::evidence(row).map(|text| bounded(&text, MESSAGE)));
+        }
+        if let (true, Some(known)) = (late, row.settled_at) {
+            evidence.push(format!("Known since {}.", self.at(known)));
+        }
+        if let (Some(by), Some(at)) = (&row.stop_by, row.stop_at) {
+            let note = row
+                .stop_note
+                .as_ref()
+                .map(|note| format!(": {note}"))
+                .unwrap_or_default();
+            evidence.push(bounded(
+                &format!("Stop asked for by {by} at {}{note}", self.at(at)),
+                MESSAGE,
+            ));
+        }
+        if let Some(by) = &row.resolved_by {
+            evidence.push(format!("Resolved by hand by {by}."));
+        }
+        if let (Some(by), Some(at)) = (&row.acknowledged_by, row.acknowledged_at) {
+            let note = row.acknowledged_note.as_deref().unwrap_or("no note");
+            evidence.push(bounded(
+                &format!("Acknowledged by {by} at {}: {note}", self.at(at)),
+                MESSAGE,
+            ));
+        }
+        CommandLine {
+            row: self.found.number(at),
+            id: row.id.to_string(),
+            from: self.at(row.started_at.unwrap_or(row.created_at)),
+            to: row.finished_at.map_or_else(|| "open".to_owned(), |end| self.at(end)),
+            took: match (row.started_at, row.finished_at) {
+                (Some(began), Some(end)) => end.since(began).human(),
+                (None, Some(_)) => "–".to_owned(),
+                (_, None) => "open".to_owned(),
+            },
+            by: row.actor.to_string(),
+            op: row.op.to_string(),
+            host: row.host.clone(),
+            bad: row.status.needs_attention() || row.status == CommandStatus::Blocked,
+            how: match row.exit_code {
+                Some(code) if !how.contains("exit") => format!("{how}, exit {code}"),
+                _ => how,
+            },
+            evidence,
+            reason: match row.reason.as_deref().map(str::trim) {
+                None | Some("") => "none given".to_owned(),
+                Some(reason) => bounded(reason, MESSAGE),
+            },
+        }
+    }
+
+    pub(super) fn event(&self, event: &EventLine) -> Event {
+        Event {
+            id: event.id,
+            at: self.at(event.timestamp),
+            level: words::level(event.level).text,
+            by: event.actor.to_string(),
+            action: event.action.clone(),
+            host: event.host.clone().unwrap_or_default(),
+            message: bounded(&self.clock.spoken(&event.message, event.timestamp), MESSAGE),
+        }
+    }
+
+    pub(super) fn covered(&self, covered: &Covered) -> CoverLine {
+        let gone = covered
+            .host
+            .removed_at
+            .map(|at| format!("removed from the fleet at {}", self.at(at)));
+        let (at, note) = match (&covered.success, &covered.attempt) {
+            (Some((at, by, id)), _) => (self.at(*at), format!("by {by}, {id}")),
+            (None, Some(row)) => (
+                "none".to_owned(),
+                format!("last attempt {}: {}", self.at(row.created_at), self.how(row)),
+            ),
+            (None, None) => ("none".to_owned(), String::new()),
+        };
+        let notes: Vec<String> = [Some(note).filter(|note| !note.is_empty()), gone]
+            .into_iter()
+            .flatten()
+            .collect();
+        CoverLine {
+            host: covered.host.hostname.to_string(),
+            at,
+            note: notes.join("; "),
+            missing: covered.success.is_none(),
+        }
+    }
+}
