@@ -9,6 +9,7 @@ use diesel::Connection as _;
 use diesel::connection::SimpleConnection as _;
 use quarterdeck::domain::{Checkpoint, Digest, ReportStamp, report_stamp};
 use serde_json::{Value, json};
+use support::cli::quarterdeck;
 use support::fake_clock::FakeClock;
 use support::page::Browser;
 use support::paper::{Printer, cells_of, size_of};
@@ -372,6 +373,8 @@ async fn a_report_is_an_event_and_is_shown_again_byte_for_byte() {
         "{file}"
     );
 
+    check_report(&qd, &file, &stamp).await;
+
     // Somebody reviews it, once.
     assert!(again.contains("By nobody so far."), "{again}");
     let note = "note=looked%20at%20%3Cb%3Ethe%3C/b%3E%20exceptions";
@@ -430,6 +433,49 @@ async fn a_report_is_an_event_and_is_shown_again_byte_for_byte() {
         .iter()
         .any(|event| event["details"]["reports"] == 1 && event["action"] == "sweep");
     assert!(swept, "the sweep says so");
+}
+
+/// `audit verify` takes the kept page, or the number, and sees what was altered on it.
+async fn check_report(qd: &Dashboard, file: &str, stamp: &ReportStamp) {
+    let check = async |name: &str, page: &str| {
+        let path = qd.path(name);
+        std::fs::write(&path, page).expect("written");
+        quarterdeck(qd, &format!("audit verify --report {}", path.display())).await
+    };
+    let (code, out, err) = check("kept.html", file).await;
+    assert_eq!(code, 0, "{out}{err}");
+    let (code, out, _) = quarterdeck(qd, &format!("audit verify --report {}", stamp.number)).await;
+    assert!(code == 0 && out.contains("the stamp alone was compared"), "{out}");
+    let begins = file.find(report_stamp::BEGIN).expect("content");
+    let lied = format!(
+        "{}{}",
+        &file[..begins],
+        file[begins..].replacen("failed", "went well", 1)
+    );
+    let links = stamp.link.clone().expect("a link");
+    let other = file.replace(&links, &links.chars().rev().collect::<String>());
+    for (page, words) in [
+        (lied, "the page was altered"),
+        (other, "is not the one that it printed"),
+        (
+            file.replace(&format!("covers {}", stamp.covers), "covers 1"),
+            "is not the one that it printed",
+        ),
+        (
+            file.replace(stamp.key.as_deref().expect("a key"), &"0".repeat(64)),
+            "another key",
+        ),
+    ] {
+        let (code, out, err) = check("altered.html", &page).await;
+        assert!(code == 1 && out.contains(words), "{words}: {code} {out}{err}");
+    }
+    for (given, words) in [
+        ("QD-2020-000009", "there is no report"),
+        ("nothing.html", "no such file"),
+    ] {
+        let (code, _, err) = quarterdeck(qd, &format!("audit verify --report {given}")).await;
+        assert!(code == 2 && err.contains(words), "{given}: {err}");
+    }
 }
 
 #[tokio::test]

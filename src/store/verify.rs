@@ -1,7 +1,8 @@
 //! Whether the journal is what was written: the chain over the events, the signed checkpoints, and (in [`rows`]) every
-//! final row and every output file against what its events said. Reads in small steps and changes nothing, so it works
+//! final row and every output file against what its events said; in [`report`] a printed report. Reads in small steps and changes nothing, so it works
 //! on a copy, and beside a running dashboard.
 
+mod report;
 mod rows;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,7 +16,7 @@ use super::chain::Canonical;
 use super::schema::{checkpoints, swept_events};
 use super::sweep::{Base, Statement};
 use super::{Journal, ReadError, Reader};
-use crate::domain::{Checkpoint, Link, PublicKey, Timestamp};
+use crate::domain::{Checkpoint, Link, PublicKey, ReportStamp, Timestamp};
 
 /// Rows of one step.
 const STEP: i64 = 1_000;
@@ -35,6 +36,8 @@ pub struct Against {
     pub keys: Vec<PublicKey>,
     /// Whether output files are read as well.
     pub outputs: bool,
+    /// A printed report, and its content where the page was kept.
+    pub report: Option<(ReportStamp, Option<String>)>,
 }
 
 /// Something that does not fit.
@@ -142,6 +145,9 @@ fn once(reader: &Reader, data_dir: &Path, against: &Against) -> Result<(i64, Ver
     walk.events()?;
     walk.end()?;
     rows::verify(reader, data_dir, statement.as_ref(), against, &mut verdict)?;
+    if let Some((stamp, content)) = &against.report {
+        report::verify(reader, stamp, content.as_deref(), &mut verdict)?;
+    }
     if against.keys.is_empty() {
         verdict.notes.push(
             "The key was taken from the database itself: give --public-key to know that nobody signed anew".to_owned(),

@@ -7,8 +7,9 @@ use serde_json::json;
 use super::super::Context;
 use super::super::failure::Failure;
 use super::Database;
-use crate::domain::{Checkpoint, Invalid, PublicKey};
-use crate::store::{Against, Verdict, verify};
+use crate::domain::report_stamp::content_of;
+use crate::domain::{Checkpoint, Invalid, PublicKey, ReportNumber, ReportStamp};
+use crate::store::{Against, Reader, Verdict, verify};
 
 /// Exit codes: 0 everything fits; 1 something does not; 2 what was given cannot be taken; 3 there is no such database.
 #[derive(Debug, clap::Args)]
@@ -27,6 +28,9 @@ pub(in super::super) struct Args {
     /// The public key that counts, in PEM; may be given several times
     #[arg(long, value_name = "FILE")]
     public_key: Vec<PathBuf>,
+    /// A printed report: its number, or its page saved as one file
+    #[arg(long, value_name = "FILE|NUMBER")]
+    report: Option<String>,
     /// Leave the output files out
     #[arg(long)]
     no_outputs: bool,
@@ -46,6 +50,13 @@ pub(in super::super) async fn execute(args: Args, context: &mut Context) -> Resu
             .push(PublicKey::read(&text(file)?).map_err(|why| wrong(file, &why))?);
     }
     let (reader, folder) = args.database.open(context)?;
+    if let Some(report) = &args.report {
+        let (stamp, content) = printed(report, &reader).await?;
+        // The checkpoint on paper was kept outside, too.
+        let line = stamp.checkpoint.as_deref().unwrap_or_default();
+        against.checkpoints.extend(Checkpoint::read(line));
+        against.report = Some((stamp, content));
+    }
     let verdict = tokio::task::spawn_blocking(move || verify(&reader, &folder, &against))
         .await
         .map_err(anyhow::Error::from)
@@ -56,6 +67,26 @@ pub(in super::super) async fn execute(args: Args, context: &mut Context) -> Resu
         tell(&verdict, context)?;
     }
     if verdict.fits() { Ok(()) } else { Err(Failure::Op) }
+}
+
+/// The stamp of a report, and its content where that is at hand.
+async fn printed(report: &str, reader: &Reader) -> Result<(ReportStamp, Option<String>), Failure> {
+    let file = PathBuf::from(report);
+    if file.exists() {
+        let page = text(&file)?;
+        let stamp = ReportStamp::of_page(&page).map_err(|why| wrong(&file, &why))?;
+        return Ok((stamp, content_of(&page).map(str::to_owned)));
+    }
+    let number: ReportNumber = report
+        .parse()
+        .map_err(|why: Invalid| Failure::Usage(format!("--report: there is no such file, and {}", why.problem)))?;
+    let row = reader.read(move |journal| journal.report(number)).await?;
+    let stamp = row.and_then(|row| row.stamp);
+    let stamp = stamp.ok_or_else(|| Failure::Usage(format!("--report: there is no report {number}")))?;
+    let stamp = stamp
+        .parse()
+        .map_err(|why: Invalid| Failure::Usage(format!("--report: {why}")))?;
+    Ok((stamp, None))
 }
 
 fn tell(verdict: &Verdict, context: &mut Context) -> Result<(), Failure> {
