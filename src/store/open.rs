@@ -4,6 +4,7 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use diesel::sqlite::Sqlite;
 use diesel::{QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
@@ -16,6 +17,9 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// Files up to this size are checked page by page before they are used, in bytes: some tenths of a second.
 const CHECKED_WHOLE: u64 = 32 * 1024 * 1024;
+
+/// How long another dashboard's lock is waited for: a program that it was just starting has a share in it until it runs.
+const LET_GO: Duration = Duration::from_millis(500);
 
 /// The lock, the path and the connection of a journal that is ready to be written.
 pub(super) struct Opened {
@@ -102,17 +106,20 @@ fn lock(data_dir: &Path) -> Result<File, OpenError> {
         .mode(0o600)
         .open(&path)
         .map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            let _ = file.read_to_string(&mut text);
-            return Err(OpenError::InUse {
-                data_dir: data_dir.to_owned(),
-                pid: text.trim().parse().ok(),
-            });
+    let begun = Instant::now();
+    while let Err(why) = file.try_lock() {
+        match why {
+            TryLockError::WouldBlock if begun.elapsed() < LET_GO => std::thread::sleep(Duration::from_millis(20)),
+            TryLockError::WouldBlock => {
+                let mut text = String::new();
+                let _ = file.read_to_string(&mut text);
+                return Err(OpenError::InUse {
+                    data_dir: data_dir.to_owned(),
+                    pid: text.trim().parse().ok(),
+                });
+            }
+            TryLockError::Error(source) => return Err(io(source)),
         }
-        Err(TryLockError::Error(source)) => return Err(io(source)),
     }
     file.set_len(0).map_err(io)?;
     file.rewind().map_err(io)?;

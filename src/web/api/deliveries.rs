@@ -27,7 +27,7 @@ pub(super) async fn list(api: Data<Api>, _: Caller) -> Answer {
 
 /// That it did not arrive is an answer, not a failure of the request.
 #[utoipa::path(post, path = "/api/v1/notifications/{name}/test", operation_id = "testNotification", tag = "Events",
-    summary = "Sends a test message to whom `[[notify]]` of this name tells, and says how that went.", description = "",
+    summary = "Sends a test message to whom the [[notify]] of this name tells, and says how that went.", description = "",
     params(("name" = String, Path, description = "The notification's name.")),
     request_body = Option<ReasonBody>,
     responses((status = 200, description = "How it went.", body = NotifyTested)),
