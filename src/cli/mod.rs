@@ -14,6 +14,7 @@ mod find_out;
 mod follow;
 mod history;
 mod host;
+mod keep;
 mod log;
 mod login;
 mod op;
@@ -121,6 +122,10 @@ enum Command {
     Retry(retry::Args),
     /// End by hand a command whose outcome cannot be found out
     Resolve(resolve::Args),
+    /// Let no sweep take a command, its events and output
+    Keep(keep::Args),
+    /// Let a kept command go when its time comes
+    Unkeep(keep::Unkeep),
     /// List commands, newest first
     History(history::Args),
     /// List events: who did what to what, when
@@ -276,6 +281,8 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure
         Command::FindOut(args) => find_out::execute(args, context).await,
         Command::Retry(args) => retry::execute(args, context).await,
         Command::Resolve(args) => resolve::execute(args, context).await,
+            Command::Keep(args) => keep::keep(args, context).await,
+            Command::Unkeep(args) => keep::unkeep(args, context).await,
         Command::History(args) => history::execute(args, context).await,
         Command::Log(args) => log::execute(args, context).await,
         Command::Login(args) => login::log_in(args, context).await,

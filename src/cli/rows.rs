@@ -33,6 +33,8 @@ pub(super) struct CommandRow {
     pub(super) stop_at: Option<Timestamp>,
     pub(super) overdue_at: Option<Timestamp>,
     pub(super) output_bytes: Option<i64>,
+    pub(super) kept_by: Option<String>,
+    pub(super) kept_reason: Option<String>,
 }
 
 /// What the command line shows of an event.

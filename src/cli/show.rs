@@ -41,6 +41,12 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
         ("deadline", row.deadline.filter(|_| !row.is_final()).map(at)),
         ("stopped by", row.stop_by.as_deref().map(name)),
         ("retry of", row.retry_of.map(|id| id.to_string())),
+        (
+            "kept by",
+            row.kept_by
+                .as_deref()
+                .map(|by| format!("{}: {}", name(by), row.kept_reason.clone().unwrap_or_default())),
+        ),
         ("definition", Some(row.definition.clone())),
         ("evidence", row.evidence.as_ref().map(ToString::to_string)),
         (

@@ -10,6 +10,7 @@
 //!
 //! This module knows the words of the domain and nothing else: no host is reached from here, no page is made.
 
+pub mod archive;
 mod attempt;
 mod chain;
 mod checkpoint;
@@ -21,9 +22,11 @@ mod error;
 mod event;
 mod event_page;
 mod fleet;
+mod hold;
 mod host;
 mod host_facts;
 mod instance;
+mod keep;
 mod key;
 mod mark;
 mod once;
@@ -59,6 +62,7 @@ pub use error::{OpenError, ReadError, WriteError};
 pub use event::{By, EventRow, NewEvent};
 pub use event_page::EventFilter;
 pub use fleet::FleetRow;
+pub use hold::HoldRow;
 pub use host::{HostRow, NewHost};
 pub use host_facts::{FactsRow, HostFacts};
 pub use instance::{InstanceRow, Started};
@@ -71,7 +75,7 @@ pub use pipeline::{
 pub use reader::{Journal, Reader};
 pub use recovery::Recovered;
 pub use session::{NewSession, SessionRow};
-pub use sweep::{Cutoffs, LastSweep, Swept};
+pub use sweep::{Cutoffs, LastSweep, Pending, Swept};
 pub use token::{NewToken, TokenRow};
 pub use user::{NewUser, Proved, UserRow};
 pub use verify::{Against, Problem, Verdict, verify};

@@ -50,6 +50,9 @@ pub(super) const COMMAND: &[&str] = &[
     "warned_at",
     "overdue_at",
     "resolved_by",
+    "kept_by",
+    "kept_at",
+    "kept_reason",
 ];
 
 /// Every column of `pipelines`.
@@ -72,6 +75,9 @@ pub(super) const PIPELINE: &[&str] = &[
     "passed",
     "at_wait",
     "evidence",
+    "kept_by",
+    "kept_at",
+    "kept_reason",
 ];
 
 /// Columns of `pipelines` that may be as long as the fleet: their digest stands for them.
@@ -124,6 +130,13 @@ pub(super) fn shortened(of: Of, text: &str) -> Result<Value, ReadError> {
         }
     }
     Ok(Value::Object(record))
+}
+
+/// The same for the archive: whole, also what is long.
+pub(super) fn archived(text: &str) -> Result<Value, ReadError> {
+    let mut row: Map<String, Value> = serde_json::from_str(text).map_err(|why| ReadError::Row(why.to_string()))?;
+    row.retain(|_, value| !value.is_null());
+    Ok(Value::Object(row))
 }
 
 /// What stands for a record where only a digest is kept.

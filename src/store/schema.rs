@@ -44,6 +44,9 @@ diesel::table! {
         passed -> Text,
         at_wait -> Nullable<Text>,
         evidence -> Nullable<Text>,
+        kept_by -> Nullable<Text>,
+        kept_at -> Nullable<Timestamp>,
+        kept_reason -> Nullable<Text>,
     }
 }
 
@@ -94,6 +97,9 @@ diesel::table! {
         warned_at -> Nullable<Timestamp>,
         overdue_at -> Nullable<Timestamp>,
         resolved_by -> Nullable<Text>,
+        kept_by -> Nullable<Text>,
+        kept_at -> Nullable<Timestamp>,
+        kept_reason -> Nullable<Text>,
     }
 }
 
@@ -230,6 +236,9 @@ diesel::table! {
         swept_at -> Timestamp,
         events_before -> Nullable<Timestamp>,
         commands_before -> Nullable<Timestamp>,
+        audit_before -> Nullable<Timestamp>,
+        gone_until -> Nullable<Timestamp>,
+        archive_before -> Nullable<Timestamp>,
     }
 }
 
@@ -272,6 +281,20 @@ diesel::table! {
         what -> Text,
         digest -> Text,
         checkpoint_id -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    holds (id) {
+        id -> BigInt,
+        from_at -> Timestamp,
+        until_at -> Nullable<Timestamp>,
+        reason -> Text,
+        placed_by -> Text,
+        placed_at -> Timestamp,
+        released_by -> Nullable<Text>,
+        released_at -> Nullable<Timestamp>,
+        release_reason -> Nullable<Text>,
     }
 }
 

@@ -168,6 +168,30 @@ pub(super) fn evidence(row: &CommandRow) -> Option<String> {
     Some(format!("{}.", sentence.trim_end_matches('.')))
 }
 
+/// Who wants a row kept.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) by: String,
+    pub(super) at: When,
+    pub(super) reason: String,
+}
+
+impl Kept {
+    /// None where nobody does.
+    pub(super) fn of(
+        by: Option<&Actor>,
+        at: Option<Timestamp>,
+        reason: Option<&String>,
+        clock: &Clock,
+    ) -> Option<Self> {
+        Some(Self {
+            by: by?.name().to_owned(),
+            at: clock.when(at?),
+            reason: reason.cloned().unwrap_or_default(),
+        })
+    }
+}
+
 /// `1 host`, `7 hosts`.
 pub(super) fn count(number: impl TryInto<i64>, one: &str, many: &str) -> String {
     let number: i64 = number.try_into().unwrap_or(i64::MAX);

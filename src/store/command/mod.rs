@@ -10,7 +10,7 @@ mod stop;
 use std::collections::HashSet;
 
 use diesel::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use finish::{Finish, OutputFacts};
 pub use history::HistoryFilter;
@@ -27,7 +27,7 @@ use crate::domain::{
 };
 
 /// A command as it stands in the journal.
-#[derive(Clone, PartialEq, Debug, Serialize, Queryable, Selectable, utoipa::ToSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, Queryable, Selectable, utoipa::ToSchema)]
 #[diesel(table_name = commands, check_for_backend(diesel::sqlite::Sqlite))]
 pub struct CommandRow {
     /// Its id; sorts by age.
@@ -106,6 +106,12 @@ pub struct CommandRow {
     pub overdue_at: Option<Timestamp>,
     /// Who ended it by hand.
     pub resolved_by: Option<Actor>,
+    /// Who wants it kept: no sweep takes it then.
+    pub kept_by: Option<Actor>,
+    /// When they said so.
+    pub kept_at: Option<Timestamp>,
+    /// Why, in their words.
+    pub kept_reason: Option<String>,
 }
 
 impl CommandRow {

@@ -252,11 +252,12 @@ async fn a_first_try_stays_as_long_as_its_retry() {
     let cutoffs = Cutoffs {
         events: None,
         commands: Some("2026-01-02".parse().expect("time")),
+        ..Cutoffs::default()
     };
     age(made[0]);
-    assert_eq!(store.sweep(&cutoffs).await.expect("swept").pipelines, 0);
+    assert_eq!(store.sweep(&cutoffs, false).await.expect("swept").pipelines, 0);
     age(made[1]);
-    assert_eq!(store.sweep(&cutoffs).await.expect("swept").pipelines, 2);
+    assert_eq!(store.sweep(&cutoffs, false).await.expect("swept").pipelines, 2);
     store.close();
 }
 

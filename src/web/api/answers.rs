@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::domain::{Actor, Ask, CommandId, Op, PipelineDef, PipelineId, Timestamp};
 use crate::engine::Tested;
 use crate::store::{
-    CommandRow, EventRow, FactsRow, FleetRow, Group, HostRow, PipelineCounts, PipelineRow, TokenRow, UserRow,
+    CommandRow, EventRow, FactsRow, FleetRow, Group, HoldRow, HostRow, PipelineCounts, PipelineRow, TokenRow, UserRow,
 };
 
 /// A page of commands, newest first.
@@ -54,6 +54,12 @@ pub(super) struct PipelineShown {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Definitions<'a> {
     pub(super) definitions: Vec<&'a PipelineDef>,
+}
+
+/// Ranges of which nothing is swept.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Holds {
+    pub(super) holds: Vec<HoldRow>,
 }
 
 /// The catalog.

@@ -9,10 +9,11 @@ use crate::store::{CommandRow, Cursor, HistoryFilter, OnceRow};
 
 use super::Api;
 use super::answers::{Commands, Started};
-use super::body::{self, ExtendBody, ReasonBody, ResolveBody, StartBody};
+use super::body::{self, ExtendBody, KeepBody, ReasonBody, ResolveBody, StartBody};
 use super::caller::Caller;
 use super::filters::History;
 use super::once;
+use super::pipeline_body::Nothing;
 use super::problem::Problem;
 use super::query::Parameters;
 
@@ -228,6 +229,36 @@ pub(super) async fn find_out(api: Data<Api>, caller: Caller, id: Path<String>, p
         // A reason is taken and has nowhere to go: asking changes nothing.
         body::optional::<ReasonBody>(payload).await?;
         Ok(api.engine.find_out(id, by).await?)
+    })
+    .await
+}
+
+#[utoipa::path(post, path = "/api/v1/commands/{id}/keep", operation_id = "keepCommand", tag = "Commands",
+    summary = "Marks a command as kept: no sweep takes it.", description = "Its events and its output stay as well.",
+    params(("id" = IdPart, Path, description = "The command: its id, or a part of it that no other id has.")),
+    request_body = KeepBody,
+    responses((status = 202, description = "The command as it is now.", body = CommandRow),
+        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+)]
+pub(super) async fn keep(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
+    wish("to keep", &api, caller, &id, async |id, by| {
+        let KeepBody { reason } = body::required(payload).await?;
+        Ok(api.engine.keep(id, reason, by).await?)
+    })
+    .await
+}
+
+#[utoipa::path(post, path = "/api/v1/commands/{id}/unkeep", operation_id = "unkeepCommand", tag = "Commands",
+    summary = "Lets a kept command go when its time comes.", description = "",
+    params(("id" = IdPart, Path, description = "The command: its id, or a part of it that no other id has.")),
+    request_body = Option<Nothing>,
+    responses((status = 202, description = "The command as it is now.", body = CommandRow),
+        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+)]
+pub(super) async fn unkeep(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
+    wish("no longer to keep", &api, caller, &id, async |id, by| {
+        body::optional::<Nothing>(payload).await?;
+        Ok(api.engine.unkeep(id, by).await?)
     })
     .await
 }

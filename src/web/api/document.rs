@@ -14,7 +14,7 @@ use crate::domain::{CommandId, HostName, IdPart, PipelineId};
 use super::super::entry::{Entry, Need};
 use super::caller::Caller;
 use super::problem::Problem;
-use super::{LIST, access, commands, document, events, hosts, output, pipelines, system};
+use super::{LIST, access, commands, document, events, holds, hosts, output, pipelines, system};
 
 /// What it is of.
 #[derive(OpenApi)]
@@ -37,6 +37,8 @@ use super::{LIST, access, commands, document, events, hosts, output, pipelines, 
         commands::resolve,
         commands::extend,
         commands::find_out,
+        commands::keep,
+        commands::unkeep,
         output::read,
         pipelines::definitions,
         pipelines::preview,
@@ -49,6 +51,8 @@ use super::{LIST, access, commands, document, events, hosts, output, pipelines, 
         pipelines::go_on,
         pipelines::preview_retry,
         pipelines::retry,
+        pipelines::keep,
+        pipelines::unkeep,
         hosts::list,
         hosts::show,
         hosts::add,
@@ -58,6 +62,9 @@ use super::{LIST, access, commands, document, events, hosts, output, pipelines, 
         system::state,
         system::recovery,
         system::sweep,
+        holds::list,
+        holds::place,
+        holds::release,
         system::link,
         events::list,
         access::users,

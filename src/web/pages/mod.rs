@@ -20,6 +20,7 @@ pub(super) mod pipeline_wish;
 mod pipeline_words;
 mod run;
 mod ticks;
+pub(super) mod settings;
 pub(super) mod tokens;
 pub(super) mod users;
 pub(super) mod wish;

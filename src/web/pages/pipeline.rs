@@ -58,6 +58,9 @@ struct PipelinePage {
     retry_of: Option<String>,
     retries: Vec<(String, Word, When)>,
     buttons: Buttons,
+    kept: Option<Kept>,
+    /// Its own address.
+    place: String,
     tabs: Vec<Tab>,
     several_batches: bool,
     lines: Vec<Line>,
@@ -319,6 +322,8 @@ impl PipelinePage {
                 })
                 .collect(),
             buttons: Buttons::new(row),
+            kept: Kept::of(row.kept_by.as_ref(), row.kept_at, row.kept_reason.as_ref(), &clock),
+            place: format!("/pipelines/{}", row.id),
             tabs: vec![
                 tab("All", MatrixPart::All, counts.hosts, "all"),
                 tab("Failed", MatrixPart::Failed, found.hosts_failed, "bad"),
