@@ -40,6 +40,7 @@ mod recovery;
 mod schema;
 mod session;
 mod shared;
+mod survey;
 mod sweep;
 mod token;
 mod tx;
@@ -75,6 +76,7 @@ pub use pipeline::{
 pub use reader::{Journal, Reader};
 pub use recovery::Recovered;
 pub use session::{NewSession, SessionRow};
+pub use survey::Survey;
 pub use sweep::{Cutoffs, LastSweep, Pending, Swept};
 pub use token::{NewToken, TokenRow};
 pub use user::{NewUser, Proved, UserRow};

@@ -1,10 +1,10 @@
 //! Words, icons and colours of the pages; what a status is called is decided in `domain`. The journal's own word
 //! stands in the `title`, and in the API and exports, never bare on a page.
 
-use crate::domain::{CommandStatus, Evidence, Level, Refusal, Span, Standing, StopReason, Timestamp};
+use crate::domain::{Actor, CommandStatus, Evidence, Level, Refusal, Span, Standing, StopReason, Timestamp};
 use crate::store::{CommandRow, FactsRow};
 
-use super::clock::{Clock, rough};
+use super::clock::{Clock, When, rough};
 
 /// One status for a reader. `tone` is a class of the style sheet, `icon` a symbol of `base.html`.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -45,7 +45,9 @@ pub(super) async fn place(api: Data<Api>, Caller(by): Caller, payload: Payload) 
 )]
 pub(super) async fn release(api: Data<Api>, Caller(by): Caller, id: Path<String>, payload: Payload) -> Answer {
     let answer = async {
-        let id: i64 = id.parse().map_err(|_| Problem::not_found("there is no hold of this number"))?;
+        let id: i64 = id
+            .parse()
+            .map_err(|_| Problem::not_found("there is no hold of this number"))?;
         let KeepBody { reason } = body::required(payload).await?;
         Ok(api.engine.release_hold(id, reason, by.clone()).await?)
     };

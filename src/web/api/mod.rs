@@ -158,7 +158,9 @@ pub(super) const LIST: &[Entry] = &[
     at(POST, "/api/v1/commands/{id}/find-out", May(Ask::Steer), || {
         to(commands::find_out)
     }),
-    at(POST, "/api/v1/commands/{id}/keep", May(Ask::Steer), || to(commands::keep)),
+    at(POST, "/api/v1/commands/{id}/keep", May(Ask::Steer), || {
+        to(commands::keep)
+    }),
     at(POST, "/api/v1/commands/{id}/unkeep", May(Ask::Steer), || {
         to(commands::unkeep)
     }),
@@ -210,7 +212,9 @@ pub(super) const LIST: &[Entry] = &[
     at(POST, "/api/v1/sweep", May(Ask::Settings), || to(system::sweep)),
     at(GET, "/api/v1/holds", May(Ask::See), || to(holds::list)),
     at(POST, "/api/v1/holds", May(Ask::Settings), || to(holds::place)),
-    at(POST, "/api/v1/holds/{id}/release", May(Ask::Settings), || to(holds::release)),
+    at(POST, "/api/v1/holds/{id}/release", May(Ask::Settings), || {
+        to(holds::release)
+    }),
     at(GET, "/api/v1/openapi.json", May(Ask::Account), || to(document::serve)),
     at(POST, "/api/v1/links", May(Ask::Link), || to(system::link)),
     // People and programs.

@@ -17,7 +17,7 @@ use super::super::error::Problem;
 use super::super::fields::{Fields, to_query};
 use super::super::frame::{Frame, html};
 use super::super::live::{self, Shown, Waited};
-use super::super::words::{Word, count};
+use super::super::words::{Kept, Word, count};
 use super::super::{Visitor, Web};
 use super::pipeline_cells::{GroupsOfStage, Line, Tab};
 use super::pipeline_words as pipelines;
