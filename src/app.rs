@@ -72,6 +72,7 @@ impl Application {
             Some(files) => Some(Certificate::load(files.clone())?),
             None => None,
         };
+        let watched = certificate.clone();
         let scheme = if certificate.is_some() { "https" } else { "http" };
         let executor = Executor::new(executor::Settings {
             data_dir: data_dir.clone(),
@@ -136,6 +137,9 @@ impl Application {
         serving.spawn(browser);
         serving.spawn(programs);
         engine.start_loops();
+        if let Some(certificate) = &watched {
+            certificate.watch(engine.clone());
+        }
         Ok(Self {
             engine,
             terminate,
@@ -283,6 +287,7 @@ fn page_settings(config: &Config, address: std::net::SocketAddr) -> web::Setting
     web::Settings {
         zone: config.zone.clone(),
         names,
+        port: address.port(),
         session: config.access.session,
         tls: config.tls.is_some(),
         proxies: config.proxies.clone(),

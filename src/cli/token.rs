@@ -73,10 +73,12 @@ fn list(answer: &Value, context: &mut Context) -> Result<(), Failure> {
     let lines: Vec<Vec<String>> = tokens
         .iter()
         .map(|token| {
-            let end = match (token["revoked_at"].as_str(), token["expires_at"].as_str()) {
-                (Some(_), _) => "revoked".to_owned(),
-                (None, Some(at)) => format!("ends {at}"),
-                (None, None) => String::new(),
+            let refused = token["refused"].as_str();
+            let end = match (token["revoked_at"].as_str(), refused, token["expires_at"].as_str()) {
+                (Some(_), _, _) => "revoked".to_owned(),
+                (None, Some(why), _) => format!("refused: {why}"),
+                (None, None, Some(at)) => format!("ends {at}"),
+                (None, None, None) => String::new(),
             };
             let used = token["last_used_at"].as_str().unwrap_or("never").to_owned();
             vec![

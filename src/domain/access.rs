@@ -2,6 +2,15 @@
 //!
 //! A role holds for the whole fleet, or (`operator`, `dangerous`) for the hosts of one tag. Whoever has any role sees
 //! everything; running dangerous ops is a right of its own, which no role brings along.
+//!
+//! **Nobody gives away more than they have**, in any of these ways:
+//!
+//! * Rights are given to users and tokens by who has them ([`Access::may_give`]).
+//! * A token may never do more than who made it may now: it is refused while they are disabled, or could not make it
+//!   today ([`Access::may_make_token`]).
+//! * A tag hands a host to everybody whose rights are for that tag. So a host gets a tag (when it is added, or added
+//!   again) only from who has each of those rights *on all hosts* ([`Access::may_tag`]): who may run dangerous ops on the
+//!   hosts of a tag alone cannot draw another host to themselves. Taking a host away gives nobody anything.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -117,6 +126,25 @@ impl Grants {
         })
     }
 
+    /// What of it holds on a host only because that has one of these tags.
+    #[must_use]
+    pub fn through(&self, tags: &[Tag]) -> Self {
+        let by_tag = |(_, tag): &&(Right, Option<Tag>)| tag.as_ref().is_some_and(|tag| tags.contains(tag));
+        Self(self.0.iter().filter(by_tag).cloned().collect())
+    }
+
+    /// True where running dangerous ops is among it, on any host.
+    #[must_use]
+    pub fn has_dangerous(&self) -> bool {
+        self.0.iter().any(|(right, _)| *right == Right::Dangerous)
+    }
+
+    /// The same rights on all hosts.
+    #[must_use]
+    pub fn everywhere(&self) -> Self {
+        Self(self.0.iter().map(|(right, _)| (right.clone(), None)).collect())
+    }
+
     fn any_role(&self) -> bool {
         self.has_somewhere(Role::Viewer)
     }
@@ -127,6 +155,7 @@ impl Grants {
                 && match (tag, on) {
                     (None, _) | (Some(_), On::Somewhere) => true,
                     (Some(tag), On::Host(_, tags)) => tags.contains(tag),
+                    (Some(_), On::Everywhere) => false,
                 }
         })
     }
@@ -194,6 +223,8 @@ pub enum On<'a> {
     Somewhere,
     /// A host, and its tags.
     Host(&'a HostName, &'a [Tag]),
+    /// All hosts, whatever their tags.
+    Everywhere,
 }
 
 /// The answer to "may they?".
@@ -256,6 +287,43 @@ impl Access {
             (true, _) => Decision::Allowed,
             (false, On::Somewhere) => Decision::Denied(format!("that takes {missing}")),
             (false, On::Host(host, _)) => Decision::Denied(format!("that takes {missing} on {host}")),
+            (false, On::Everywhere) => Decision::Denied(format!("that takes {missing} on all hosts")),
+        }
+    }
+}
+
+impl Access {
+    /// Whether this may be given to somebody, or changed of somebody who has it.
+    pub fn may_give(&self, grants: &Grants) -> Decision {
+        let enough = match self {
+            Self::Nothing => false,
+            Self::Granted(mine) => mine.covers(grants),
+            Self::Everything => true,
+        };
+        if enough {
+            return Decision::Allowed;
+        }
+        Decision::Denied(format!(
+            "you cannot give, or change, what you do not have yourself ({grants})"
+        ))
+    }
+
+    /// Whether a token with these rights may be made, and so may do anything.
+    pub fn may_make_token(&self, grants: &Grants) -> Decision {
+        match self.may(Ask::Tokens, On::Somewhere) {
+            Decision::Allowed => self.may_give(grants),
+            denied @ Decision::Denied(_) => denied,
+        }
+    }
+
+    /// Whether a host may be given tags through which `holder` gets these rights on it.
+    pub fn may_tag(&self, holder: &str, through: &Grants) -> Decision {
+        let wanted = through.everywhere();
+        match self.may_give(&wanted) {
+            Decision::Allowed => Decision::Allowed,
+            Decision::Denied(_) => Decision::Denied(format!(
+                "such a tag gives {holder} rights on the host ({through}), which takes to have them on all hosts ({wanted})"
+            )),
         }
     }
 }

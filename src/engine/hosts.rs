@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::domain::{Ask, HostName, Level, Reach, Refusal, RunAs, Span};
+use crate::domain::{Ask, Decision, HostName, Level, Reach, Refusal, RunAs, Span};
 use crate::executor::{self, Facts, HostError};
 use crate::store::{By, HostFacts, HostRow, NewEvent, NewHost};
 
@@ -20,12 +20,21 @@ pub struct Tested {
 }
 
 impl Engine {
-    /// Adds a host, or revives a removed one of that name.
+    /// Adds a host, or revives a removed one of that name. Whoever has rights for one of its tags has them there then:
+    /// see [`crate::domain::Access::may_tag`] for who may give it such a tag.
     ///
     /// # Errors
-    /// When a host of this name is there already.
+    /// Not allowed; not confirmed lately who they are; when a host of this name is there already.
     pub async fn add_host(&self, host: NewHost, by: By) -> Result<HostRow, EngineError> {
         self.allow_at_all(&by, Ask::Hosts)?;
+        let tags = host.tags.clone();
+        let through = self.reader().read(move |journal| journal.rights_through(&tags)).await?;
+        for (holder, rights) in &through {
+            if let Decision::Denied(why) = by.access.may_tag(holder.name(), rights) {
+                return Err(EngineError::Forbidden(why));
+            }
+        }
+        self.proved_lately(&by)?;
         let row = self.0.store.add_host(host, by).await?;
         self.0.executor.forgive(&reachable_as(&row, None));
         Ok(row)
@@ -34,9 +43,10 @@ impl Engine {
     /// Takes a host out of the fleet; its history stays.
     ///
     /// # Errors
-    /// When something of it is open, or a pipeline has reserved it.
+    /// Not confirmed lately who they are; when something of it is open, or a pipeline has reserved it.
     pub async fn remove_host(&self, name: &HostName, by: By) -> Result<HostRow, EngineError> {
         self.allow_at_all(&by, Ask::Hosts)?;
+        self.proved_lately(&by)?;
         Ok(self.0.store.remove_host(name, by).await?)
     }
 

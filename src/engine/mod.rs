@@ -40,7 +40,8 @@ use crate::store::{Reader, Store, Topic};
 pub use crate::domain::{CancelMode, LimitsGiven, Selection};
 pub use crate::store::{By, Swept};
 pub use access::{
-    AccessSettings, Credentials, Known, LoggedIn, LoginError, NewTotp, PROOF_HOLDS, factor_in_words, hash_of,
+    AccessSettings, Credentials, Known, LoggedIn, LoginError, NewTotp, PROOF_HOLDS, Shown, factor_in_words, hash_of,
+    tokens,
 };
 pub use command::Start;
 pub use error::EngineError;

@@ -155,6 +155,21 @@ impl Engine {
         Ok(row)
     }
 
+    /// Whether somebody may hold and cancel this pipeline, and whether they may continue and retry it: for what a page
+    /// offers. What is asked for is looked at again.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn rights_on(&self, row: &PipelineRow, by: &By) -> Result<(bool, bool), EngineError> {
+        let yes = |asked: Result<(), EngineError>| match asked {
+            Ok(()) => Ok(true),
+            Err(EngineError::Forbidden(_)) => Ok(false),
+            Err(why) => Err(why),
+        };
+        let steer = yes(self.allow_on_hosts(by, Ask::Steer, row.hosts.clone()).await)?;
+        Ok((steer, yes(self.may_run(by, &row.plan).await)?))
+    }
+
     /// Which hosts a retry would try again, and from which stage each.
     ///
     /// # Errors
@@ -190,7 +205,7 @@ impl Engine {
     }
 
     /// A dangerous stage takes the right on every host; that it is them, is asked once, at the start.
-    async fn may_run(&self, by: &By, plan: &Plan) -> Result<(), EngineError> {
+    pub(super) async fn may_run(&self, by: &By, plan: &Plan) -> Result<(), EngineError> {
         let dangerous = plan.stages.iter().any(Stage::is_dangerous);
         let ask = if dangerous { Ask::RunDangerous } else { Ask::Run };
         self.allow_on_hosts(by, ask, plan.hosts().collect()).await

@@ -9,7 +9,7 @@ use crate::domain::{
 };
 use crate::store::{HostRow, Journal, ReadError};
 
-use super::{Engine, EngineError, StartPipeline};
+use super::{By, Engine, EngineError, StartPipeline};
 
 /// The most hosts that one pipeline may have.
 pub(super) const MOST_HOSTS: usize = 5_000;
@@ -73,6 +73,16 @@ impl Engine {
     /// As [`Engine::start_pipeline`].
     pub async fn preview_pipeline(&self, start: &StartPipeline) -> Result<Preview, EngineError> {
         let prepared = self.prepare(start).await?;
+        self.preview(prepared).await
+    }
+
+    /// The same for who would start it.
+    ///
+    /// # Errors
+    /// As [`Engine::start_pipeline`]; also where it is not theirs to start on some of the hosts.
+    pub async fn preview_pipeline_of(&self, start: &StartPipeline, by: &By) -> Result<Preview, EngineError> {
+        let prepared = self.prepare(start).await?;
+        self.may_run(by, &prepared.plan).await?;
         self.preview(prepared).await
     }
 

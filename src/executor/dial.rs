@@ -22,7 +22,7 @@ const TRIES: u32 = 4;
 /// Opens channels.
 pub(super) struct Dialler {
     settings: Settings,
-    sockets: PathBuf,
+    sockets: Mutex<PathBuf>,
     dials: Queue,
     scope: OnceCell<Result<Vec<String>, HostError>>,
     lines: Mutex<HashMap<String, Arc<Line>>>,
@@ -30,7 +30,8 @@ pub(super) struct Dialler {
 
 /// What is remembered of one host between channels.
 struct Line {
-    socket: PathBuf,
+    /// The name of its socket.
+    socket: String,
     channels: Arc<Semaphore>,
     first: tokio::sync::Mutex<()>,
     refused: Mutex<Option<HostError>>,
@@ -55,7 +56,7 @@ pub(super) enum Wish {
 impl Dialler {
     pub(super) fn new(settings: Settings) -> std::io::Result<Self> {
         Ok(Self {
-            sockets: control::folder(&settings.data_dir)?,
+            sockets: Mutex::new(control::folder(&settings.data_dir)?),
             dials: Queue::new(settings.dials),
             scope: OnceCell::new(),
             lines: Mutex::default(),
@@ -135,7 +136,7 @@ impl Dialler {
         words.extend(["/bin/sh", "-s", "--", script.verb, &script.job].map(str::to_owned));
         let patience = self.settings.connect_timeout.to_std() + Duration::from_secs(15);
         let text = script.text(&nonce);
-        let Some(mut command) = ssh::command(&self.settings, &line.socket, &host.reach) else {
+        let Reach::Ssh { .. } = host.reach else {
             let mut all = Vec::new();
             if script.verb == "launch" {
                 all = local::scope(&self.scope).await.map_err(Opening::Failed)?;
@@ -147,9 +148,18 @@ impl Dialler {
             command.kill_on_drop(script.verb != "launch");
             return Channel::open(command, text, nonce, patience).await;
         };
-        command.kill_on_drop(true);
-        command.arg("exec").args(words);
-        if line.socket.exists() {
+        let command = || {
+            let socket = self.sockets_now()?.join(&line.socket);
+            let Some(mut command) = ssh::command(&self.settings, &socket, &host.reach) else {
+                return Err(Opening::Failed(HostError::Unreachable(
+                    "it is not reached by ssh".to_owned(),
+                )));
+            };
+            command.kill_on_drop(true);
+            command.arg("exec").args(&words);
+            Ok((command, socket.exists()))
+        };
+        if let (command, true) = command()? {
             return Channel::open(command, text, nonce, patience).await;
         }
         let _first = line.first.lock().await;
@@ -160,8 +170,7 @@ impl Dialler {
         let stopping = |_| Opening::Failed(HostError::Lost("the dashboard is stopping".to_owned()));
         let dialled = {
             let _dial = self.dials.slot(line.class(wish)).await.ok_or(()).map_err(stopping)?;
-            // The folder may have been removed under us: nobody else's takes its place.
-            control::hold(&self.sockets).map_err(|why| Opening::Failed(HostError::Unreachable(why.to_string())))?;
+            let (command, _) = command()?;
             Channel::open(command, text, nonce, patience).await
         };
         line.silent
@@ -176,14 +185,17 @@ impl Dialler {
         let mut ends = tokio::task::JoinSet::new();
         for line in lines {
             line.channels.close();
-            if line.socket.exists() {
+            let Ok(sockets) = self.sockets_now() else { continue };
+            let socket = sockets.join(&line.socket);
+            if socket.exists() {
                 let settings = self.settings.clone();
-                ends.spawn(async move { ssh::end_master(&settings, line.socket.clone()).await });
+                ends.spawn(async move { ssh::end_master(&settings, socket).await });
             }
         }
         while ends.join_next().await.is_some() {}
         // Sockets of masters that an earlier life left are not ours to know: the folder goes only when it is empty.
-        let _ = tokio::fs::remove_dir(&self.sockets).await;
+        let sockets = self.sockets().clone();
+        let _ = tokio::fs::remove_dir(sockets).await;
     }
 
     fn line(&self, host: &Host) -> Arc<Line> {
@@ -199,7 +211,7 @@ impl Dialler {
         let mut lines = self.lines();
         let line = lines.entry(key).or_insert_with_key(|key| {
             Arc::new(Line {
-                socket: control::socket(&self.sockets, key),
+                socket: control::socket(key),
                 channels: Arc::new(Semaphore::new(channels)),
                 first: tokio::sync::Mutex::new(()),
                 refused: Mutex::default(),
@@ -211,6 +223,19 @@ impl Dialler {
         Arc::clone(line)
     }
 
+    /// The folder of sockets, looked at before each use: it may have been tidied away under us, and whoever took its place
+    /// then would be given what we send.
+    fn sockets_now(&self) -> Result<PathBuf, Opening> {
+        let mut sockets = self.sockets();
+        let held = control::hold(&sockets);
+        *sockets = held.map_err(|why| Opening::Failed(HostError::Unreachable(why.to_string())))?;
+        Ok(sockets.clone())
+    }
+
+    fn sockets(&self) -> MutexGuard<'_, PathBuf> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lines(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Line>>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -219,7 +244,7 @@ impl Dialler {
 /// The folder of sockets goes with its last use, unless a socket is still in it.
 impl Drop for Dialler {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir(&self.sockets);
+        let _ = std::fs::remove_dir(&*self.sockets());
     }
 }
 

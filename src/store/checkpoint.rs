@@ -5,6 +5,7 @@ use diesel::prelude::*;
 
 use super::error::Fault;
 use super::schema::{checkpoint_keys, checkpoints, event_log, instance};
+use super::sweep::Base;
 use super::tx::Tx;
 use super::{Journal, ReadError, Store, Topic, WriteError};
 use crate::domain::{Checkpoint, CheckpointKind, Link, PublicKey, SigningKey, Timestamp};
@@ -75,16 +76,24 @@ impl Journal {
         some.into_iter().map(|row| self.whole(row)).collect()
     }
 
-    /// The newest checkpoint of a sweep: it says where the log begins.
+    /// The checkpoint that says where the log begins: that of the newest sweep, else the first of all. None where
+    /// neither was made.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn newest_sweep_checkpoint(&mut self) -> Result<Option<Checkpoint>, ReadError> {
-        let row = rows()
+    pub fn base_checkpoint(&mut self) -> Result<Option<Checkpoint>, ReadError> {
+        let swept = rows()
             .filter(checkpoints::kind.eq("sweep"))
             .order(checkpoints::id.desc())
             .get_result::<Row>(&mut self.conn)
             .optional()?;
+        let row = match swept {
+            Some(row) => Some(row),
+            None => rows()
+                .filter(checkpoints::id.eq(1))
+                .get_result::<Row>(&mut self.conn)
+                .optional()?,
+        };
         row.map(|row| self.whole(row)).transpose()
     }
 
@@ -156,6 +165,11 @@ impl Tx<'_> {
             Some(last) => last.events + (head.event_id - last.event_id),
             None => event_log::table.count().get_result(&mut self.journal.conn)?,
         };
+        // A log that is older than its chain may have been swept before: it begins where it begins.
+        let details = match (&last, details) {
+            (None, None) => chained_from(self)?,
+            (_, details) => details,
+        };
         let signed = key.sign(Checkpoint {
             dashboard: instance::table
                 .select(instance::dashboard_id)
@@ -203,4 +217,17 @@ impl Tx<'_> {
             .load(&mut self.journal.conn)?;
         Ok(!known.is_empty() && !known.contains(&key.public()))
     }
+}
+
+fn chained_from(tx: &mut Tx<'_>) -> Result<Option<serde_json::Value>, Fault> {
+    let first: Option<i64> = event_log::table
+        .select(event_log::id)
+        .order(event_log::id.asc())
+        .get_result(&mut tx.journal.conn)
+        .optional()?;
+    let base = first.filter(|first| *first > 1).map(|first| Base {
+        event: first - 1,
+        link: Link::START,
+    });
+    Ok(base.map(|base| serde_json::json!({ "base": base })))
 }

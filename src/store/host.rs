@@ -261,7 +261,40 @@ fn add(tx: &mut Tx<'_>, host: &NewHost, by: &By) -> Result<HostRow, Fault> {
             format!("{} {did} {}, reached {how}", by.actor.name(), row.hostname),
         )
     })?;
+    note_reach(tx, &row, by)?;
     Ok(row)
+}
+
+/// Journals who may run dangerous ops on a host from now on because of its tags.
+fn note_reach(tx: &mut Tx<'_>, host: &HostRow, by: &By) -> Result<(), Fault> {
+    let through = tx.journal.rights_through(&host.tags)?;
+    let dangerous: Vec<_> = through.iter().filter(|(_, grants)| grants.has_dangerous()).collect();
+    if dangerous.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<String> = dangerous
+        .iter()
+        .map(|(actor, grants)| format!("{} ({grants})", actor.name()))
+        .collect();
+    let rights: serde_json::Map<String, serde_json::Value> = dangerous
+        .iter()
+        .map(|(actor, grants)| (actor.to_string(), grants.to_string().into()))
+        .collect();
+    tx.event(NewEvent {
+        host_id: Some(host.id),
+        details: Some(serde_json::json!({ "tags": host.tags, "through": rights })),
+        ..NewEvent::audit(
+            by,
+            Level::Warn,
+            "host:reach",
+            format!(
+                "by its tags, dangerous ops on {} are now within reach of {}",
+                host.hostname,
+                named.join(", ")
+            ),
+        )
+    })?;
+    Ok(())
 }
 
 fn remove(tx: &mut Tx<'_>, name: &HostName, by: &By) -> Result<HostRow, Fault> {

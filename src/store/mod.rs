@@ -56,7 +56,7 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
-pub use attempt::{Attempt, Counted};
+pub use attempt::{Account, Attempt, Counted};
 pub use chain::Head;
 pub use command::{CommandRow, Finish, HistoryFilter, OutputFacts, Request};
 pub use error::{OpenError, ReadError, WriteError};

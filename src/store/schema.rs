@@ -220,6 +220,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    known_places (user_id, place) {
+        user_id -> BigInt,
+        place -> Text,
+        last_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     once (actor, key) {
         actor -> Text,
         key -> Text,

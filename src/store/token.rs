@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::schema::tokens;
 use super::{By, Journal, NewEvent, ReadError, Store, WriteError};
-use crate::domain::{Actor, Grants, Level, Timestamp};
+use crate::domain::{Actor, Grants, Level, Tag, Timestamp};
 
 /// A token, without its secret.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Queryable, Selectable, utoipa::ToSchema)]
@@ -42,7 +42,50 @@ pub struct NewToken {
     pub expires_at: Option<Timestamp>,
 }
 
+impl TokenRow {
+    /// True where it was revoked, or its time is up.
+    #[must_use]
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_some() || self.expires_at.is_some_and(|end| end <= now)
+    }
+}
+
 impl Journal {
+    /// Who has rights on a host only because it has one of these tags, and which: users, disabled ones too (they may be
+    /// let in again), and tokens that have not ended.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn rights_through(&mut self, tags: &[Tag]) -> Result<Vec<(Actor, Grants)>, ReadError> {
+        if tags.is_empty() {
+            return Ok(Vec::new());
+        }
+        let now = Timestamp::now();
+        let users = self
+            .users()?
+            .into_iter()
+            .map(|user| (Actor::User(user.name), user.grants));
+        let tokens = self.tokens()?.into_iter().filter(|token| !token.has_ended(now));
+        let tokens = tokens.map(|token| (Actor::Token(token.name), token.grants));
+        Ok(users
+            .chain(tokens)
+            .map(|(actor, grants)| (actor, grants.through(tags)))
+            .filter(|(_, through)| *through != Grants::default())
+            .collect())
+    }
+
+    /// The token of this name, also one that has ended.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn token_named(&mut self, name: &str) -> Result<Option<TokenRow>, ReadError> {
+        Ok(tokens::table
+            .filter(tokens::name.eq(name))
+            .select(TokenRow::as_select())
+            .get_result(&mut self.conn)
+            .optional()?)
+    }
+
     /// Every token, ended ones too, by name.
     ///
     /// # Errors
@@ -65,7 +108,7 @@ impl Journal {
             .first(&mut self.conn)
             .optional()?;
         let now = Timestamp::now();
-        Ok(row.filter(|row| row.revoked_at.is_none() && row.expires_at.is_none_or(|end| end > now)))
+        Ok(row.filter(|row| !row.has_ended(now)))
     }
 }
 

@@ -260,19 +260,24 @@ impl Store {
         .await
     }
 
-    /// Gives a user a second factor, whose code for `step` was shown, with new recovery codes; or takes it away.
+    /// Gives a user a second factor, whose code for `step` was shown, with new recovery codes; or takes it away. Who
+    /// changes their `own` must still be let in.
     ///
     /// # Errors
-    /// [`WriteError::NotFound`].
+    /// [`WriteError::NotFound`]; [`WriteError::Conflict`] where `own` is void by now.
     pub async fn set_totp(
         &self,
         name: String,
         secret: Option<(String, i64)>,
         codes: Vec<String>,
+        own: Option<Proved>,
         by: By,
     ) -> Result<UserRow, WriteError> {
         self.write(move |tx| {
             let before = found(tx, &name)?;
+            if let Some(own) = own {
+                still_proved(tx, own)?;
+            }
             let (text, step) = secret.clone().unzip();
             let row = diesel::update(users::table.find(before.id))
                 .set((

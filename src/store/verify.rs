@@ -110,7 +110,7 @@ pub fn verify(reader: &Reader, data_dir: &Path, against: &Against) -> Result<Ver
 }
 
 fn newest_sweep(reader: &Reader) -> Result<i64, ReadError> {
-    let newest = reader.read_blocking(Journal::newest_sweep_checkpoint)?;
+    let newest = reader.read_blocking(Journal::base_checkpoint)?;
     Ok(newest.map_or(0, |checkpoint| checkpoint.id))
 }
 
@@ -119,7 +119,7 @@ fn once(reader: &Reader, data_dir: &Path, against: &Against) -> Result<(i64, Ver
     for line in reader.read_blocking(Journal::integrity)? {
         verdict.wrong("the database file".to_owned(), line);
     }
-    let sweep = reader.read_blocking(Journal::newest_sweep_checkpoint)?;
+    let sweep = reader.read_blocking(Journal::base_checkpoint)?;
     let began = sweep.as_ref().map_or(0, |checkpoint| checkpoint.id);
     let statement = match &sweep {
         None => None,

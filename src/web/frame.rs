@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, ContentType, LOCATION};
+use actix_web::http::header::{CACHE_CONTROL, ContentType, HeaderValue, LOCATION, RETRY_AFTER};
 use askama::Template;
 
 use crate::domain::{Ask, Timestamp};
@@ -71,6 +71,14 @@ pub(super) fn html_with(status: StatusCode, template: &impl Template) -> Result<
         .content_type(ContentType::html())
         .insert_header((CACHE_CONTROL, "no-store"))
         .body(text))
+}
+
+/// Says after how many seconds it is worth another try.
+pub(super) fn retry_after(mut answer: HttpResponse, seconds: Option<i64>) -> HttpResponse {
+    if let Some(seconds) = seconds {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    answer
 }
 
 /// After something was done: the browser goes on to the page that shows it.

@@ -65,6 +65,8 @@ pub struct Settings {
     /// Names that a request's `Host` may carry, with port where it is not the scheme's own:
     /// `127.0.0.1:7440`, `localhost:7440`, `[::1]:7440` and whatever the configuration adds.
     pub names: Vec<String>,
+    /// The port that the dashboard listens on.
+    pub port: u16,
     /// How long a session lasts.
     pub session: Span,
     /// Whether the dashboard itself speaks TLS: its cookies are then `Secure`.

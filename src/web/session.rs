@@ -24,10 +24,45 @@ use super::links::random_token;
 use super::pages::{confirm, enter};
 use super::{Web, routes};
 
-/// The cookie that carries a session's secret.
-pub(super) const COOKIE: &str = "qd_session";
-/// The cookie of a browser that has no session yet, for the forms by which it gets one.
-const BEFORE: &str = "qd_before";
+/// A cookie of ours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Jar {
+    /// It carries a session's secret.
+    Session,
+    /// That of a browser that has no session yet, for the forms by which it gets one.
+    Before,
+}
+
+impl Jar {
+    /// Its name. Cookies know no ports, so it says the port: two dashboards on one machine keep apart. Over HTTPS it
+    /// begins with `__Host-`: neither plain HTTP nor another name of the domain can put one there.
+    fn name(self, web: &Web, secure: bool) -> String {
+        let base = match self {
+            Self::Session => "qd_session",
+            Self::Before => "qd_before",
+        };
+        let prefix = if secure { "__Host-" } else { "" };
+        format!("{prefix}{base}_{}", web.settings.port)
+    }
+
+    /// What the browser sent of it: what is not 64 hexadecimal digits is none.
+    pub(super) fn of(self, web: &Web, request: &HttpRequest) -> Option<String> {
+        let cookie = request.cookie(&self.name(web, is_secure(web, request)))?;
+        let value = cookie.value();
+        (value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| value.to_owned())
+    }
+
+    /// The cookie with this value, for as long as the browser is open.
+    fn cookie(self, web: &Web, request: &HttpRequest, value: String) -> Cookie<'static> {
+        let secure = is_secure(web, request);
+        Cookie::build(self.name(web, secure), value)
+            .path("/")
+            .http_only(true)
+            .secure(secure)
+            .same_site(SameSite::Strict)
+            .finish()
+    }
+}
 
 /// Who made a request that came through the guard.
 #[derive(Clone, Debug)]
@@ -51,6 +86,12 @@ impl Visitor {
     #[must_use]
     pub fn may(&self, ask: Ask) -> bool {
         self.by.access.may(ask, On::Somewhere).is_allowed()
+    }
+
+    /// Whether they may do this there: the same for a host, or for all.
+    #[must_use]
+    pub fn may_on(&self, ask: Ask, on: On<'_>) -> bool {
+        self.by.access.may(ask, on).is_allowed()
     }
 
     /// The session and its user.
@@ -90,7 +131,7 @@ pub(super) async fn session<B: MessageBody + 'static>(
         }
         Err(problem) => return Ok(request.into_response(problem.answer())),
     };
-    let secret = cookie(&request, COOKIE).unwrap_or_default();
+    let secret = Jar::Session.of(&web, request.request()).unwrap_or_default();
     let token = token_of(&secret);
     match admit(&web, &mut request, known, need, &token).await {
         Ok((visitor, sent)) => {
@@ -195,7 +236,7 @@ async fn open<B: MessageBody + 'static>(
     if request.path().starts_with("/static/") {
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
-    let before = cookie(&request, BEFORE);
+    let before = Jar::Before.of(web, request.request());
     let secret = match before.clone().or_else(|| random_token().ok()) {
         Some(secret) => secret,
         None => return Ok(request.into_response(Problem::internal("no randomness").answer())),
@@ -207,24 +248,18 @@ async fn open<B: MessageBody + 'static>(
         super::guard::note(web, request.request(), "a foreign form").await;
         return Ok(request.into_response(problem.answer()));
     }
-    let secure = is_secure(web, request.request());
     let response = next.call(request).await?;
     let mut response = form::with_token(response, &token).await;
     // Only with a page that may hold a form.
     if before.is_none() && response.status().is_success() {
-        let cookie = Cookie::build(BEFORE, secret)
-            .path("/")
-            .http_only(true)
-            .secure(secure)
-            .same_site(SameSite::Strict)
-            .finish();
+        let cookie = Jar::Before.cookie(web, response.request(), secret);
         let _ = response.response_mut().add_cookie(&cookie);
     }
     Ok(response)
 }
 
 async fn known(web: &Web, request: &ServiceRequest) -> Result<Option<Known>, Problem> {
-    let Some(secret) = cookie(request, COOKIE) else {
+    let Some(secret) = Jar::Session.of(web, request.request()) else {
         return Ok(None);
     };
     let known = web.engine.recognise(hash_of(&secret), !is_poll(request)).await?;
@@ -234,21 +269,18 @@ async fn known(web: &Web, request: &ServiceRequest) -> Result<Option<Known>, Pro
     }))
 }
 
-/// A cookie of ours: what is not 64 hexadecimal digits is none.
-fn cookie(request: &ServiceRequest, name: &str) -> Option<String> {
-    let value = request.cookie(name)?.value().to_owned();
-    (value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(value)
-}
-
 /// The cookie of a session.
 pub(super) fn session_cookie(web: &Web, request: &HttpRequest, secret: String) -> Cookie<'static> {
-    Cookie::build(COOKIE, secret)
-        .path("/")
-        .http_only(true)
-        .secure(is_secure(web, request))
-        .same_site(SameSite::Strict)
-        .max_age(CookieTime::seconds(web.settings.session.as_secs()))
-        .finish()
+    let mut cookie = Jar::Session.cookie(web, request, secret);
+    cookie.set_max_age(CookieTime::seconds(web.settings.session.as_secs()));
+    cookie
+}
+
+/// What takes it away again. A browser takes `__Host-` only with everything that belongs to it.
+pub(super) fn no_session_cookie(web: &Web, request: &HttpRequest) -> Cookie<'static> {
+    let mut cookie = Jar::Session.cookie(web, request, String::new());
+    cookie.make_removal();
+    cookie
 }
 
 fn is_poll(request: &ServiceRequest) -> bool {

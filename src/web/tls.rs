@@ -22,6 +22,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::config::Tls;
+use crate::engine::Engine;
 
 use super::Connections;
 
@@ -34,20 +35,32 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Certificate {
     files: Tls,
+    /// The files as they were when they were first read.
+    first: Stamp,
     now: RwLock<Arc<CertifiedKey>>,
 }
 
 impl Certificate {
-    /// Reads the files, and goes on looking at them.
+    /// Reads the files.
     ///
     /// # Errors
     /// When they cannot be read, or do not belong together.
     pub fn load(files: Tls) -> anyhow::Result<Arc<Self>> {
-        let stamp = stamp(&files);
+        let first = stamp(&files);
         let now = RwLock::new(Arc::new(read(&files)?));
-        let certificate = Arc::new(Self { files, now });
-        tokio::spawn(watch(Arc::downgrade(&certificate), stamp));
-        Ok(certificate)
+        Ok(Arc::new(Self { files, first, now }))
+    }
+
+    /// Goes on looking at the files, as long as anybody serves with them; what comes of a change is journaled.
+    pub fn watch(self: &Arc<Self>, engine: Engine) {
+        tokio::spawn(watch(Arc::downgrade(self), self.first, engine));
+    }
+
+    /// Takes what is in the files now.
+    fn take(&self) -> Result<(), String> {
+        let new = read(&self.files).map_err(|why| format!("{why:#}"))?;
+        *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+        Ok(())
     }
 }
 
@@ -58,7 +71,7 @@ impl ResolvesServerCert for Certificate {
     }
 }
 
-async fn watch(certificate: std::sync::Weak<Certificate>, mut before: Stamp) {
+async fn watch(certificate: std::sync::Weak<Certificate>, mut before: Stamp, engine: Engine) {
     let mut ticks = tokio::time::interval(LOOK);
     loop {
         ticks.tick().await;
@@ -67,19 +80,11 @@ async fn watch(certificate: std::sync::Weak<Certificate>, mut before: Stamp) {
         };
         let looked = tokio::task::spawn_blocking(move || {
             let now = stamp(&certificate.files);
-            (now != before).then(|| {
-                match read(&certificate.files) {
-                    Ok(new) => {
-                        *certificate.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
-                        tracing::info!("the certificate has changed; the new one counts from now on");
-                    }
-                    Err(why) => tracing::warn!(why = %format!("{why:#}"), "the certificate has changed and cannot be used; the old one stays"),
-                }
-                now
-            })
+            (now != before).then(|| (now, certificate.take()))
         });
-        if let Ok(Some(now)) = looked.await {
+        if let Ok(Some((now, taken))) = looked.await {
             before = now;
+            engine.note_certificate(taken).await;
         }
     }
 }

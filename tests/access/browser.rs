@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
+use reqwest::header::{COOKIE, LOCATION, RETRY_AFTER, SET_COOKIE};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 
@@ -22,6 +22,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) place: String,
     pub(crate) text: String,
+    /// What `Retry-After` says, in seconds.
+    pub(crate) again: Option<u64>,
 }
 
 impl Browser {
@@ -61,7 +63,7 @@ impl Browser {
     /// Sends a form with the token of the last page that had one.
     pub(crate) async fn post(&mut self, path: &str, form: &[(&str, &str)]) -> Answer {
         // Whoever has a session takes the token of a page of that.
-        if self.cookies.contains_key("qd_session") {
+        if self.has_session() {
             self.get("/account").await;
         }
         let token = self.token.clone();
@@ -93,6 +95,11 @@ impl Browser {
         request
     }
 
+    /// Whether it keeps the cookie of a session, of whichever dashboard.
+    pub(crate) fn has_session(&self) -> bool {
+        self.cookies.keys().any(|name| name.contains("qd_session"))
+    }
+
     pub(crate) fn cookie(&self) -> String {
         let all: Vec<_> = self
             .cookies
@@ -109,6 +116,11 @@ impl Browser {
                 cookie.contains("SameSite=Strict") && cookie.contains("HttpOnly") || cookie.contains("Max-Age=0"),
                 "{cookie}"
             );
+            // Else a browser does not take it.
+            assert!(
+                !cookie.starts_with("__Host-") || cookie.contains("Secure") && cookie.contains("Path=/"),
+                "{cookie}"
+            );
             let (name, value) = cookie
                 .split(';')
                 .next()
@@ -123,11 +135,20 @@ impl Browser {
         let status = answer.status().as_u16();
         let place = answer.headers().get(LOCATION).and_then(|place| place.to_str().ok());
         let place = place.unwrap_or_default().to_owned();
+        let again = answer
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|text| text.to_str().ok()?.parse().ok());
         let text = answer.text().await.unwrap_or_default();
         if let Some(token) = hidden(&text, "form_token") {
             self.token = token;
         }
-        Answer { status, place, text }
+        Answer {
+            status,
+            place,
+            text,
+            again,
+        }
     }
 }
 

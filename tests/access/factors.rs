@@ -23,7 +23,7 @@ fn code(secret: &str, steps: i64) -> String {
 }
 
 /// As if ten minutes had passed since anything was proved, and no code had been used.
-fn later(dashboard: &Dashboard) {
+pub(crate) fn later(dashboard: &Dashboard) {
     use diesel::prelude::*;
     let file = dashboard.path("data/quarterdeck.db");
     let mut connection = SqliteConnection::establish(&file.to_string_lossy()).expect("database");

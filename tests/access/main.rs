@@ -5,11 +5,15 @@ mod support;
 
 mod browser;
 mod factors;
+mod flood;
 mod network;
+mod offers;
+mod reach;
 mod routes;
 mod secrets;
 mod sessions;
 mod slow;
+mod sockets;
 
 use serde_json::json;
 use support::Dashboard;
@@ -30,7 +34,18 @@ script = "echo done"
 id = "hurts"
 dangerous = true
 retryable = true
-script = "echo hurt"
+script = "echo hurt; exit 3"
+
+[[op]]
+id = "fails"
+retryable = true
+script = "exit 3"
+
+[[op]]
+id = "waits"
+retryable = true
+timeout = "60s"
+script = 'while [ ! -e "$HOME/go-$QD_HOST" ]; do sleep 0.05; done'
 "#;
 
 /// A user with these rights.

@@ -334,7 +334,7 @@ async fn the_command_line_manages_people_and_acts_for_them() {
 }
 
 /// A certificate for 127.0.0.1, by its number.
-fn certificate(folder: &std::path::Path, number: u32) {
+pub(crate) fn certificate(folder: &std::path::Path, number: u32) {
     let config = "[req]\ndistinguished_name = dn\nx509_extensions = v3\nprompt = no\n[dn]\nCN = 127.0.0.1\n\
                   [v3]\nbasicConstraints = critical,CA:FALSE\nsubjectAltName = IP:127.0.0.1\n";
     std::fs::write(folder.join("req.cnf"), config).expect("written");
@@ -393,7 +393,15 @@ async fn with_a_certificate_it_speaks_https_and_takes_the_next_one() {
         .expect("an answer");
     assert!(answer.headers().contains_key("strict-transport-security"));
     let cookie = answer.headers()["set-cookie"].to_str().expect("text");
-    assert!(cookie.contains("Secure"), "{cookie}");
+    let whole = cookie.starts_with("__Host-") && cookie.contains("Path=/") && !cookie.contains("Domain");
+    assert!(whole && cookie.contains("Secure"), "{cookie}");
+    assert!(
+        alice.cookies.keys().all(|name| name.starts_with("__Host-")),
+        "{:?}",
+        alice.cookies
+    );
+    assert_eq!(alice.post("/logout", &[]).await.status, 303);
+    assert!(!alice.has_session(), "and it is taken away again");
 
     // The command line takes the certificate's word.
     let secret = token(&dashboard, "ci", "viewer").await;
@@ -418,6 +426,16 @@ async fn with_a_certificate_it_speaks_https_and_takes_the_next_one() {
     std::fs::write(files.path().join("crt.pem"), "nonsense").expect("written");
     wait_for("the word about it", async || {
         dashboard.log().contains("the old one stays").then_some(())
+    })
+    .await;
+    wait_for("both events", async || {
+        let events = dashboard.events().await;
+        let of: Vec<_> = events.iter().filter(|event| event["action"] == "certificate").collect();
+        let kinds: Vec<_> = of
+            .iter()
+            .map(|event| (event["category"].as_str(), event["level"].as_str()))
+            .collect();
+        (kinds == [(Some("system"), Some("info")), (Some("error"), Some("error"))]).then_some(())
     })
     .await;
     let fresh = new.get(format!("{}/healthz", dashboard.url)).send().await;

@@ -137,7 +137,8 @@ async fn s49_without_a_session_nothing_is_served() {
             let request = if path.starts_with("/api/v1/") {
                 request.bearer_auth("qd_0000")
             } else {
-                request.header("cookie", format!("qd_session={}", "0".repeat(64)))
+                let port = dashboard.url.rsplit(':').next().expect("port");
+                request.header("cookie", format!("qd_session_{port}={}", "0".repeat(64)))
             };
             let answer = request.send().await.expect("an answer");
             let status = answer.status().as_u16();

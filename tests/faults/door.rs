@@ -115,8 +115,12 @@ async fn without_a_session_nothing_is_changed_and_the_attempt_is_an_event() {
     let alice = serde_json::json!({ "name": "alice", "password": "correct horse", "role": "viewer" });
     assert_eq!(qd.post("/users", &alice).await.0, 201);
     let before = state(&qd);
-    let forged = format!("qd_session={}", "0".repeat(64));
-    for cookie in ["", forged.as_str(), "qd_session=short"] {
+    let port = qd.url.rsplit(':').next().expect("port");
+    let (forged, short) = (
+        format!("qd_session_{port}={}", "0".repeat(64)),
+        format!("qd_session_{port}=short"),
+    );
+    for cookie in ["", forged.as_str(), short.as_str()] {
         let answer = run(&qd)
             .header(COOKIE, cookie)
             .header("sec-fetch-site", "same-origin")

@@ -72,6 +72,47 @@ fn grants_are_read_strictly() {
     }
 }
 
+#[test]
+fn a_tag_is_given_by_who_has_its_rights_on_all_hosts() {
+    let tags: Vec<Tag> = vec!["lab".parse().expect("tag")];
+    let all: Grants = "viewer operator@lab dangerous@lab dangerous@prod operator"
+        .parse()
+        .expect("grants");
+    let through = all.through(&tags);
+    assert_eq!(through.to_string(), "operator@lab dangerous@lab");
+    assert!(all.through(&[]).to_string().is_empty());
+    for (mine, may) in [
+        ("admin dangerous", true),
+        ("admin dangerous@lab", false),
+        ("admin", false),
+        ("operator@lab dangerous@lab", false),
+    ] {
+        assert_eq!(granted(mine).may_tag("olga", &through).is_allowed(), may, "{mine}");
+    }
+    let plain: Grants = "operator@lab".parse().expect("grants");
+    assert!(granted("admin").may_tag("olga", &plain).is_allowed());
+    assert!(!Access::Nothing.may_tag("olga", &Grants::default()).is_allowed());
+    assert!(Access::Everything.may_tag("olga", &through).is_allowed());
+}
+
+#[test]
+fn a_token_is_as_good_as_who_made_it() {
+    for (maker, token, may) in [
+        ("admin", "operator@lab", true),
+        ("admin", "dangerous@lab", false),
+        ("admin dangerous@lab", "dangerous@lab", true),
+        ("operator dangerous", "operator", false),
+        ("", "viewer", false),
+    ] {
+        let token: Grants = token.parse().expect("grants");
+        assert_eq!(
+            granted(maker).may_make_token(&token).is_allowed(),
+            may,
+            "{maker}: {token}"
+        );
+    }
+}
+
 fn any_grants() -> impl Strategy<Value = String> {
     let words = prop::sample::subsequence(
         vec![
@@ -95,13 +136,17 @@ proptest! {
         let (name, tags) = host(if tagged { &["a"] } else { &[] });
         let both = format!("{less} {more}");
         for action in Ask::ALL {
-            for on in [On::Somewhere, On::Host(&name, &tags)] {
+            for on in [On::Somewhere, On::Host(&name, &tags), On::Everywhere] {
                 let few = granted(&less).may(*action, on).is_allowed();
                 let many = granted(&both).may(*action, on).is_allowed();
                 prop_assert!(many || !few, "{} {}", less, action);
                 // What may be done on a host may be done somewhere.
                 let somewhere = granted(&both).may(*action, On::Somewhere).is_allowed();
                 prop_assert!(somewhere || !many);
+                // What may be done everywhere may be done on a host.
+                let everywhere = granted(&both).may(*action, On::Everywhere).is_allowed();
+                let here = granted(&both).may(*action, On::Host(&name, &tags)).is_allowed();
+                prop_assert!(here || !everywhere);
             }
         }
         let (less, both): (Grants, Grants) = (less.parse().expect("less"), both.parse().expect("both"));

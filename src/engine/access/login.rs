@@ -4,13 +4,9 @@
 //! a password is always hashed, against a hash of nobody's where there is none.
 
 use std::net::IpAddr;
-use std::sync::OnceLock;
-use std::time::Duration;
-
-use tokio::sync::Semaphore;
 
 use crate::domain::{Access, Actor, Factor, Grants, Timestamp};
-use crate::store::{Attempt, By, Counted, NewSession, NewUser, UserRow};
+use crate::store::{Account, Attempt, By, Counted, NewSession, NewUser, UserRow};
 
 use super::super::{Engine, EngineError};
 use super::secrets;
@@ -44,11 +40,22 @@ pub enum LoginError {
     #[error("the name, the password or the code is wrong")]
     Wrong,
     /// Too many were wrong before.
-    #[error("too many failed log-ins; try again after {} UTC", &.0.to_string()[11..19])]
+    #[error("too many log-ins; try again after {} UTC", &.0.to_string()[11..19])]
     Wait(Timestamp),
     /// Something else.
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+impl LoginError {
+    /// After how many seconds it is worth another try, as the header `Retry-After` has it.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<i64> {
+        match self {
+            Self::Wait(until) => Some((until.since(Timestamp::now()).as_secs() + 1).max(1)),
+            Self::Wrong | Self::Engine(_) => None,
+        }
+    }
 }
 
 impl From<crate::store::WriteError> for LoginError {
@@ -59,28 +66,12 @@ impl From<crate::store::WriteError> for LoginError {
 
 /// Failures that are free before somebody has to wait: for one account from one address, or within one session.
 const FREE_NARROW: i64 = 5;
-/// The same for one account from wherever: one address alone never gets there.
+/// The same for one account from wherever it has not logged in from before: one address alone never gets there.
 const FREE_ACCOUNT: i64 = 50;
+/// Log-ins of one account that go well within an hour.
+const FREE_OPENED: i64 = 60;
 /// The same for one address, for whichever account.
 const FREE_ADDRESS: i64 = 20;
-/// How long a log-in waits for its turn at the hashing of passwords.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Hashes passwords: two at a time, so that a flood of log-ins takes 40 MB and not the machine.
-pub(crate) struct Verifier {
-    turns: Semaphore,
-    /// The hash of nobody's password.
-    nobody: OnceLock<String>,
-}
-
-impl Default for Verifier {
-    fn default() -> Self {
-        Self {
-            turns: Semaphore::new(2),
-            nobody: OnceLock::new(),
-        }
-    }
-}
 
 impl Engine {
     /// Opens a session for who knows a name, its password and, where it has one, a code of its second factor.
@@ -119,7 +110,13 @@ impl Engine {
             }
             return Err(LoginError::Wrong);
         };
-        self.0.store.attempt_went_well(attempt).await?;
+        let by = By {
+            actor: Actor::User(user.name.clone()),
+            ..stranger
+        };
+        if let Some(until) = self.0.store.attempt_went_well(attempt, by).await? {
+            return Err(LoginError::Wait(until));
+        }
         match self.open_for(user, factor, given.address, given.agent).await {
             // The account was changed while the password was looked at.
             Err(EngineError::Conflict(_)) => Err(LoginError::Wrong),
@@ -149,7 +146,7 @@ impl Engine {
             self.note_failure("the confirmation before something dangerous failed", by.clone());
             return Err(LoginError::Wrong);
         };
-        self.0.store.attempt_went_well(attempt).await?;
+        self.0.store.attempt_went_well(attempt, by.clone()).await?;
         let session = known.session.id;
         let at = self
             .0
@@ -254,46 +251,6 @@ impl Engine {
         Ok(used.then_some(Factor::Recovery))
     }
 
-    pub(super) async fn hash_password(&self, password: String) -> Result<String, EngineError> {
-        self.on_a_turn(move |_| secrets::hash_password(&password)).await?
-    }
-
-    async fn password_fits(&self, hash: Option<String>, password: String) -> Result<bool, EngineError> {
-        self.on_a_turn(move |verifier| match hash {
-            Some(hash) => secrets::password_fits(&password, &hash),
-            None => {
-                let nobody = verifier
-                    .nobody
-                    .get_or_init(|| secrets::hash_password("nobody's password").unwrap_or_default());
-                secrets::password_fits(&password, nobody);
-                false
-            }
-        })
-        .await
-    }
-
-    /// Runs what is expensive on a blocking thread, when it is its turn.
-    async fn on_a_turn<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Verifier) -> T + Send + 'static,
-    ) -> Result<T, EngineError> {
-        let busy = || EngineError::Unavailable("too many log-ins at once; try again in a moment".to_owned());
-        let turn = tokio::time::timeout(PATIENCE, self.0.verifier.turns.acquire()).await;
-        let _turn = turn.map_err(|_| busy())?.map_err(|_| busy())?;
-        let engine = self.clone();
-        tokio::task::spawn_blocking(move || work(&engine.0.verifier))
-            .await
-            .map_err(|why| EngineError::Internal(why.to_string()))
-    }
-
-    /// The hash of nobody's password, before anybody can measure how long its making takes.
-    pub fn warm_up(&self) {
-        let engine = self.clone();
-        self.0.tasks.spawn(async move {
-            let _ = engine.password_fits(None, String::new()).await;
-        });
-    }
-
     /// Journals it beside the answer, so that the answer takes the same time whatever is journaled.
     fn note_failure(&self, message: &'static str, by: By) {
         let engine = self.clone();
@@ -312,9 +269,12 @@ fn log_in_of(name: &str, address: Option<&str>) -> Attempt {
     let place = address.as_deref().unwrap_or("this machine");
     Attempt {
         narrow: counted(&format!("account:{name} from {place}"), FREE_NARROW),
-        account: address
-            .is_some()
-            .then(|| counted(&format!("account:{name}"), FREE_ACCOUNT)),
+        account: address.as_ref().map(|place| Account {
+            failed: counted(&format!("account:{name}"), FREE_ACCOUNT),
+            opened: counted(&format!("opened:{name}"), FREE_OPENED),
+            name: name.to_owned(),
+            place: secrets::hash_of(&format!("place:{name} from {place}")),
+        }),
         address: Some(counted(&format!("address:{place}"), FREE_ADDRESS)),
     }
 }

@@ -1,10 +1,12 @@
 //! Who asks, and whether they may. Both doors recognise people and programs through here, and every method that
 //! changes something asks [`Engine::allow`] before it does anything: a door that forgets to ask cannot open more.
 
+mod hashing;
 mod login;
 mod people;
 mod refusals;
 mod secrets;
+mod standing;
 
 use crate::domain::{Access, Actor, Ask, Decision, Factor, Grants, HostName, On, Proof, Role, Span, Tag, Timestamp};
 use crate::store::{By, SessionRow, UserRow};
@@ -14,8 +16,11 @@ use super::{Engine, EngineError};
 pub use login::{Credentials, LoggedIn, LoginError};
 pub use people::NewTotp;
 pub use secrets::hash_of;
+pub use standing::{Shown, tokens};
 
-pub(super) use login::Verifier;
+use standing::why_refused;
+
+pub(super) use hashing::Verifier;
 pub(super) use refusals::{Refusals, refusal_loop};
 
 /// What the engine is told about log-ins.
@@ -45,6 +50,8 @@ pub struct Known {
     pub must_enrol: bool,
 }
 
+/// Hosts that a refusal names beside the first.
+const NAMED: usize = 10;
 /// To the minute is near enough for "last used".
 const A_MINUTE: Span = Span::from_secs(60);
 
@@ -96,13 +103,25 @@ impl Engine {
         }))
     }
 
-    /// Whose token it is, by the hash of its secret; none where it is revoked, over or never was.
+    /// Whose token it is, by the hash of its secret.
     ///
     /// # Errors
     /// When the journal cannot be read.
-    pub async fn recognise_token(&self, hash: String) -> Result<Option<By>, EngineError> {
-        let Some(token) = self.reader().read(move |journal| journal.token(&hash)).await? else {
-            return Ok(None);
+    pub async fn recognise_token(&self, hash: String) -> Result<Shown, EngineError> {
+        let found = self
+            .reader()
+            .read(move |journal| {
+                let Some(token) = journal.token(&hash)? else {
+                    return Ok(None);
+                };
+                let refused = why_refused(journal, &token)?;
+                Ok(Some((token, refused)))
+            })
+            .await?;
+        let token = match found {
+            None => return Ok(Shown::Unknown),
+            Some((_, Some(why))) => return Ok(Shown::Refused(why)),
+            Some((token, None)) => token,
         };
         let now = Timestamp::now();
         if token.last_used_at.is_none_or(|used| now.since(used) >= A_MINUTE)
@@ -111,7 +130,7 @@ impl Engine {
             tracing::warn!(%why, "the use of a token could not be noted");
         }
         let access = Access::Granted(token.grants);
-        Ok(Some(By::new(Actor::Token(token.name), None, access)))
+        Ok(Shown::Known(Box::new(By::new(Actor::Token(token.name), None, access))))
     }
 
     /// Whether who asked a while ago still may, as far as that was by a token or a session: for what waits before it
@@ -122,7 +141,10 @@ impl Engine {
     pub async fn still_known(&self, by: &By, secret: Option<String>, ask: Ask) -> Result<bool, EngineError> {
         let Some(hash) = secret else { return Ok(true) };
         let known = match by.actor {
-            Actor::Token(_) => self.recognise_token(hash).await?,
+            Actor::Token(_) => match self.recognise_token(hash).await? {
+                Shown::Known(by) => Some(*by),
+                Shown::Refused(_) | Shown::Unknown => None,
+            },
             Actor::User(_) | Actor::Local(_) | Actor::System => {
                 self.recognise(hash, false).await?.map(|known| known.by)
             }
@@ -145,12 +167,25 @@ impl Engine {
         ask: Ask,
         hosts: impl IntoIterator<Item = (&'a HostName, &'a [Tag])>,
     ) -> Result<(), EngineError> {
-        for (name, tags) in hosts {
-            if let Decision::Denied(why) = by.access.may(ask, On::Host(name, tags)) {
-                return Err(EngineError::Forbidden(why));
-            }
-        }
-        self.allow_at_all(by, ask)
+        let mut denied = hosts
+            .into_iter()
+            .filter_map(|(name, tags)| match by.access.may(ask, On::Host(name, tags)) {
+                Decision::Allowed => None,
+                Decision::Denied(why) => Some((why, name)),
+            });
+        let Some((why, _)) = denied.next() else {
+            return self.allow_at_all(by, ask);
+        };
+        let others: Vec<&str> = denied.map(|(_, name)| name.as_str()).collect();
+        Err(EngineError::Forbidden(match others.len() {
+            0 => why,
+            1..=NAMED => format!("{why} (and on {})", others.join(", ")),
+            more => format!(
+                "{why} (and on {} and {} more)",
+                others[..NAMED].join(", "),
+                more - NAMED
+            ),
+        }))
     }
 
     /// Lets through what is granted at all, where it is about no host.
@@ -185,7 +220,7 @@ impl Engine {
 
     /// The hosts of a pipeline, by their numbers.
     pub(super) async fn allow_on_hosts(&self, by: &By, ask: Ask, ids: Vec<i64>) -> Result<(), EngineError> {
-        if by.access == Access::Everything {
+        if by.access.may(ask, On::Everywhere).is_allowed() {
             return Ok(());
         }
         let hosts = self

@@ -1,6 +1,6 @@
 //! Users, tokens and sessions: made, changed, ended. Nobody gives away more than they have, nor changes who has more.
 
-use crate::domain::{Access, Actor, Ask, Grants, Invalid, Timestamp};
+use crate::domain::{Actor, Ask, Decision, Grants, Invalid, Timestamp};
 use crate::store::{By, NewToken, NewUser, TokenRow, UserRow, WriteError};
 
 use super::super::{Engine, EngineError};
@@ -94,10 +94,18 @@ impl Engine {
     }
 
     /// Sets up somebody's own second factor, once they have shown a code of it; gives the recovery codes, this once.
+    /// `user` is who they were when their session was recognised.
     ///
     /// # Errors
-    /// A wrong code; not confirmed lately who they are.
-    pub async fn set_totp(&self, name: &str, secret: String, code: &str, by: By) -> Result<Vec<String>, EngineError> {
+    /// A wrong code; not confirmed lately who they are; the account was changed in the meantime.
+    pub async fn set_totp(
+        &self,
+        user: &UserRow,
+        secret: String,
+        code: &str,
+        by: By,
+    ) -> Result<Vec<String>, EngineError> {
+        let (name, own) = (user.name.as_str(), Some(user.proved()));
         self.may_change(name, &by).await?;
         let totp = secrets::totp(name, &secret)?;
         let now = Timestamp::now().as_micros() / 1_000_000;
@@ -114,7 +122,7 @@ impl Engine {
             .collect();
         self.0
             .store
-            .set_totp(name.to_owned(), Some((secret, step)), hashes, by)
+            .set_totp(name.to_owned(), Some((secret, step)), hashes, own, by)
             .await
             .map_err(unknown)?;
         Ok(codes)
@@ -125,8 +133,10 @@ impl Engine {
     /// # Errors
     /// Not allowed; no such user.
     pub async fn remove_totp(&self, name: &str, by: By) -> Result<UserRow, EngineError> {
-        self.may_change(name, &by).await?;
-        let changed = self.0.store.set_totp(name.to_owned(), None, Vec::new(), by).await;
+        let user = self.may_change(name, &by).await?;
+        let own = (by.actor == Actor::User(user.name.clone())).then(|| user.proved());
+        let removed = self.0.store.set_totp(user.name, None, Vec::new(), own, by);
+        let changed = removed.await;
         changed.map_err(unknown)
     }
 
@@ -163,18 +173,19 @@ impl Engine {
     /// Ends a token for ever: one's own making, or one that may nothing that one may not oneself.
     ///
     /// # Errors
-    /// Not allowed; no such token; revoked before.
+    /// Not allowed; not confirmed lately who they are; no such token; revoked before.
     pub async fn revoke_token(&self, name: String, by: By) -> Result<TokenRow, EngineError> {
         self.allow_at_all(&by, Ask::Tokens)?;
-        let tokens = self.reader().read(crate::store::Journal::tokens).await?;
-        let token = tokens.into_iter().find(|token| token.name == name);
-        if let (Some(token), Access::Granted(mine)) = (token, &by.access)
+        let wanted = name.clone();
+        let token = self.reader().read(move |journal| journal.token_named(&wanted)).await?;
+        if let Some(token) = token
             && token.created_by != by.actor
-            && !mine.covers(&token.grants)
+            && !by.access.may_give(&token.grants).is_allowed()
         {
             let why = format!("this token may do what you may not yourself ({})", token.grants);
             return Err(EngineError::Forbidden(why));
         }
+        self.proved_lately(&by)?;
         self.0.store.revoke_token(name, by).await.map_err(unknown)
     }
 
@@ -210,13 +221,10 @@ impl Engine {
 
     fn may_manage(&self, by: &By, ask: Ask, grants: &Grants) -> Result<(), EngineError> {
         self.allow_at_all(by, ask)?;
-        if let Access::Granted(mine) = &by.access
-            && !mine.covers(grants)
-        {
-            let why = format!("you cannot give, or change, what you do not have yourself ({grants})");
-            return Err(EngineError::Forbidden(why));
+        match by.access.may_give(grants) {
+            Decision::Allowed => self.proved_lately(by),
+            Decision::Denied(why) => Err(EngineError::Forbidden(why)),
         }
-        self.proved_lately(by)
     }
 }
 

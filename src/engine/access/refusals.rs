@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::domain::{Access, Actor, Level, MESSAGE_LIMIT, bounded};
+use crate::domain::{Access, Actor, Category, Level, MESSAGE_LIMIT, bounded};
 use crate::store::{By, NewEvent};
 
 use super::super::{Engine, EngineError};
@@ -156,6 +156,28 @@ impl Engine {
             self.0.store.append_event(event).await?;
         }
         Ok(())
+    }
+
+    /// Journals that the certificate's files have changed, and what came of it.
+    pub async fn note_certificate(&self, taken: Result<(), String>) {
+        let event = match taken {
+            Ok(()) => {
+                tracing::info!("the certificate has changed; the new one counts from now on");
+                let message = "The certificate has changed; the new one counts from now on";
+                NewEvent::system(Level::Info, "certificate", message)
+            }
+            Err(why) => {
+                tracing::warn!(why, "the certificate has changed and cannot be used; the old one stays");
+                let message = format!("The certificate has changed and cannot be used; the old one stays: {why}");
+                NewEvent {
+                    category: Category::Error,
+                    ..NewEvent::system(Level::Error, "certificate", message)
+                }
+            }
+        };
+        if let Err(why) = self.0.store.append_event(event).await {
+            tracing::warn!(%why, "a change of the certificate could not be journaled");
+        }
     }
 
     /// Writes down how often what was refused before was refused again.

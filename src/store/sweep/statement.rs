@@ -12,8 +12,10 @@ use super::super::{Journal, ReadError};
 use super::{BATCH, Number};
 use crate::domain::{Digest, Link, Timestamp};
 
-/// What the checkpoint of a sweep states beside the chain's head.
-#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+/// What the checkpoint of a sweep states beside the chain's head; that of the first start of a log which is older than
+/// its chain states where that begins.
+#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub(in crate::store) struct Statement {
     /// The last event before the log begins, with its link; none where it begins at the first.
     pub(in crate::store) base: Option<Base>,
@@ -24,7 +26,7 @@ pub(in crate::store) struct Statement {
     /// Counts, and cut-offs.
     pub(in crate::store) removed: serde_json::Value,
     /// What is in its file of the archive; none where no archive is kept.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::store) archive: Option<Contents>,
 }
 
@@ -49,7 +51,7 @@ pub(in crate::store) struct Sealing {
 impl Journal {
     /// What the newest sweep stated; none before the first.
     pub(in crate::store) fn newest_statement(&mut self) -> Result<Option<Statement>, ReadError> {
-        let checkpoint = self.newest_sweep_checkpoint()?;
+        let checkpoint = self.base_checkpoint()?;
         let details = checkpoint.and_then(|checkpoint| checkpoint.details);
         let read = |text: String| serde_json::from_str(&text).map_err(|why| ReadError::Row(why.to_string()));
         details.map(read).transpose()

@@ -175,3 +175,36 @@ async fn a_restored_database_is_noticed() {
         "moved without its file"
     );
 }
+
+/// A journal from before there was a chain, of as many events as one likes: its links are made once, and verify.
+#[tokio::test]
+async fn the_events_of_an_older_journal_are_chained_at_the_first_start() {
+    use diesel_migrations::{FileBasedMigrations, MigrationHarness as _};
+    let dir = tempfile::tempdir().expect("folder");
+    let mut conn = connect::writer(&dir.path().join("quarterdeck.db")).expect("opens");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    loop {
+        let migrations = FileBasedMigrations::from_path(&folder).expect("migrations");
+        let next = conn.pending_migrations(migrations).expect("pending");
+        if next[0].name().to_string().ends_with("chain") {
+            break;
+        }
+        conn.run_migration(&next[0]).expect("run");
+    }
+    conn.batch_execute(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) \
+         INSERT INTO event_log (category, level, actor, action, message) SELECT 'system', 'info', 'system', 'x', 'é' || i FROM n; \
+         DELETE FROM event_log WHERE id <= 10",
+    )
+    .expect("filled");
+    drop(conn);
+    let store = store_in(&dir);
+    let head = store.reader().read_blocking(Journal::head).expect("read");
+    assert_eq!(head.event_id, 2_500);
+    store.begin_start(Span::from_secs(60)).await.expect("started");
+    store.close();
+    let reader = Store::open_read_only(dir.path()).expect("opens");
+    let verdict = verify(&reader, dir.path(), &Against::default()).expect("verified");
+    assert!(verdict.fits(), "{:?}", verdict.problems);
+    assert_eq!((verdict.events, verdict.first), (2_491, Some(11)));
+}

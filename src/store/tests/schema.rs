@@ -127,6 +127,10 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
         ),
         ("era", "UPDATE users SET era = 1"),
         (
+            "known_places",
+            "INSERT INTO known_places (user_id, place, last_at) VALUES (1, 'p', '2026-01-01 00:00:00')",
+        ),
+        (
             "the chain",
             "INSERT INTO event_log (category, level, actor, action, message) VALUES ('system', 'info', 'system', 'x', 'z'); \
              INSERT INTO checkpoint_keys (fingerprint, public) VALUES (hex(zeroblob(32)), hex(zeroblob(32))); \

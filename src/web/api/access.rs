@@ -11,7 +11,7 @@ use crate::engine::{Credentials, LoginError, hash_of};
 use crate::store::{Journal, TokenRow, UserRow};
 
 use super::Api;
-use super::answers::{LoggedOut, Me, SessionMade, TokenMade, Tokens, UserShown, Users};
+use super::answers::{LoggedOut, Me, SessionMade, TokenMade, TokenShown, Tokens, UserShown, Users};
 use super::body::{self, Body};
 use super::caller::Caller;
 use super::problem::Problem;
@@ -206,8 +206,13 @@ pub(super) async fn remove_totp(api: Data<Api>, Caller(by): Caller, name: Path<S
     responses((status = 200, description = "The tokens, without their secrets.", body = Tokens)),
 )]
 pub(super) async fn tokens(api: Data<Api>, _: Caller) -> Answer {
-    let tokens = api.engine.reader().read(Journal::tokens).await?;
-    Ok(HttpResponse::Ok().json(Tokens { tokens }))
+    let tokens = api.engine.reader().read(crate::engine::tokens).await?;
+    Ok(HttpResponse::Ok().json(Tokens {
+        tokens: tokens
+            .into_iter()
+            .map(|(row, refused)| TokenShown { row, refused })
+            .collect(),
+    }))
 }
 
 /// The only answer that ever holds the token's secret.
@@ -269,7 +274,7 @@ pub(super) async fn log_in(api: Data<Api>, Caller(by): Caller, request: HttpRequ
         })),
         Err(LoginError::Engine(why)) => Err(why.into()),
         Err(why @ LoginError::Wrong) => Err(Problem::forbidden(why.to_string())),
-        Err(why @ LoginError::Wait(_)) => Err(Problem::too_many(why.to_string())),
+        Err(why @ LoginError::Wait(_)) => Err(Problem::too_many(why.to_string(), why.retry_after())),
     }
 }
 

@@ -217,7 +217,16 @@ impl From<UserRow> for UserShown {
 /// The tokens, without secrets.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Tokens {
-    pub(super) tokens: Vec<TokenRow>,
+    pub(super) tokens: Vec<TokenShown>,
+}
+
+/// A token, without its secret.
+#[derive(Serialize, ToSchema)]
+pub(super) struct TokenShown {
+    #[serde(flatten)]
+    pub(super) row: TokenRow,
+    /// Why it is refused though it has not ended: a token never may more than who made it.
+    pub(super) refused: Option<&'static str>,
 }
 
 /// A new token.

@@ -14,7 +14,7 @@ use nix::unistd::{Uid, User};
 use tokio::net::UnixStream;
 
 use crate::domain::{Access, Actor, Decision, On, Proof, bounded};
-use crate::engine::{By, hash_of};
+use crate::engine::{By, Shown, hash_of};
 
 use super::super::Web;
 use super::super::entry::{Listed, Need, listed, methods};
@@ -141,7 +141,21 @@ async fn known(web: &Web, request: &ServiceRequest) -> Result<By, Problem> {
         .ok_or_else(|| Problem::unauthorized("the API takes a token: send the header “Authorization: Bearer TOKEN”"))?;
     let hash = hash_of(secret);
     let by = if secret.starts_with("qd_") {
-        web.engine.recognise_token(hash).await?
+        match web.engine.recognise_token(hash).await? {
+            Shown::Known(by) => Some(*by),
+            Shown::Refused(why) => {
+                note(
+                    web,
+                    request.request(),
+                    "a token of somebody who may not have made it now",
+                )
+                .await;
+                return Err(Problem::unauthorized(format!(
+                    "this token is refused: {why}; somebody who may can make another one"
+                )));
+            }
+            Shown::Unknown => None,
+        }
     } else {
         web.engine.recognise(hash, true).await?.map(|known| known.by)
     };

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::RETRY_AFTER;
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -30,6 +31,9 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     field: Option<String>,
+    /// For the header `Retry-After`, in seconds.
+    #[serde(skip)]
+    retry_after: Option<i64>,
 }
 
 impl Problem {
@@ -40,6 +44,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             field: None,
+            retry_after: None,
         }
     }
 
@@ -92,13 +97,16 @@ impl Problem {
         )
     }
 
-    pub(super) fn too_many(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "urn:quarterdeck:too-many",
-            "Too many failed attempts",
-            detail,
-        )
+    pub(super) fn too_many(detail: impl Into<String>, retry_after: Option<i64>) -> Self {
+        Self {
+            retry_after,
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "urn:quarterdeck:too-many",
+                "Too many attempts",
+                detail,
+            )
+        }
     }
 
     /// A cursor that no page gave.
@@ -248,6 +256,9 @@ impl ResponseError for Problem {
         let mut answer = HttpResponse::build(self.status_code());
         if self.status == StatusCode::UNAUTHORIZED.as_u16() {
             answer.insert_header(("www-authenticate", "Bearer"));
+        }
+        if let Some(seconds) = self.retry_after {
+            answer.insert_header((RETRY_AFTER, seconds));
         }
         answer
             .content_type("application/problem+json")

@@ -162,7 +162,7 @@ pub(in crate::web) async fn set_totp(
         .owned("secret")
         .ok_or_else(|| Invalid::new("secret", "is missing; open the page again"))?;
     let code = fields.owned("code").unwrap_or_default();
-    let set = web.engine.set_totp(&user.name, secret.clone(), &code, visitor.by());
+    let set = web.engine.set_totp(user, secret.clone(), &code, visitor.by());
     match set.await {
         Ok(codes) => html(&CodesPage {
             frame: Frame::new(&web, &visitor, "account", "Recovery codes"),

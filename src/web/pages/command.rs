@@ -5,8 +5,8 @@ use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{CommandId, CommandStatus, Definition, Digest, Evidence, Invalid, RunAs};
-use crate::store::{CommandRow, EventRow, PipelineRow, Topic};
+use crate::domain::{Ask, CommandId, CommandStatus, Definition, Digest, Evidence, Invalid, On};
+use crate::store::{CommandRow, EventRow, HostRow, PipelineRow, Topic};
 
 use super::super::ansi::Pen;
 use super::super::clock::{Clock, When};
@@ -76,7 +76,7 @@ struct Moment {
     message: String,
 }
 
-/// What the state allows; the engine decides again when a button is pressed.
+/// What the state allows, and is theirs to do; the engine decides again when a button is pressed.
 struct Buttons {
     stop: bool,
     extend: bool,
@@ -84,6 +84,8 @@ struct Buttons {
     changed: bool,
     find_out: bool,
     resolve: bool,
+    /// Whether to keep it is theirs to say; in every state.
+    keep: bool,
 }
 
 impl Buttons {
@@ -107,8 +109,8 @@ pub(super) struct Found {
     pub(super) definition: Option<Definition>,
     retries: Vec<CommandRow>,
     last_good: Option<CommandRow>,
-    /// The host's own user, which goes before the op's.
-    host_runs_as: Option<RunAs>,
+    /// Its own user goes before the op's; its tags say whose it is to run ops on.
+    host: Option<HostRow>,
     pipeline: Option<PipelineRow>,
 }
 
@@ -134,7 +136,7 @@ impl Found {
                         .and_then(|text| Definition::read(&text).ok()),
                     retries: journal.retries_of(id)?,
                     last_good: journal.last_success(row.host_id, &row.op)?,
-                    host_runs_as: journal.host_by_id(row.host_id)?.and_then(|host| host.run_as),
+                    host: journal.host_by_id(row.host_id)?,
                     pipeline: match row.pipeline_id {
                         Some(id) => journal.pipeline(id)?,
                         None => None,
@@ -306,8 +308,9 @@ impl CommandPage {
             deadline: clock.maybe(row.deadline.filter(|_| open)),
             digest: row.definition.to_string(),
             run_as: found
-                .host_runs_as
+                .host
                 .as_ref()
+                .and_then(|host| host.run_as.as_ref())
                 .or_else(|| definition.and_then(|d| d.run_as.as_ref()))
                 .map(ToString::to_string)
                 .unwrap_or_default(),
@@ -322,7 +325,7 @@ impl CommandPage {
             retries: found.retries.iter().map(|row| Retry::new(row, &clock)).collect(),
             last_good: last_good.map(|good| (good.id.to_string(), clock.when(good.created_at))),
             pipeline: found.pipeline.as_ref().map(|pipeline| place_in(pipeline, row)),
-            buttons: Buttons::new(web, row, definition),
+            buttons: Buttons::new(web, visitor, found),
             kept: Kept::of(row.kept_by.as_ref(), row.kept_at, row.kept_reason.as_ref(), &clock),
             place: format!("/commands/{}", row.id),
             restarts: restarts(&found.events, row, &clock),
@@ -394,7 +397,13 @@ impl Moment {
 }
 
 impl Buttons {
-    fn new(web: &Web, row: &CommandRow, definition: Option<&Definition>) -> Self {
+    fn new(web: &Web, visitor: &Visitor, found: &Found) -> Self {
+        let (row, definition) = (&found.row, found.definition.as_ref());
+        let may = |ask| {
+            let host = found.host.as_ref();
+            host.is_some_and(|host| visitor.may_on(ask, On::Host(&host.hostname, &host.tags)))
+        };
+        let steer = may(Ask::Steer);
         let open = row.finished_at.is_none();
         // What runs on a host that does not answer can be resolved too.
         let orphaned =
@@ -404,14 +413,18 @@ impl Buttons {
             .catalog()
             .get(row.op.as_str())
             .map(crate::domain::Op::definition);
-        let retryable = today.as_ref().is_some_and(|today| today.retryable);
+        let retryable = today.as_ref().is_some_and(|today| {
+            let ask = if today.dangerous { Ask::RunDangerous } else { Ask::Run };
+            today.retryable && may(ask)
+        });
         Self {
-            stop: open && row.stop_at.is_none(),
-            extend: open && row.status == CommandStatus::Executing && row.deadline.is_some(),
+            stop: steer && open && row.stop_at.is_none(),
+            extend: steer && open && row.status == CommandStatus::Executing && row.deadline.is_some(),
             retry: !open && retryable && row.status != CommandStatus::Success,
             changed: today.as_ref() != definition,
-            find_out: orphaned,
-            resolve: open && orphaned,
+            find_out: steer && orphaned,
+            resolve: steer && open && orphaned,
+            keep: steer,
         }
     }
 }

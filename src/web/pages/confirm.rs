@@ -8,7 +8,7 @@ use askama::Template;
 use crate::engine::LoginError;
 
 use super::super::form::CONFIRM;
-use super::super::frame::{Frame, html_with};
+use super::super::frame::{Frame, html_with, retry_after};
 use super::super::{Visitor, Web};
 use super::enter;
 
@@ -50,5 +50,6 @@ pub(in crate::web) fn page(
         wrong: wrong.map(enter::sentence),
     };
     let status = wrong.map_or(StatusCode::FORBIDDEN, enter::status);
-    html_with(status, &page).unwrap_or_else(|problem| problem.answer())
+    let answer = html_with(status, &page).unwrap_or_else(|problem| problem.answer());
+    retry_after(answer, wrong.and_then(LoginError::retry_after))
 }

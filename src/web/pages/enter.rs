@@ -1,6 +1,5 @@
 //! How a browser comes in: name and password, the one-time link of this machine, the first set-up; and how it leaves.
 
-use actix_web::cookie::Cookie;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
@@ -11,9 +10,9 @@ use crate::engine::{By, Credentials, LoginError, hash_of};
 
 use super::super::error::{Problem, bad_form};
 use super::super::fields::Fields;
-use super::super::frame::{Frame, html, html_with, see};
+use super::super::frame::{Frame, html, html_with, retry_after, see};
 use super::super::guard::{address, note};
-use super::super::session::{COOKIE, agent, own_place, session_cookie};
+use super::super::session::{Jar, agent, no_session_cookie, own_place, session_cookie};
 use super::super::{Visitor, Web};
 
 type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
@@ -88,7 +87,7 @@ pub(in crate::web) async fn log_in(
                 next,
                 wrong: Some(sentence(&why)),
             };
-            html_with(status(&why), &page)
+            Ok(retry_after(html_with(status(&why), &page)?, why.retry_after()))
         }
     }
 }
@@ -155,13 +154,11 @@ pub(in crate::web) async fn log_out(
     visitor: ReqData<Visitor>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    if let Some(cookie) = request.cookie(COOKIE) {
-        web.engine.log_out(hash_of(cookie.value()), visitor.by()).await?;
+    if let Some(secret) = Jar::Session.of(&web, &request) {
+        web.engine.log_out(hash_of(&secret), visitor.by()).await?;
     }
     let mut answer = see("/enter");
-    let mut gone = Cookie::build(COOKIE, "").path("/").finish();
-    gone.make_removal();
-    let _ = answer.add_cookie(&gone);
+    let _ = answer.add_cookie(&no_session_cookie(&web, &request));
     Ok(answer)
 }
 

@@ -5,7 +5,7 @@ use actix_web::web::{Data, Form, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{CommandStatus, Reach, Span, Timestamp};
+use crate::domain::{Ask, CommandStatus, On, Reach, Span, Timestamp};
 use crate::engine::Start;
 use crate::store::{CommandRow, Cursor, EventFilter, EventRow, FleetRow, Journal, ReadError, Topic};
 
@@ -30,6 +30,8 @@ struct FleetPage {
     hosts: usize,
     only_this_machine: Option<String>,
     first_try: bool,
+    /// Whether ops may be run on any host that is shown.
+    runs: bool,
     try_it: Option<u32>,
     ops: Vec<Choice>,
     form: HostForm,
@@ -55,6 +57,8 @@ struct Filter {
 
 struct Row {
     name: String,
+    /// Whether ops may be run there.
+    mine: bool,
     os: String,
     state: Word,
     since: Option<When>,
@@ -283,7 +287,7 @@ impl FleetPage {
                 .is_some_and(|open| open.status == CommandStatus::Executing)
         });
         let try_it = (begun && past.young && restart.is_none()).then(std::process::id);
-        let mut rows: Vec<Row> = fleet.into_iter().map(|row| Row::new(row, &clock)).collect();
+        let mut rows: Vec<Row> = fleet.into_iter().map(|row| Row::new(row, visitor, &clock)).collect();
         rows.sort_by(|a, b| a.order().cmp(&b.order()));
         let hosts = rows.len();
         let mut filters = vec![Filter {
@@ -307,6 +311,7 @@ impl FleetPage {
         if let Some(part) = chosen {
             rows.retain(|row| part.has(row));
         }
+        let runs = rows.iter().any(|row| row.mine);
         Self {
             frame: Frame::new(web, visitor, "fleet", "Fleet"),
             version: Shown::text(web, version),
@@ -317,8 +322,9 @@ impl FleetPage {
             hosts,
             only_this_machine,
             first_try,
+            runs,
             try_it,
-            ops: choices(&web.engine.catalog()),
+            ops: choices(&web.engine.catalog(), visitor.may(Ask::RunDangerous)),
             form: HostForm::default(),
             wrong: None,
         }
@@ -352,7 +358,7 @@ impl Restart {
 }
 
 impl Row {
-    fn new(row: FleetRow, clock: &Clock) -> Self {
+    fn new(row: FleetRow, visitor: &Visitor, clock: &Clock) -> Self {
         let facts = row.facts.as_ref();
         let lost = facts.is_some_and(super::host::is_lost);
         let met = facts.is_some_and(|facts| facts.reachable.is_some());
@@ -367,6 +373,7 @@ impl Row {
         let attention = row.attention || row.open.as_ref().is_some_and(open_needs);
         let (state, since) = super::host::state(facts, row.open.as_ref(), clock);
         Self {
+            mine: visitor.may_on(Ask::Run, On::Host(&row.host.hostname, &row.host.tags)),
             name: row.host.hostname.to_string(),
             os: facts
                 .and_then(super::host::os)

@@ -4,7 +4,7 @@ use actix_web::web::{Data, Form, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{HostName, Invalid, Reach, RunAs, Span, SpoolDir, Tag, Timestamp};
+use crate::domain::{Ask, HostName, Invalid, On, Reach, RunAs, Span, SpoolDir, Tag, Timestamp};
 use crate::store::{CommandRow, FactsRow, FleetRow, HistoryFilter, HostRow, NewHost, Topic};
 
 use super::super::clock::{Clock, When};
@@ -47,6 +47,8 @@ struct HostPage {
     more: bool,
     history: String,
     ops: Vec<Choice>,
+    /// Whether ops may be run there, and the connection tested.
+    mine: bool,
 }
 
 struct FactsView {
@@ -141,6 +143,7 @@ impl HostPage {
         tested: bool,
     ) -> Self {
         let clock = web.clock();
+        let may = |ask| visitor.may_on(ask, On::Host(&host.hostname, &host.tags));
         let name = host.hostname.to_string();
         let (state, since) = state(facts, open, &clock);
         let failed = Failed::kept(facts, web.engine.last_refusal(&host));
@@ -173,7 +176,8 @@ impl HostPage {
             lines: Vec::new(),
             more: false,
             history: format!("/history{}", to_query([("host", name.as_str())])),
-            ops: choices(&web.engine.catalog()),
+            ops: choices(&web.engine.catalog(), may(Ask::RunDangerous)),
+            mine: may(Ask::Run),
             name,
         }
     }

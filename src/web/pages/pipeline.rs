@@ -82,22 +82,25 @@ struct StageHead {
     counts: String,
 }
 
-/// What the state allows; the engine decides again when a button is pressed.
+/// What the state allows, and is theirs to do; the engine decides again when a button is pressed.
 struct Buttons {
     pause: bool,
     go_on: bool,
     cancel: bool,
     retry: bool,
+    /// Whether to keep it is theirs to say; in every state.
+    keep: bool,
 }
 
 impl Buttons {
-    fn new(row: &PipelineRow) -> Self {
+    fn new(row: &PipelineRow, (steer, run): (bool, bool)) -> Self {
         let free = row.cancel_mode.is_none();
         Self {
-            pause: free && row.status == PipelineStatus::Running,
-            go_on: free && row.status == PipelineStatus::Held,
-            cancel: row.is_open() && row.cancel_mode != Some(CancelMode::Kill),
-            retry: !row.is_open() && row.status != PipelineStatus::Complete,
+            pause: steer && free && row.status == PipelineStatus::Running,
+            go_on: run && free && row.status == PipelineStatus::Held,
+            cancel: steer && row.is_open() && row.cancel_mode != Some(CancelMode::Kill),
+            retry: run && !row.is_open() && row.status != PipelineStatus::Complete,
+            keep: steer,
         }
     }
 
@@ -246,7 +249,8 @@ pub(in crate::web) async fn show(
         .ok_or_else(|| missing(id))?;
     let heads: Vec<CommandId> = found.groups.iter().map(|(group, _)| group.example).collect();
     let heads = super::output::heads(&web, heads).await?;
-    let page = PipelinePage::new(&web, &visitor, &found, &heads, &view);
+    let mut page = PipelinePage::new(&web, &visitor, &found, &heads, &view);
+    page.buttons = Buttons::new(&found.row, web.engine.rights_on(&found.row, &visitor.by()).await?);
     if shown.is_some() {
         html(&page.as_region())
     } else {
@@ -321,7 +325,7 @@ impl PipelinePage {
                     )
                 })
                 .collect(),
-            buttons: Buttons::new(row),
+            buttons: Buttons::new(row, (false, false)),
             kept: Kept::of(row.kept_by.as_ref(), row.kept_at, row.kept_reason.as_ref(), &clock),
             place: format!("/pipelines/{}", row.id),
             tabs: vec![

@@ -5,9 +5,9 @@ use actix_web::web::{Data, Form, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{Digest, IfBusy, PipelineDef, bounded};
+use crate::domain::{Ask, Digest, IfBusy, On, PipelineDef, Tag, bounded};
 use crate::engine::{EngineError, Preview, StartPipeline};
-use crate::store::Journal;
+use crate::store::{HostRow, Journal};
 
 use super::super::error::{Problem, bad_form};
 use super::super::fields::Fields;
@@ -33,6 +33,7 @@ struct FormPage {
     ops: Vec<Choice>,
     tags: Vec<(String, usize, bool)>,
     all_hosts: usize,
+    all_mine: bool,
     /// The limits of the chosen definition, as they would be written.
     defaults: Defaults,
     wrong: Option<Wrong>,
@@ -152,7 +153,7 @@ pub(in crate::web) async fn preview(
     form: FormPairs,
 ) -> Result<HttpResponse, Problem> {
     let wish = Wish::read(&read(form)?);
-    match look(&web, &wish).await {
+    match look(&web, &visitor, &wish).await {
         Ok((_, preview)) => html(&PreviewPage::new(&web, &visitor, wish, preview, None)),
         Err(why) => refused(&web, &visitor, wish, why).await,
     }
@@ -166,7 +167,7 @@ pub(in crate::web) async fn start(
 ) -> Result<HttpResponse, Problem> {
     let fields = read(form)?;
     let wish = Wish::read(&fields);
-    let (start, preview) = match look(&web, &wish).await {
+    let (start, preview) = match look(&web, &visitor, &wish).await {
         Ok(found) => found,
         Err(why) => return refused(&web, &visitor, wish, why).await,
     };
@@ -199,9 +200,9 @@ fn read(form: FormPairs) -> Result<Fields, Problem> {
         .map_err(|why| bad_form(&why))
 }
 
-async fn look(web: &Web, wish: &Wish) -> Result<(StartPipeline, Preview), EngineError> {
+async fn look(web: &Web, visitor: &Visitor, wish: &Wish) -> Result<(StartPipeline, Preview), EngineError> {
     let start = wish.start()?;
-    let preview = web.engine.preview_pipeline(&start).await?;
+    let preview = web.engine.preview_pipeline_of(&start, &visitor.by()).await?;
     Ok((start, preview))
 }
 
@@ -225,10 +226,15 @@ async fn refused(web: &Web, visitor: &Visitor, wish: Wish, why: EngineError) -> 
             (StatusCode::NOT_FOUND, "name".to_owned(), &text)
         }
         EngineError::Conflict(_) => (StatusCode::CONFLICT, String::new(), &text),
+        EngineError::Forbidden(why) => {
+            let message = format!("{} was refused a pipeline: {why}", visitor.actor.name());
+            let noted = web.engine.note_refusal("a pipeline", &message, visitor.by());
+            noted.await?;
+            (StatusCode::FORBIDDEN, "hosts".to_owned(), &text)
+        }
         EngineError::UnknownCommand(_)
         | EngineError::UnknownPipeline(_)
         | EngineError::Unknown(_)
-        | EngineError::Forbidden(_)
         | EngineError::StepUp
         | EngineError::Unavailable(_)
         | EngineError::Internal(_) => return Err(why.into()),
@@ -246,9 +252,17 @@ async fn page(web: &Web, visitor: &Visitor, wish: Wish, wrong: Option<Wrong>) ->
     let hosts = web.engine.reader().read(Journal::hosts).await?;
     let catalog = web.engine.catalog();
     let others = || hosts.iter().filter(|host| !host.automatic);
+    let mine = |host: &HostRow| visitor.may_on(Ask::Run, On::Host(&host.hostname, &host.tags));
+    // What holds a host that is not theirs would be refused.
+    let foreign: Vec<&Tag> = others()
+        .filter(|host| !mine(host))
+        .flat_map(|host| &host.tags)
+        .collect();
     let mut tags: Vec<(String, usize, bool)> = Vec::new();
     let mut all: Vec<String> = others()
-        .flat_map(|host| host.tags.iter().map(ToString::to_string))
+        .flat_map(|host| &host.tags)
+        .filter(|tag| !foreign.contains(tag))
+        .map(ToString::to_string)
         .collect();
     all.sort();
     for tag in all {
@@ -266,8 +280,10 @@ async fn page(web: &Web, visitor: &Visitor, wish: Wish, wrong: Option<Wrong>) ->
             tags.push((bounded(tag, 80), 0, true));
         }
     }
+    let runs_dangerous = visitor.may(Ask::RunDangerous);
     let mut definitions: Vec<Definition> = catalog
         .pipelines()
+        .filter(|def| runs_dangerous || !catalog.is_dangerous(def))
         .map(|def| Definition {
             id: def.id.to_string(),
             label: def.label().to_owned(),
@@ -286,9 +302,10 @@ async fn page(web: &Web, visitor: &Visitor, wish: Wish, wrong: Option<Wrong>) ->
         frame: Frame::new(web, visitor, "pipelines", "Start a pipeline"),
         defaults: Defaults::of(def, dangerous),
         definitions,
-        ops: choices(&catalog),
+        ops: choices(&catalog, runs_dangerous),
         tags,
         all_hosts: others().count(),
+        all_mine: others().all(mine),
         wish,
         wrong,
     })

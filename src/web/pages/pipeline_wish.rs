@@ -226,6 +226,9 @@ impl CancelPage {
             .await?
             .map(|(counts, cells, stages, row)| (row, counts, cells, stages));
         let (row, counts, cells, stages) = found.ok_or_else(|| missing(id))?;
+        if !web.engine.rights_on(&row, &visitor.by()).await?.0 {
+            return Err(Problem::not_allowed("hosts of it are not yours to stop ops on"));
+        }
         if !row.is_open() || row.cancel_mode == Some(CancelMode::Kill) {
             return Err(Problem::conflict(if row.is_open() {
                 format!("“{}” is being cancelled already.", row.name)
@@ -281,6 +284,9 @@ impl RetryPage {
             })
             .await?;
         let (row, then) = then.ok_or_else(|| missing(id))?;
+        if !web.engine.rights_on(&row, &visitor.by()).await?.1 {
+            return Err(Problem::not_allowed("hosts of it are not yours to run this on"));
+        }
         let catalog = web.engine.catalog();
         let today = |op: &str| catalog.get(op).map(crate::domain::Op::definition);
         let changes = preview.changed.iter().map(|op| {

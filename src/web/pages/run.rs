@@ -4,7 +4,7 @@
 use actix_web::http::StatusCode;
 use askama::Template;
 
-use crate::domain::{Catalog, Expect, Reach};
+use crate::domain::{Ask, Catalog, Decision, Expect, On, Reach};
 use crate::store::{FleetRow, Journal};
 
 use super::super::error::Problem;
@@ -21,9 +21,11 @@ pub(super) struct Choice {
     pub(super) dangerous: bool,
 }
 
-pub(super) fn choices(catalog: &Catalog) -> Vec<Choice> {
+/// The ops that may be chosen; `dangerous` ones where those may be run.
+pub(super) fn choices(catalog: &Catalog, dangerous: bool) -> Vec<Choice> {
     let mut choices: Vec<Choice> = catalog
         .iter()
+        .filter(|op| dangerous || !op.dangerous)
         .map(|op| Choice {
             id: op.id.to_string(),
             label: op.label().to_owned(),
@@ -80,6 +82,14 @@ impl Confirm {
             return Ok(None);
         }
         let fleet = web.engine.reader().read(Journal::fleet).await?;
+        for row in fleet.iter().map(|row| &row.host) {
+            let on = On::Host(&row.hostname, &row.tags);
+            if hosts.contains(&row.hostname.to_string())
+                && let Decision::Denied(why) = visitor.by().access.may(Ask::RunDangerous, on)
+            {
+                return Err(Problem::not_allowed(why));
+            }
+        }
         let clock = web.clock();
         let hosts: Vec<Touched> = hosts
             .iter()

@@ -5,7 +5,6 @@ use actix_web::web::{Data, Form, Path, ReqData};
 use askama::Template;
 
 use crate::domain::{Grants, Invalid, Span, Timestamp};
-use crate::store::Journal;
 
 use super::super::clock::When;
 use super::super::error::{Problem, bad_form};
@@ -24,6 +23,14 @@ struct TokensPage {
     made: Option<(String, String)>,
 }
 
+/// Asks before a token is revoked: that is for ever.
+#[derive(Template)]
+#[template(path = "access/revoke.html")]
+struct RevokePage {
+    frame: Frame,
+    name: String,
+}
+
 struct TokenView {
     name: String,
     grants: String,
@@ -32,6 +39,8 @@ struct TokenView {
     used: Option<When>,
     expires: Option<When>,
     ended: bool,
+    /// Why it is refused though it has not ended.
+    refused: Option<&'static str>,
 }
 
 pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> Result<HttpResponse, Problem> {
@@ -39,14 +48,15 @@ pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> R
 }
 
 async fn page(web: &Web, visitor: &Visitor, made: Option<(String, String)>) -> Result<HttpResponse, Problem> {
-    let tokens = web.engine.reader().read(Journal::tokens).await?;
+    let tokens = web.engine.reader().read(crate::engine::tokens).await?;
     let clock = web.clock();
     html(&TokensPage {
         frame: Frame::new(web, visitor, "tokens", "Tokens"),
         tokens: tokens
             .into_iter()
-            .map(|token| TokenView {
-                ended: token.revoked_at.is_some() || token.expires_at.is_some_and(|end| end <= clock.now),
+            .map(|(token, refused)| TokenView {
+                ended: token.has_ended(clock.now),
+                refused,
                 name: token.name,
                 grants: token.grants.to_string(),
                 by: token.created_by.name().to_owned(),
@@ -77,7 +87,17 @@ pub(in crate::web) async fn revoke(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     name: Path<String>,
+    form: FormPairs,
 ) -> Result<HttpResponse, Problem> {
-    web.engine.revoke_token(name.into_inner(), visitor.by()).await?;
+    let form = form.map_err(|why| bad_form(&why))?;
+    let name = name.into_inner();
+    if Fields::form(form.into_inner()).text("sure").is_none() {
+        let name = crate::domain::bounded(&name, 64);
+        return html(&RevokePage {
+            frame: Frame::new(&web, &visitor, "tokens", format!("Revoke {name}?")),
+            name,
+        });
+    }
+    web.engine.revoke_token(name, visitor.by()).await?;
     Ok(see("/tokens"))
 }
