@@ -153,6 +153,8 @@ struct Inner {
     instance: String,
     dashboard_id: String,
     key: Arc<SigningKey>,
+    /// One sweep at a time: what another one has begun is not left behind.
+    sweeping: tokio::sync::Mutex<()>,
 }
 
 impl Store {
@@ -201,6 +203,7 @@ impl Store {
                 instance: instance::new_id(),
                 dashboard_id,
                 key: Arc::new(key),
+                sweeping: tokio::sync::Mutex::default(),
             }),
         })
     }

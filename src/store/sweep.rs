@@ -189,6 +189,7 @@ impl Store {
     /// [`WriteError`]: what is not in the archive was not removed. The pieces before the one that failed are done,
     /// their files are left for whoever compares the folder with the journal.
     pub async fn sweep(&self, cutoffs: &Cutoffs, archives: bool) -> Result<Swept, WriteError> {
+        let _alone = self.inner.sweeping.lock().await;
         let mut sweep = Sweep {
             store: self,
             cutoffs: *cutoffs,
@@ -214,6 +215,7 @@ impl Store {
     /// # Errors
     /// [`WriteError::Database`].
     pub async fn expire_archives(&self, before: Timestamp) -> Result<Vec<String>, WriteError> {
+        let _alone = self.inner.sweeping.lock().await;
         let (reader, data_dir) = (self.reader().clone(), self.data_dir().to_owned());
         let removed = on_disk(move || {
             let kept = reader.read_blocking(Kept::load).map_err(std::io::Error::other)?;
@@ -442,7 +444,16 @@ impl Sweep<'_> {
                 self.archive(move |_| Ok(added.collect())).await?;
             }
         }
-        let writer = self.writer.take().filter(|writer| !writer.is_empty());
+        let mut writer = self.writer.take();
+        if writer.as_ref().is_some_and(archive::Writer::is_empty)
+            && let Some(empty) = writer.take()
+        {
+            on_disk(move || {
+                empty.give_up();
+                Ok(())
+            })
+            .await?;
+        }
         let closing = Closing {
             cutoffs: self.cutoffs,
             swept: self.swept.clone(),

@@ -39,8 +39,6 @@ pub(in crate::store) struct Writer {
     hash: Sha256,
     contents: Contents,
     ranges: Ranges,
-    /// What it has taken over.
-    parts: Vec<PathBuf>,
     /// Rows have gone that only this file has.
     needed: bool,
 }
@@ -74,10 +72,9 @@ impl Writer {
                 pipelines: 0,
             },
             ranges: Ranges::default(),
-            parts,
             needed: false,
         };
-        let begun = writer.first(dashboard, made_at, reader);
+        let begun = writer.first(dashboard, made_at, &parts, reader);
         match begun {
             Ok(()) => Ok(writer),
             Err(why) => {
@@ -87,18 +84,24 @@ impl Writer {
         }
     }
 
-    fn first(&mut self, dashboard: &str, made_at: Timestamp, reader: &Reader) -> io::Result<()> {
+    fn first(&mut self, dashboard: &str, made_at: Timestamp, parts: &[PathBuf], reader: &Reader) -> io::Result<()> {
         self.line(&Line::Archive(Head {
             form: 1,
             dashboard: dashboard.to_owned(),
             made_at,
             program: concat!("quarterdeck ", env!("CARGO_PKG_VERSION")).to_owned(),
         }))?;
-        for part in self.parts.clone() {
-            self.take_over(&part, reader)?;
+        for part in parts {
+            self.take_over(part, reader)?;
         }
         self.sync()?;
-        File::open(&self.folder)?.sync_all()
+        File::open(&self.folder)?.sync_all()?;
+        // At once: where this sweep is cut off as well, the next one takes over this file, and each row once.
+        self.needed = !self.is_empty();
+        for part in parts {
+            std::fs::remove_file(part)?;
+        }
+        Ok(())
     }
 
     fn take_over(&mut self, part: &Path, reader: &Reader) -> io::Result<()> {
@@ -196,7 +199,7 @@ impl Writer {
         }
     }
 
-    /// Ends the file with the checkpoint of its sweep, and removes what it has taken over.
+    /// Ends the file with the checkpoint of its sweep.
     pub(in crate::store) fn finish(mut self, checkpoint: &Checkpoint) -> io::Result<String> {
         self.file.write_all(checkpoint.line().as_bytes())?;
         self.file.write_all(b"\n")?;
@@ -205,10 +208,6 @@ impl Writer {
         file.sync_all()?;
         let name = format!("{}-sweep-{}{WHOLE}", self.stamp, checkpoint.id);
         std::fs::rename(&self.path, self.folder.join(&name))?;
-        File::open(&self.folder)?.sync_all()?;
-        for part in &self.parts {
-            std::fs::remove_file(part)?;
-        }
         File::open(&self.folder)?.sync_all()?;
         Ok(name)
     }
