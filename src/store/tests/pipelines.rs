@@ -238,6 +238,10 @@ async fn a_first_try_stays_as_long_as_its_retry() {
         let advanced = store.start_pipeline(wish).await.expect("started");
         made.push(end_all(&store, advanced.row.id, advanced.started).await.id);
     }
+    // The newest success of uptime on this host, which stays.
+    let wish = new(&store, &["uptime"], &["a"]).await;
+    let advanced = store.start_pipeline(wish).await.expect("started");
+    end_all(&store, advanced.row.id, advanced.started).await;
     let age = |id: PipelineId| {
         let path = dir.path().join("quarterdeck.db");
         let mut conn = SqliteConnection::establish(path.to_str().expect("path")).expect("opens");
