@@ -24,6 +24,7 @@ const DAY: i64 = 86_400;
 
 const OPS: &str = "[probe]\ninterval = \"0s\"\n\
      [[op]]\nid = \"three\"\nscript = \"echo three; exit 3\"\n\
+     [[op]]\nid = \"waits\"\nscript = \"while [ ! -e \\\"$HOME/go\\\" ]; do sleep 0.05; done\"\n\
      [[pipeline]]\nid = \"both\"\nstages = [{ op = \"uptime\" }, { op = \"three\" }]\n";
 
 fn alter(qd: &Dashboard, sql: &str) {
@@ -314,6 +315,18 @@ async fn what_people_keep_and_hold_stays_and_the_rest_still_verifies() {
     let (code, out, err) = quarterdeck(&qd, &format!("keep {kept} --reason evidence")).await;
     assert_eq!(code, 0, "{out}{err}");
     assert_eq!(quarterdeck(&qd, &format!("keep {kept} --reason again")).await.0, 4);
+    let busy = qd.accepted("waits", "localhost").await;
+    let refused = qd.run("uptime", "localhost").await;
+    assert_eq!(refused["status"], "BLOCKED", "{refused}");
+    std::fs::write(qd.path("home/go"), "").expect("go");
+    qd.until_final(&busy).await;
+    let (status, row) = qd
+        .post(
+            &format!("/commands/{}/keep", id_of(&refused)),
+            &json!({"reason": "refused"}),
+        )
+        .await;
+    assert_eq!(status, 202, "what was refused when it was asked for can be kept: {row}");
     let rows = cli_json(&qd, &format!("pipeline keep {run} --reason audit")).await;
     assert_eq!(rows[0]["kept_reason"], "audit", "{rows:?}");
     let (status, row) = qd

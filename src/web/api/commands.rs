@@ -241,7 +241,7 @@ pub(super) async fn find_out(api: Data<Api>, caller: Caller, id: Path<String>, p
         (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
 )]
 pub(super) async fn keep(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
-    wish("to keep", &api, caller, &id, async |id, by| {
+    mark("to keep", &api, caller, &id, async |id, by| {
         let KeepBody { reason } = body::required(payload).await?;
         Ok(api.engine.keep(id, reason, by).await?)
     })
@@ -256,7 +256,7 @@ pub(super) async fn keep(api: Data<Api>, caller: Caller, id: Path<String>, paylo
         (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
 )]
 pub(super) async fn unkeep(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
-    wish("no longer to keep", &api, caller, &id, async |id, by| {
+    mark("no longer to keep", &api, caller, &id, async |id, by| {
         body::optional::<Nothing>(payload).await?;
         Ok(api.engine.unkeep(id, by).await?)
     })
@@ -277,6 +277,22 @@ async fn wish(
     };
     let row = api.noted_as(&by, what, &format!("{what} command {id}"), answer).await?;
     Ok(accepted(row.status != CommandStatus::Blocked).json(row))
+}
+
+/// One mark on one command, also on one that was refused when it was asked for: 202.
+async fn mark(
+    what: &'static str,
+    api: &Api,
+    Caller(by): Caller,
+    id: &str,
+    act: impl AsyncFnOnce(CommandId, By) -> Result<CommandRow, Problem>,
+) -> Answer {
+    let answer = match read_id(api, id).await {
+        Ok(read) => act(read, by.clone()).await,
+        Err(problem) => Err(problem),
+    };
+    let row = api.noted_as(&by, what, &format!("{what} command {id}"), answer).await?;
+    Ok(HttpResponse::Accepted().json(row))
 }
 
 /// 202 where something was accepted; 409 where the row says that it was refused.
