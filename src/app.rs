@@ -249,8 +249,11 @@ fn settings(config: &Config) -> engine::Settings {
         orphan_after: config.jobs.orphan_after,
         probe_interval: config.probe_interval,
         keep_events: config.retention.events.span(),
+        keep_audit: config.retention.audit.unwrap_or(config.retention.events).span(),
         keep_commands: config.retention.commands.span(),
         keep_reports: config.report.keep.span(),
+        archive: config.retention.archive,
+        keep_archive: config.retention.archive_days.span(),
         access: engine::AccessSettings {
             session: config.access.session,
             idle: config.access.idle,

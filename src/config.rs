@@ -104,8 +104,14 @@ pub struct Access {
 pub struct Retention {
     /// `retention.events_days`: events of the log, default 7.
     pub events: Keep,
+    /// `retention.audit_days`: events of category audit, default as `events_days`; never fewer.
+    pub audit: Option<Keep>,
     /// `retention.commands_days`: commands, pipelines and their outputs, default 30.
     pub commands: Keep,
+    /// `retention.archive`: whether what goes is archived before, default true.
+    pub archive: bool,
+    /// `retention.archive_days`: files of the archive, default 400.
+    pub archive_days: Keep,
 }
 
 /// Audit reports.
@@ -127,6 +133,16 @@ pub enum Keep {
 }
 
 impl Keep {
+    /// Whether something goes earlier by this than by another.
+    #[must_use]
+    pub const fn is_less_than(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Days(this), Self::Days(other)) => this < other,
+            (Self::Days(_), Self::Forever) => true,
+            (Self::Forever, _) => false,
+        }
+    }
+
     /// The age at which it goes; none where it stays.
     #[must_use]
     pub const fn span(self) -> Option<Span> {
@@ -287,6 +303,14 @@ impl Config {
                 "needs both tls.certificate and tls.key; one of them is missing",
             ));
         }
+        if let Some(audit) = config.retention.audit
+            && audit.is_less_than(config.retention.events)
+        {
+            return Err(ConfigError::new(
+                "retention.audit_days",
+                "must not be fewer than retention.events_days: it keeps what people did for longer than the rest",
+            ));
+        }
         if config.tls.is_none() && !flags.insecure_http {
             keys::loopback_only(config.listen).map_err(|problem| ConfigError::new(&listen_at, problem))?;
         }
@@ -333,7 +357,10 @@ impl Config {
             zone: TimeZone::UTC,
             retention: Retention {
                 events: Keep::Days(7),
+                audit: None,
                 commands: Keep::Days(30),
+                archive: true,
+                archive_days: Keep::Days(400),
             },
             report: Report {
                 organisation: String::new(),

@@ -8,7 +8,8 @@ use diesel::connection::SimpleConnection as _;
 use support::cli::{json, quarterdeck};
 use support::{Dashboard, wait_for};
 
-const QUIET: &str = "[probe]\ninterval = \"0s\"\n";
+/// `three` fails: the newest success of an op on a host would stay.
+const QUIET: &str = "[probe]\ninterval = \"0s\"\n[[op]]\nid = \"three\"\nscript = \"echo three; exit 3\"\n";
 
 fn alter(qd: &Dashboard, sql: &str) {
     let file = qd.path("data/quarterdeck.db");
@@ -49,7 +50,7 @@ fn forget_the_last_sweep(qd: &Dashboard) {
 #[tokio::test]
 async fn s38_final_rows_past_the_limit_go_and_their_files_with_them() {
     let mut qd = Dashboard::start(QUIET).await;
-    let old = ended(&qd, "uptime").await;
+    let old = ended(&qd, "three").await;
     qd.stop().await;
     age_everything(&qd, 31);
     forget_the_last_sweep(&qd);
@@ -153,7 +154,7 @@ async fn s41_the_zone_of_the_machine_changes_nothing() {
 #[tokio::test]
 async fn s42_a_clock_that_jumps_is_announced_before_anything_is_deleted() {
     let mut qd = Dashboard::start(QUIET).await;
-    let id = ended(&qd, "uptime").await;
+    let id = ended(&qd, "three").await;
     wait_for("the first sweep", async || {
         (qd.sql("SELECT count(*) FROM sweeps") != "0").then_some(())
     })
@@ -241,7 +242,7 @@ async fn output_that_a_cut_off_sweep_left_goes_with_the_next_but_not_after_a_res
 #[tokio::test]
 async fn a_sweep_that_fails_is_an_event_and_not_each_time_anew() {
     let mut qd = Dashboard::start(QUIET).await;
-    let id = ended(&qd, "uptime").await;
+    let id = ended(&qd, "three").await;
     qd.stop().await;
     age_everything(&qd, 31);
     forget_the_last_sweep(&qd);
@@ -271,7 +272,7 @@ async fn a_sweep_that_fails_is_an_event_and_not_each_time_anew() {
 #[tokio::test]
 async fn s39_an_old_pipeline_with_a_young_command_stays_and_the_command_with_it() {
     let config = format!(
-        "{QUIET}[[op]]\nid = \"fine\"\nscript = \"true\"\n[[pipeline]]\nid = \"all\"\nops = [\"fine\", \"fine\"]\n"
+        "{QUIET}[[op]]\nid = \"fine\"\nscript = \"exit 1\"\n[[pipeline]]\nid = \"all\"\nops = [\"fine\", \"fine\"]\n"
     );
     let mut qd = Dashboard::start(&config).await;
     let mut pipelines = Vec::new();
@@ -284,7 +285,7 @@ async fn s39_an_old_pipeline_with_a_young_command_stays_and_the_command_with_it(
         .await;
     }
     let [mixed, old] = [&pipelines[0], &pipelines[1]];
-    let alone = ended(&qd, "uptime").await;
+    let alone = ended(&qd, "three").await;
     let ids = qd.sql(&format!(
         "SELECT group_concat(id) FROM commands WHERE pipeline_id = '{mixed}'"
     ));

@@ -15,6 +15,7 @@ mod find_out;
 mod follow;
 mod history;
 mod host;
+mod keep;
 mod log;
 mod login;
 mod notify;
@@ -125,6 +126,10 @@ enum Command {
     Resolve(resolve::Args),
     /// Note that you have looked at how a command ended: it needs no attention any more
     Acknowledge(acknowledge::Args),
+    /// Let no sweep take a command, its events and output
+    Keep(keep::Args),
+    /// Let a kept command go when its time comes
+    Unkeep(keep::Unkeep),
     /// List commands, newest first
     History(history::Args),
     /// List events: who did what to what, when
@@ -284,6 +289,8 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure
         Command::Retry(args) => retry::execute(args, context).await,
         Command::Resolve(args) => resolve::execute(args, context).await,
         Command::Acknowledge(args) => acknowledge::execute(args, context).await,
+        Command::Keep(args) => keep::keep(args, context).await,
+        Command::Unkeep(args) => keep::unkeep(args, context).await,
         Command::History(args) => history::execute(args, context).await,
         Command::Log(args) => log::execute(args, context).await,
         Command::Login(args) => login::log_in(args, context).await,

@@ -37,6 +37,8 @@ pub(super) struct CommandRow {
     pub(super) acknowledged_by: Option<String>,
     pub(super) acknowledged_at: Option<Timestamp>,
     pub(super) acknowledged_note: Option<String>,
+    pub(super) kept_by: Option<String>,
+    pub(super) kept_reason: Option<String>,
 }
 
 /// What the command line shows of an event.

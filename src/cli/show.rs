@@ -49,6 +49,12 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
             }),
         ),
         ("retry of", row.retry_of.map(|id| id.to_string())),
+        (
+            "kept by",
+            row.kept_by
+                .as_deref()
+                .map(|by| format!("{}: {}", name(by), row.kept_reason.clone().unwrap_or_default())),
+        ),
         ("definition", Some(row.definition.clone())),
         (
             "evidence",

@@ -172,10 +172,9 @@ fn flatten(
             Ok(number) => Raw::Number(number),
             Err(_) => Raw::Text(number.to_string()),
         },
+        DeValue::Boolean(flag) => Raw::Flag(flag),
         DeValue::Array(array) => texts(&array).map_or(Raw::Other("list of something else than texts"), Raw::List),
-        other @ (DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Table(_)) => {
-            Raw::Other(other.type_str())
-        }
+        other @ (DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Table(_)) => Raw::Other(other.type_str()),
     };
     entries.push(Entry {
         key: full,

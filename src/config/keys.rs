@@ -56,6 +56,15 @@ pub(super) const KEYS: &[Key] = &[
     Key("retention.events_days", |c, v| {
         v.days().map(|keep| c.retention.events = keep)
     }),
+    Key("retention.audit_days", |c, v| {
+        v.days().map(|keep| c.retention.audit = Some(keep))
+    }),
+    Key("retention.archive", |c, v| {
+        v.flag().map(|flag| c.retention.archive = flag)
+    }),
+    Key("retention.archive_days", |c, v| {
+        v.days().map(|keep| c.retention.archive_days = keep)
+    }),
     Key("retention.commands_days", |c, v| {
         v.days().map(|keep| c.retention.commands = keep)
     }),

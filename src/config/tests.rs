@@ -148,7 +148,7 @@ fn what_cannot_be_taken_is_refused_with_key_file_and_line() {
         ("[jobs]\nkill_grace = \"0s\"", 2, "between 1s"),
         ("[jobs]\noutput_limit = \"64M\"", 2, "64MiB"),
         ("[jobs]\nfollow_limit = 0", 2, "from 1 to"),
-        ("[ssh]\ndials = true", 2, "a boolean"),
+        ("[ssh]\ndials = true", 2, "not true"),
         ("[ssh.more]\ndials = 1", 1, "no known key"),
         ("data_dir = \"~/x\"", 1, "not expanded"),
         ("ssh = 1", 1, "no known key"),

@@ -15,6 +15,7 @@ pub(super) enum Raw {
     Text(String),
     Number(i64),
     List(Vec<String>),
+    Flag(bool),
     /// Something that no key takes, by the name of its kind.
     Other(&'static str),
 }
@@ -41,6 +42,7 @@ impl Value {
             Raw::Text(text) => Ok(text),
             Raw::Number(_) => Err("is a number, but must be text in quotes".to_owned()),
             Raw::List(_) => Err("is a list, but must be one text in quotes".to_owned()),
+            Raw::Flag(_) => Err("is a boolean, but must be text in quotes".to_owned()),
             Raw::Other(kind) => Err(format!("is a {kind}, but must be text in quotes")),
         }
     }
@@ -65,7 +67,7 @@ impl Value {
                 .map(|part| part.trim().to_owned())
                 .filter(|part| !part.is_empty())
                 .collect()),
-            Raw::Text(_) | Raw::Number(_) | Raw::Other(_) => {
+            Raw::Text(_) | Raw::Number(_) | Raw::Flag(_) | Raw::Other(_) => {
                 Err("must be a list of texts, for example [\"fleet.example.org\"]".to_owned())
             }
         }
@@ -87,6 +89,17 @@ impl Value {
         usize::try_from(number).map_err(|_| "is too large for this machine".to_owned())
     }
 
+    pub(super) fn flag(&self) -> Result<bool, String> {
+        match &self.raw {
+            Raw::Flag(flag) => Ok(*flag),
+            Raw::Text(text) if text == "true" => Ok(true),
+            Raw::Text(text) if text == "false" => Ok(false),
+            Raw::Text(_) | Raw::Number(_) | Raw::List(_) | Raw::Other(_) => {
+                Err(format!("must be true or false, not {}", self.shown()))
+            }
+        }
+    }
+
     /// Days of retention: never "delete all", never by accident "for ever".
     pub(super) fn days(&self) -> Result<Keep, String> {
         if matches!(&self.raw, Raw::Text(text) if text == "forever") {
@@ -103,7 +116,7 @@ impl Value {
     pub(super) fn span(&self, range: RangeInclusive<Span>) -> Result<Span, String> {
         let text = match &self.raw {
             Raw::Number(number) => return Err(format!("has no unit; write for example \"{number}s\"")),
-            Raw::Text(_) | Raw::List(_) | Raw::Other(_) => self.text()?,
+            Raw::Text(_) | Raw::List(_) | Raw::Flag(_) | Raw::Other(_) => self.text()?,
         };
         let span: Span = text.parse().map_err(|wrong: crate::domain::Invalid| wrong.problem)?;
         if range.contains(&span) {
@@ -130,7 +143,7 @@ impl Value {
         let bytes = match &self.raw {
             Raw::Number(number) => u64::try_from(*number).ok(),
             Raw::Text(text) => read_bytes(text),
-            Raw::List(_) | Raw::Other(_) => None,
+            Raw::List(_) | Raw::Flag(_) | Raw::Other(_) => None,
         };
         bytes.filter(|bytes| range.contains(bytes)).ok_or_else(wrong)
     }
@@ -139,7 +152,7 @@ impl Value {
         match &self.raw {
             Raw::Number(number) => Some(*number),
             Raw::Text(text) => text.trim().parse().ok(),
-            Raw::List(_) | Raw::Other(_) => None,
+            Raw::List(_) | Raw::Flag(_) | Raw::Other(_) => None,
         }
     }
 
@@ -148,6 +161,7 @@ impl Value {
             Raw::Text(text) => format!("“{}”", bounded(text, 60)),
             Raw::Number(number) => number.to_string(),
             Raw::List(_) => "a list".to_owned(),
+            Raw::Flag(flag) => flag.to_string(),
             Raw::Other(kind) => format!("a {kind}"),
         }
     }

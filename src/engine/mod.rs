@@ -17,6 +17,7 @@ mod export;
 mod follow;
 mod hosts;
 mod index;
+mod keep;
 mod pipeline;
 mod pipeline_driver;
 mod preview;
@@ -51,6 +52,7 @@ pub use delivery::NotifyTested;
 pub use error::EngineError;
 pub use export::Exporting;
 pub use hosts::Tested;
+pub use keep::Policy;
 pub use pipeline::{RetryPreview, StartPipeline};
 pub use preview::{Preview, PreviewStage};
 pub use recover::RecoveryPreview;
@@ -77,10 +79,16 @@ pub struct Settings {
     pub probe_interval: Option<Span>,
     /// How long events are kept; none is for ever.
     pub keep_events: Option<Span>,
+    /// The same for those of category audit.
+    pub keep_audit: Option<Span>,
     /// How long final commands and pipelines are kept, with their output; none is for ever.
     pub keep_commands: Option<Span>,
     /// How long the text of audit reports is kept; none is for ever.
     pub keep_reports: Option<Span>,
+    /// Whether what is swept is archived before.
+    pub archive: bool,
+    /// How long archive files are kept; none is for ever.
+    pub keep_archive: Option<Span>,
     /// How people are let in.
     pub access: AccessSettings,
     /// Places outside that hear what happens here.
@@ -189,6 +197,18 @@ impl Engine {
         self.0.settings.keep_commands
     }
 
+    /// What is kept, and for how long.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        let settings = &self.0.settings;
+        Policy {
+            events: settings.keep_events,
+            audit: settings.keep_audit,
+            commands: settings.keep_commands,
+            archive: settings.archive.then_some(settings.keep_archive),
+        }
+    }
+
     /// Where output files are.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
@@ -203,6 +223,9 @@ impl Engine {
         let mut problems = problems_of(&writer);
         if sweep_overdue {
             problems.push("no sweep has ended for two hours".to_owned());
+        }
+        if let Some(why) = self.0.sweep.failure() {
+            problems.push(format!("the last sweep failed: {why}"));
         }
         if let Some(why) = &*self.output_problem() {
             problems.push(format!("the output of commands cannot be written: {why}"));

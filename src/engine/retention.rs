@@ -57,6 +57,11 @@ impl SweepState {
         (last, overdue)
     }
 
+    /// Why the last sweep failed; none where it did not.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Remembers how a sweep went; the reason of a failure that was not said yet.
     fn news(&self, went: Result<(), String>) -> Option<String> {
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
@@ -178,17 +183,31 @@ impl Engine {
     }
 
     fn cutoffs(&self) -> Cutoffs {
-        let now = Timestamp::now();
+        self.cutoffs_at(Timestamp::now())
+    }
+
+    fn cutoffs_at(&self, now: Timestamp) -> Cutoffs {
         let before = |keep: Option<Span>| keep.map(|keep| now.minus(keep));
         Cutoffs {
             events: before(self.0.settings.keep_events),
+            audit: before(self.0.settings.keep_audit),
             commands: before(self.0.settings.keep_commands),
+            archive: before(self.0.settings.keep_archive),
         }
+    }
+
+    /// When the next sweep by itself is due, and its cut-offs.
+    #[must_use]
+    pub fn next_sweep(&self) -> (Timestamp, Cutoffs) {
+        let now = Timestamp::now();
+        let (last, _) = self.0.sweep.health();
+        let at = last.map_or(now, |last| last.plus(INTERVAL).max(now));
+        (at, self.cutoffs_at(at))
     }
 
     /// Rows first, then files: a file without a row is only waste, a row without its file is a lie.
     async fn delete(&self, cutoffs: Cutoffs) -> Result<SweepDone, EngineError> {
-        let swept = self.0.store.sweep(&cutoffs).await?;
+        let swept = self.0.store.sweep(&cutoffs, self.0.settings.archive).await?;
         let (data_dir, files) = (self.0.settings.data_dir.clone(), swept.output_files.clone());
         let left = blocking(move || Ok(output::remove(&data_dir, &files)))
             .await
@@ -205,6 +224,9 @@ impl Engine {
         }
         if let Some(keep) = self.0.settings.keep_reports {
             self.0.store.sweep_reports(Timestamp::now().minus(keep)).await?;
+        }
+        if let Some(before) = cutoffs.archive {
+            self.0.store.expire_archives(before).await?;
         }
         self.0.sweep.ended();
         if swept.events + swept.commands + swept.pipelines > 0 {
@@ -260,7 +282,12 @@ fn waited(announced: Timestamp, now: Timestamp) -> Option<bool> {
 /// Whether a cut-off lies further past the last one than time can have passed between two sweeps. From keeping all
 /// to keeping some is such a jump, too.
 fn jumped(last: &Cutoffs, now: &Cutoffs) -> bool {
-    let pairs = [(now.events, last.events), (now.commands, last.commands)];
+    let pairs = [
+        (now.events, last.events),
+        (now.audit, last.audit),
+        (now.commands, last.commands),
+        (now.archive, last.archive),
+    ];
     pairs
         .into_iter()
         .any(|(now, last)| now.is_some_and(|now| last.is_none_or(|last| now.since(last) > JUMP)))
@@ -273,7 +300,11 @@ mod tests {
     #[test]
     fn more_than_time_can_have_passed_is_a_jump() {
         let time = |text: &str| Some(text.parse::<Timestamp>().expect("time"));
-        let cut = |events, commands| Cutoffs { events, commands };
+        let cut = |events, commands| Cutoffs {
+            events,
+            commands,
+            ..Cutoffs::default()
+        };
         let last = cut(time("2026-01-10"), time("2026-01-10"));
         assert!(!jumped(&last, &cut(time("2026-01-12"), time("2026-01-10"))));
         assert!(jumped(&last, &cut(time("2026-01-10"), time("2026-01-13"))));

@@ -191,6 +191,31 @@ impl Journal {
     }
 }
 
+/// The link of the event before one; none where the journal does not have that any more.
+pub(super) fn link_before(journal: &mut Journal, id: i64) -> Result<Option<Link>, ReadError> {
+    if id == 1 {
+        return Ok(Some(Link::START));
+    }
+    let row: Option<Link> = event_log::table
+        .find(id - 1)
+        .select(event_log::link)
+        .get_result(&mut journal.conn)
+        .optional()?;
+    if row.is_some() {
+        return Ok(row);
+    }
+    let swept: Option<Link> = swept_events::table
+        .find(id - 1)
+        .select(swept_events::link)
+        .get_result(&mut journal.conn)
+        .optional()?;
+    if swept.is_some() {
+        return Ok(swept);
+    }
+    let base = journal.newest_statement()?.and_then(|statement| statement.base);
+    Ok(base.filter(|base| base.event == id - 1).map(|base| base.link))
+}
+
 /// Rows that are linked in one step.
 const STEP: i64 = 1_000;
 

@@ -10,6 +10,7 @@
 //!
 //! This module knows the words of the domain and nothing else: no host is reached from here, no page is made.
 
+pub mod archive;
 mod attempt;
 mod chain;
 mod checkpoint;
@@ -23,9 +24,11 @@ mod event;
 mod event_page;
 mod export;
 mod fleet;
+mod hold;
 mod host;
 mod host_facts;
 mod instance;
+mod keep;
 mod key;
 mod mark;
 mod once;
@@ -42,6 +45,7 @@ mod schema;
 mod search;
 mod session;
 mod shared;
+mod survey;
 mod sweep;
 mod token;
 mod tx;
@@ -68,6 +72,7 @@ pub use event::{By, EventRow, NewEvent};
 pub use event_page::EventFilter;
 pub use export::{Batch, Export, Selection};
 pub use fleet::FleetRow;
+pub use hold::HoldRow;
 pub use host::{HostRow, NewHost};
 pub use host_facts::{FactsRow, HostFacts};
 pub use instance::{InstanceRow, Started};
@@ -83,7 +88,8 @@ pub use report::{ReportDone, ReportRow, ReviewRow};
 pub use report_walk::EventLine;
 pub use search::{Indexed, IndexedSome, SearchText};
 pub use session::{NewSession, SessionRow};
-pub use sweep::{Cutoffs, LastSweep, Swept};
+pub use survey::Survey;
+pub use sweep::{Cutoffs, LastSweep, Pending, Swept};
 pub use token::{NewToken, TokenRow};
 pub use user::{NewUser, Proved, UserRow};
 pub use verify::{Against, Problem, Verdict, verify};
@@ -160,6 +166,8 @@ struct Inner {
     instance: String,
     dashboard_id: String,
     key: Arc<SigningKey>,
+    /// One sweep at a time: what another one has begun is not left behind.
+    sweeping: tokio::sync::Mutex<()>,
 }
 
 impl Store {
@@ -208,6 +216,7 @@ impl Store {
                 instance: instance::new_id(),
                 dashboard_id,
                 key: Arc::new(key),
+                sweeping: tokio::sync::Mutex::default(),
             }),
         })
     }

@@ -54,6 +54,9 @@ pub(super) const COMMAND: &[&str] = &[
     "acknowledged_at",
     "acknowledged_note",
     "repeat_of",
+    "kept_by",
+    "kept_at",
+    "kept_reason",
 ];
 
 /// Every column of `pipelines`.
@@ -77,6 +80,9 @@ pub(super) const PIPELINE: &[&str] = &[
     "at_wait",
     "evidence",
     "cancel_note",
+    "kept_by",
+    "kept_at",
+    "kept_reason",
 ];
 
 /// Every column of `hosts`.
@@ -214,6 +220,13 @@ pub(super) fn shortened(of: Of, text: &str) -> Result<Value, ReadError> {
         }
     }
     Ok(Value::Object(record))
+}
+
+/// The same for the archive: whole, also what is long.
+pub(super) fn archived(text: &str) -> Result<Value, ReadError> {
+    let mut row: Map<String, Value> = serde_json::from_str(text).map_err(|why| ReadError::Row(why.to_string()))?;
+    row.retain(|_, value| !value.is_null());
+    Ok(Value::Object(row))
 }
 
 /// What stands for a record where only a digest is kept.

@@ -45,6 +45,9 @@ diesel::table! {
         at_wait -> Nullable<Text>,
         evidence -> Nullable<Text>,
         cancel_note -> Nullable<Text>,
+        kept_by -> Nullable<Text>,
+        kept_at -> Nullable<Timestamp>,
+        kept_reason -> Nullable<Text>,
     }
 }
 
@@ -99,6 +102,9 @@ diesel::table! {
         acknowledged_at -> Nullable<Timestamp>,
         acknowledged_note -> Nullable<Text>,
         repeat_of -> Nullable<Text>,
+        kept_by -> Nullable<Text>,
+        kept_at -> Nullable<Timestamp>,
+        kept_reason -> Nullable<Text>,
     }
 }
 
@@ -243,6 +249,9 @@ diesel::table! {
         swept_at -> Timestamp,
         events_before -> Nullable<Timestamp>,
         commands_before -> Nullable<Timestamp>,
+        audit_before -> Nullable<Timestamp>,
+        gone_until -> Nullable<Timestamp>,
+        archive_before -> Nullable<Timestamp>,
     }
 }
 
@@ -353,6 +362,20 @@ diesel::table! {
         what -> Text,
         digest -> Text,
         checkpoint_id -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    holds (id) {
+        id -> BigInt,
+        from_at -> Timestamp,
+        until_at -> Nullable<Timestamp>,
+        reason -> Text,
+        placed_by -> Text,
+        placed_at -> Timestamp,
+        released_by -> Nullable<Text>,
+        released_at -> Nullable<Timestamp>,
+        release_reason -> Nullable<Text>,
     }
 }
 

@@ -329,9 +329,10 @@ mod tests {
         let soon = Timestamp::now().plus(crate::domain::Span::from_secs(60));
         let cutoffs = super::super::Cutoffs {
             events: Some(soon),
-            commands: None,
+            audit: Some(soon),
+            ..super::super::Cutoffs::default()
         };
-        store.sweep(&cutoffs).await.expect("swept");
+        store.sweep(&cutoffs, false).await.expect("swept");
         let left = |journal: &mut Journal| journal.events_with("\"turn\"", Cut::Newest, 10);
         assert_eq!(store.reader().read_blocking(left).expect("read"), Vec::<i64>::new());
         while store.index_some_events().await.expect("indexed").more {}

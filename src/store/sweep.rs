@@ -1,20 +1,36 @@
 //! Retention: old final rows go, in pieces so small that nobody who writes waits long; children before parents,
-//! rows before files. What is kept keeps everything that it refers to. A sweep ends in a signed checkpoint that stands
-//! for what went: the rest of the chain still verifies.
+//! archive before rows, rows before files. What is kept keeps everything that it refers to. A sweep ends in a signed
+//! checkpoint that stands for what went: the rest of the chain still verifies.
+//!
+//! What may go is in [`select`], what the checkpoint states in [`statement`].
+
+mod select;
+mod statement;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text, Timestamp as TimestampColumn};
+use diesel::sql_types::{BigInt, Nullable, Text};
 
+use super::archive::{self, Added, Contents};
 use super::error::Fault;
-use super::schema::{commands, event_log, pipeline_hosts, pipelines, sealed, sessions, sweeps, swept_events};
+use super::record::Of;
+use super::schema::{commands, event_log, hosts, pipeline_hosts, pipelines, sealed, sessions, sweeps, swept_events};
 use super::search::unindex;
 use super::tx::Tx;
 use super::{Journal, NewEvent, ReadError, Store, Topic, WriteError};
-use crate::domain::{CheckpointKind, CommandId, Digest, Level, Link, PipelineId, SigningKey, Timestamp};
+use crate::domain::{Checkpoint, CheckpointKind, CommandId, Digest, Level, Link, PipelineId, SigningKey, Timestamp};
+
+use select::{EventWalk, Kept, Old, OldPipeline, Place, beginning, quoted, still_free};
+pub(super) use statement::{Base, Statement};
+
+#[cfg(test)]
+pub(super) use select::{OLD_COMMANDS, OLD_PIPELINES};
 
 /// Rows that one piece removes at most.
 const BATCH: i64 = 500;
+
+/// Pipelines that are looked for at once.
+const PIPELINES: i64 = 20;
 
 /// Pages that one piece gives back to the file system at most.
 const PAGES: i64 = 500;
@@ -24,8 +40,12 @@ const PAGES: i64 = 500;
 pub struct Cutoffs {
     /// Events from before this time go.
     pub events: Option<Timestamp>,
+    /// Those of category audit go from before this time.
+    pub audit: Option<Timestamp>,
     /// Commands that settled, and pipelines that finished, before this time go.
     pub commands: Option<Timestamp>,
+    /// Archive files from before this time go.
+    pub archive: Option<Timestamp>,
 }
 
 /// What the last sweep was told, for noticing a clock that jumped.
@@ -35,6 +55,8 @@ pub struct LastSweep {
     pub swept_at: Timestamp,
     /// Its cut-offs.
     pub cutoffs: Cutoffs,
+    /// No event from after this time was ever swept; none where none was at all.
+    pub gone_until: Option<Timestamp>,
 }
 
 /// What a sweep removed.
@@ -48,14 +70,24 @@ pub struct Swept {
     pub pipelines: i64,
     /// Output files, as paths in the data folder, that no row names any more: remove them now.
     pub output_files: Vec<String>,
+    /// The file of the archive that has what was removed.
+    pub archived_in: Option<String>,
 }
 
-#[derive(QueryableByName)]
-struct Old {
-    #[diesel(sql_type = Text)]
-    id: CommandId,
-    #[diesel(sql_type = Nullable<Text>)]
-    output_file: Option<String>,
+/// What a sweep would remove; each number is counted up to [`Pending::MOST`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Pending {
+    /// Events.
+    pub events: i64,
+    /// Commands.
+    pub commands: i64,
+    /// Pipelines, with all of their commands.
+    pub pipelines: i64,
+}
+
+impl Pending {
+    /// What is more is not counted.
+    pub const MOST: i64 = 10_000;
 }
 
 #[derive(QueryableByName)]
@@ -64,153 +96,435 @@ struct Number {
     n: i64,
 }
 
-#[derive(QueryableByName)]
-struct OldPipeline {
-    #[diesel(sql_type = Text)]
-    id: PipelineId,
-}
-
-/// Old commands of no pipeline that nobody tried again.
-pub(super) const OLD_COMMANDS: &str = "SELECT c.id, c.output_file FROM commands c \
-     WHERE c.finished_at IS NOT NULL AND coalesce(c.settled_at, c.finished_at) < ? AND c.pipeline_id IS NULL \
-     AND NOT EXISTS (SELECT 1 FROM commands r WHERE r.retry_of = c.id) \
-     ORDER BY coalesce(c.settled_at, c.finished_at), c.id LIMIT ?";
-
-/// Old pipelines of which every command is old as well, and which nobody tried again, nor a command of it.
-const OLD_PIPELINES: &str = "SELECT p.id FROM pipelines p WHERE p.finished_at IS NOT NULL AND p.finished_at < ?1 \
-     AND NOT EXISTS (SELECT 1 FROM commands y WHERE y.pipeline_id = p.id \
-         AND (y.finished_at IS NULL OR coalesce(y.settled_at, y.finished_at) >= ?1)) \
-     AND NOT EXISTS (SELECT 1 FROM commands y JOIN commands r ON r.retry_of = y.id \
-         WHERE y.pipeline_id = p.id AND r.pipeline_id IS NOT p.id) \
-     AND NOT EXISTS (SELECT 1 FROM pipelines r WHERE r.retry_of = p.id) \
-     ORDER BY p.finished_at, p.id LIMIT 20";
-
-/// Commands of one pipeline that goes.
-const PIPELINE_COMMANDS: &str = "SELECT c.id, c.output_file FROM commands c WHERE c.pipeline_id = ? \
-     AND c.finished_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM commands r WHERE r.retry_of = c.id) LIMIT ?";
-
 impl Journal {
     /// What the last sweep was told; none before the first.
     ///
     /// # Errors
     /// [`ReadError`].
     pub fn last_cutoffs(&mut self) -> Result<Option<LastSweep>, ReadError> {
-        let row: Option<(Timestamp, Option<Timestamp>, Option<Timestamp>)> = sweeps::table
-            .select((sweeps::swept_at, sweeps::events_before, sweeps::commands_before))
+        type Row = (
+            Timestamp,
+            Option<Timestamp>,
+            Option<Timestamp>,
+            Option<Timestamp>,
+            Option<Timestamp>,
+            Option<Timestamp>,
+        );
+        let row: Option<Row> = sweeps::table
+            .select((
+                sweeps::swept_at,
+                sweeps::events_before,
+                sweeps::audit_before,
+                sweeps::commands_before,
+                sweeps::archive_before,
+                sweeps::gone_until,
+            ))
             .get_result(&mut self.conn)
             .optional()?;
-        Ok(row.map(|(swept_at, events, commands)| LastSweep {
-            swept_at,
-            cutoffs: Cutoffs { events, commands },
-        }))
+        Ok(
+            row.map(|(swept_at, events, audit, commands, archive, gone_until)| LastSweep {
+                swept_at,
+                cutoffs: Cutoffs {
+                    events,
+                    audit,
+                    commands,
+                    archive,
+                },
+                gone_until,
+            }),
+        )
+    }
+
+    /// From when on the table has every event: what is older may be in the archive alone. None where nothing was ever
+    /// swept.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn reaches_back_to(&mut self) -> Result<Option<Timestamp>, ReadError> {
+        Ok(self.last_cutoffs()?.and_then(|last| last.gone_until))
+    }
+
+    /// What a sweep with these cut-offs would take.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn pending(&mut self, cutoffs: &Cutoffs) -> Result<Pending, ReadError> {
+        let kept = Kept::load(self)?;
+        let mut pending = Pending::default();
+        let mut walk = EventWalk::begin(self, cutoffs)?;
+        while pending.events < Pending::MOST {
+            let some = walk.next(self, &kept)?.len();
+            if some == 0 {
+                break;
+            }
+            pending.events += i64::try_from(some).unwrap_or(BATCH);
+        }
+        if let Some(before) = cutoffs.commands {
+            pending.commands = count(self.old_commands(before, &beginning(), Pending::MOST)?.len());
+            pending.pipelines = count(self.old_pipelines(before, &beginning(), Pending::MOST)?.len());
+        }
+        Ok(pending)
     }
 }
 
+fn count(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+/// A sweep on its way.
+struct Sweep<'a> {
+    store: &'a Store,
+    cutoffs: Cutoffs,
+    /// Whether what goes is archived.
+    archives: bool,
+    writer: Option<archive::Writer>,
+    swept: Swept,
+    gone_until: Option<Timestamp>,
+}
+
 impl Store {
-    /// Removes what is older than the cut-offs, and gives the space back. An event if anything went.
-    /// The caller removes the output files that it returns.
+    /// Removes what is older than the cut-offs, and gives the space back; before, where `archives` says so, writes it
+    /// into a file of the archive. An event if anything went. The caller removes the output files that it returns.
     ///
     /// # Errors
-    /// [`WriteError`]; the pieces before the one that failed are done, their files are left for
-    /// whoever compares the folder with the journal.
-    pub async fn sweep(&self, cutoffs: &Cutoffs) -> Result<Swept, WriteError> {
-        let cutoffs = *cutoffs;
-        let mut swept = Swept::default();
-        if let Some(before) = cutoffs.events {
-            swept.events = self.sweep_events(before).await?;
+    /// [`WriteError`]: what is not in the archive was not removed. The pieces before the one that failed are done,
+    /// their files are left for whoever compares the folder with the journal.
+    pub async fn sweep(&self, cutoffs: &Cutoffs, archives: bool) -> Result<Swept, WriteError> {
+        let _alone = self.inner.sweeping.lock().await;
+        let mut sweep = Sweep {
+            store: self,
+            cutoffs: *cutoffs,
+            archives,
+            writer: None,
+            swept: Swept::default(),
+            gone_until: None,
+        };
+        let done = sweep.all().await;
+        if done.is_err()
+            && let Some(writer) = sweep.writer.take()
+        {
+            let _ = tokio::task::spawn_blocking(move || writer.give_up()).await;
         }
-        if let Some(before) = cutoffs.commands {
+        done?;
+        while self.write(statement::forget).await? {}
+        while self.write(give_back).await? {}
+        Ok(sweep.swept)
+    }
+
+    /// Removes archive files that are past their time, and says so. Their names.
+    ///
+    /// # Errors
+    /// [`WriteError::Database`].
+    pub async fn expire_archives(&self, before: Timestamp) -> Result<Vec<String>, WriteError> {
+        let _alone = self.inner.sweeping.lock().await;
+        let (reader, data_dir) = (self.reader().clone(), self.data_dir().to_owned());
+        let removed = on_disk(move || {
+            let kept = reader.read_blocking(Kept::load).map_err(std::io::Error::other)?;
+            archive::expire(&data_dir, before, &kept.held)
+        })
+        .await?;
+        if !removed.is_empty() {
+            let message = format!(
+                "Removed by age: {} archive files of sweeps from before {before} UTC",
+                removed.len()
+            );
+            let some: Vec<&String> = removed.iter().take(100).collect();
+            self.append_event(NewEvent {
+                details: Some(serde_json::json!({ "files": removed.len(), "first": some })),
+                ..NewEvent::system(Level::Info, "sweep:archive", message)
+            })
+            .await?;
+        }
+        Ok(removed)
+    }
+}
+
+/// Work on the archive's files, off the async threads.
+async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, WriteError> {
+    let failed = |why: &dyn std::fmt::Display| {
+        WriteError::Database(format!(
+            "the archive could not be written, so what is not in it was not removed: {why}"
+        ))
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(|why| failed(&why)),
+        Err(why) => Err(failed(&why)),
+    }
+}
+
+impl Sweep<'_> {
+    async fn all(&mut self) -> Result<(), WriteError> {
+        let data_dir = self.store.data_dir().to_owned();
+        // What a cut-off sweep left is ended, also where nothing more is to be archived.
+        if !on_disk(move || archive::parts(&data_dir)).await?.is_empty() {
+            self.writer = Some(self.writer().await?);
+        }
+        self.events().await?;
+        if let Some(before) = self.cutoffs.commands {
             // A retry that went may free its first try, a pipeline the standalone first try of one of its commands.
             loop {
-                let commands = self.sweep_commands(before, &mut swept).await?;
-                let pipelines = self.sweep_pipelines(before, &mut swept).await?;
-                if commands + pipelines == 0 {
+                let gone = self.commands(before).await? + self.pipelines(before).await?;
+                if gone == 0 {
                     break;
                 }
             }
         }
-        let (counts, key) = (swept.clone(), self.inner.key.clone());
-        self.write(move |tx| close(tx, cutoffs, &counts, &key)).await?;
-        while self.write(forget).await? {}
-        while self.write(give_back).await? {}
-        Ok(swept)
+        self.close().await
     }
 
-    async fn sweep_events(&self, before: Timestamp) -> Result<i64, WriteError> {
-        let mut all = 0;
+    /// The file of this sweep; begun when the first row is to go.
+    async fn writer(&mut self) -> Result<archive::Writer, WriteError> {
+        if let Some(writer) = self.writer.take() {
+            return Ok(writer);
+        }
+        let (data_dir, dashboard) = (self.store.data_dir().to_owned(), self.store.dashboard_id().to_owned());
+        let reader = self.store.reader().clone();
+        on_disk(move || archive::Writer::begin(&data_dir, &dashboard, &reader)).await
+    }
+
+    /// Writes rows into the archive. They are on disk when this returns.
+    async fn archive(
+        &mut self,
+        rows: impl FnOnce(&mut Journal) -> Result<Vec<Added>, ReadError> + Send + 'static,
+    ) -> Result<(), WriteError> {
+        if !self.archives {
+            return Ok(());
+        }
+        let writer = self.writer().await?;
+        let reader = self.store.reader().clone();
+        let (writer, done) = on_disk(move || {
+            let mut writer = writer;
+            let done = reader
+                .read_blocking(rows)
+                .map_err(std::io::Error::other)
+                .and_then(|rows| writer.add(rows, &reader));
+            Ok((writer, done))
+        })
+        .await?;
+        self.writer = Some(writer);
+        on_disk(move || done).await
+    }
+
+    /// From now on rows are missing that the file of this sweep has.
+    fn needs_archive(&mut self) {
+        if let Some(writer) = &mut self.writer {
+            writer.is_needed();
+        }
+    }
+
+    async fn events(&mut self) -> Result<(), WriteError> {
+        let read = |why: ReadError| WriteError::Database(why.to_string());
+        let (reader, cutoffs) = (self.store.reader().clone(), self.cutoffs);
+        let mut walk = reader
+            .read(move |journal| EventWalk::begin(journal, &cutoffs))
+            .await
+            .map_err(read)?;
         loop {
-            let some = self.write(move |tx| sweep_some_events(tx, before)).await?;
-            all += some;
-            if some < BATCH {
-                return Ok(all);
+            let next = reader.read(move |journal| {
+                let kept = Kept::load(journal)?;
+                let ids = walk.next(journal, &kept)?;
+                Ok((ids, walk))
+            });
+            let (ids, walked) = next.await.map_err(read)?;
+            walk = walked;
+            if ids.is_empty() {
+                return Ok(());
+            }
+            let archived = ids.clone();
+            self.archive(move |journal| events_of(journal, &archived)).await?;
+            self.needs_archive();
+            let (some, until) = self.store.write(move |tx| remove_events(tx, &ids)).await?;
+            self.swept.events += some;
+            self.gone_until = self.gone_until.max(until);
+        }
+    }
+
+    async fn commands(&mut self, before: Timestamp) -> Result<i64, WriteError> {
+        let mut all = 0;
+        let mut after = beginning();
+        loop {
+            let from: Place = after.clone();
+            let old = self
+                .read(move |journal| journal.old_commands(before, &from, BATCH))
+                .await?;
+            let Some(last) = old.last() else { return Ok(all) };
+            after = (last.at, last.id.to_string());
+            let ids: Vec<CommandId> = old.iter().map(|old| old.id).collect();
+            let archived = ids.clone();
+            self.archive(move |journal| rows_of(journal, Of::Command, &archived))
+                .await?;
+            self.needs_archive();
+            let files = self
+                .store
+                .write(move |tx| {
+                    let free = tx.journal.free_commands(before, &ids)?;
+                    remove(tx, free)
+                })
+                .await?;
+            all += self.add(files);
+        }
+    }
+
+    async fn pipelines(&mut self, before: Timestamp) -> Result<i64, WriteError> {
+        let mut all = 0;
+        let mut after = beginning();
+        loop {
+            let from: Place = after.clone();
+            let old = self
+                .read(move |journal| journal.old_pipelines(before, &from, PIPELINES))
+                .await?;
+            let Some(last) = old.last() else { return Ok(all) };
+            after = (last.at, last.id.to_string());
+            for OldPipeline { id, .. } in old {
+                all += self.pipeline(before, id).await?;
             }
         }
     }
 
-    async fn sweep_commands(&self, before: Timestamp, swept: &mut Swept) -> Result<i64, WriteError> {
+    /// One pipeline: its commands, and then itself.
+    async fn pipeline(&mut self, before: Timestamp, id: PipelineId) -> Result<i64, WriteError> {
         let mut all = 0;
         loop {
+            let old = self.read(move |journal| journal.commands_of_old_pipeline(id)).await?;
+            if old.is_empty() {
+                break;
+            }
+            let ids: Vec<CommandId> = old.iter().map(|old| old.id).collect();
+            self.archive(move |journal| rows_of(journal, Of::Command, &ids)).await?;
+            self.needs_archive();
             let files = self
+                .store
                 .write(move |tx| {
-                    let old: Vec<Old> = diesel::sql_query(OLD_COMMANDS)
-                        .bind::<TimestampColumn, _>(before)
-                        .bind::<BigInt, _>(BATCH)
-                        .load(&mut tx.journal.conn)?;
-                    remove(tx, old)
+                    // Somebody may want it kept since it was looked for.
+                    if tx.journal.is_free_pipeline(before, id)? {
+                        remove(tx, old.clone())
+                    } else {
+                        Ok(Vec::new())
+                    }
                 })
                 .await?;
             if files.is_empty() {
                 return Ok(all);
             }
-            all += add(swept, files);
+            all += self.add(files);
         }
+        self.archive(move |journal| rows_of(journal, Of::Pipeline, &[id]))
+            .await?;
+        let gone = self.store.write(move |tx| remove_pipeline(tx, before, id)).await?;
+        self.swept.pipelines += gone;
+        Ok(all + gone)
     }
 
-    async fn sweep_pipelines(&self, before: Timestamp, swept: &mut Swept) -> Result<i64, WriteError> {
-        let mut all = 0;
-        loop {
-            let old: Vec<OldPipeline> = self
-                .reader()
-                .read(move |journal| {
-                    Ok(diesel::sql_query(OLD_PIPELINES)
-                        .bind::<TimestampColumn, _>(before)
-                        .load(&mut journal.conn)?)
-                })
-                .await
-                .map_err(|error| WriteError::Database(error.to_string()))?;
-            let mut gone = 0;
-            for OldPipeline { id } in old {
-                loop {
-                    let files = self
-                        .write(move |tx| {
-                            let old: Vec<Old> = diesel::sql_query(PIPELINE_COMMANDS)
-                                .bind::<Text, _>(id)
-                                .bind::<BigInt, _>(BATCH)
-                                .load(&mut tx.journal.conn)?;
-                            remove(tx, old)
-                        })
-                        .await?;
-                    if files.is_empty() {
-                        break;
-                    }
-                    all += add(swept, files);
-                }
-                gone += self.write(move |tx| remove_pipeline(tx, id)).await?;
-            }
-            swept.pipelines += gone;
-            all += gone;
-            if gone == 0 {
-                return Ok(all);
+    async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&mut Journal) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, WriteError> {
+        let found = self.store.reader().read(look).await;
+        found.map_err(|why| WriteError::Database(why.to_string()))
+    }
+
+    fn add(&mut self, files: Vec<Option<String>>) -> i64 {
+        let removed = count(files.len());
+        self.swept.commands += removed;
+        self.swept.output_files.extend(files.into_iter().flatten());
+        removed
+    }
+
+    /// The last piece, and the end of the file of the archive.
+    async fn close(&mut self) -> Result<(), WriteError> {
+        let mut unused = Vec::new();
+        if self.swept.commands > 0 {
+            let definitions = self.read(Journal::unused_definitions).await?;
+            unused = definitions.iter().map(|(digest, _)| digest.clone()).collect();
+            if !definitions.is_empty() {
+                let added = definitions
+                    .into_iter()
+                    .map(|(digest, text)| Added::Definition(digest, text));
+                self.archive(move |_| Ok(added.collect())).await?;
             }
         }
+        let mut writer = self.writer.take();
+        if writer.as_ref().is_some_and(archive::Writer::is_empty)
+            && let Some(empty) = writer.take()
+        {
+            on_disk(move || {
+                empty.give_up();
+                Ok(())
+            })
+            .await?;
+        }
+        let closing = Closing {
+            cutoffs: self.cutoffs,
+            swept: self.swept.clone(),
+            unused,
+            gone_until: self.gone_until,
+            archive: writer.as_ref().map(archive::Writer::contents),
+        };
+        let key = self.store.inner.key.clone();
+        let checkpoint = match self.store.write(move |tx| close(tx, &closing, &key)).await {
+            Ok(checkpoint) => checkpoint,
+            Err(why) => {
+                self.writer = writer;
+                return Err(why);
+            }
+        };
+        if let (Some(writer), Some(checkpoint)) = (writer, checkpoint) {
+            self.swept.archived_in = Some(on_disk(move || writer.finish(&checkpoint)).await?);
+        }
+        Ok(())
     }
 }
 
-fn add(swept: &mut Swept, files: Vec<Option<String>>) -> i64 {
-    let removed = i64::try_from(files.len()).unwrap_or(i64::MAX);
-    swept.commands += removed;
-    swept.output_files.extend(files.into_iter().flatten());
-    removed
+#[derive(QueryableByName)]
+struct Whole {
+    #[diesel(sql_type = Nullable<Text>)]
+    host: Option<String>,
+    #[diesel(sql_type = Text)]
+    text: String,
+}
+
+/// Events as the archive takes them.
+fn events_of(journal: &mut Journal, ids: &[i64]) -> Result<Vec<Added>, ReadError> {
+    let rows = journal.canonical_of(ids)?;
+    let mut names = std::collections::HashMap::new();
+    let mut added = Vec::with_capacity(rows.len());
+    for row in rows {
+        let host = match row.host_text.as_ref().and_then(|id| id.parse::<i64>().ok()) {
+            None => None,
+            Some(id) => match names.get(&id) {
+                Some(name) => Option::<String>::clone(name),
+                None => {
+                    let name: Option<String> = hosts::table
+                        .find(id)
+                        .select(hosts::hostname)
+                        .get_result(&mut journal.conn)
+                        .optional()?;
+                    names.insert(id, name.clone());
+                    name
+                }
+            },
+        };
+        added.push(Added::Event(Box::new(row), host));
+    }
+    Ok(added)
+}
+
+/// Commands or pipelines as the archive takes them.
+fn rows_of(journal: &mut Journal, of: Of, ids: &[impl ToString]) -> Result<Vec<Added>, ReadError> {
+    let host = match of {
+        Of::Command => "(SELECT hostname FROM hosts WHERE hosts.id = commands.host_id)",
+        Of::Pipeline | Of::Host | Of::User | Of::Token => "NULL",
+    };
+    let query = format!(
+        "SELECT {host} AS host, {} AS text FROM {} WHERE id IN ({}) ORDER BY id",
+        of.object(),
+        of.table(),
+        quoted(ids)
+    );
+    let rows: Vec<Whole> = diesel::sql_query(query).load(&mut journal.conn)?;
+    Ok(rows.into_iter().map(|row| Added::Row(of, row.host, row.text)).collect())
 }
 
 /// Removes commands; events keep what they said about them. One element for each command.
@@ -224,19 +538,14 @@ fn remove(tx: &mut Tx<'_>, old: Vec<Old>) -> Result<Vec<Option<String>>, Fault> 
     Ok(old.into_iter().map(|old| old.output_file).collect())
 }
 
-/// 1 where the pipeline is gone, 0 where a command of it had to stay.
-fn remove_pipeline(tx: &mut Tx<'_>, id: PipelineId) -> Result<i64, Fault> {
+/// 1 where the pipeline is gone, 0 where a command of it had to stay, or somebody wants it kept.
+fn remove_pipeline(tx: &mut Tx<'_>, before: Timestamp, id: PipelineId) -> Result<i64, Fault> {
     let left: Option<CommandId> = commands::table
         .filter(commands::pipeline_id.eq(id))
         .select(commands::id)
         .first(&mut tx.journal.conn)
         .optional()?;
-    let retry: Option<PipelineId> = pipelines::table
-        .filter(pipelines::retry_of.eq(id))
-        .select(pipelines::id)
-        .first(&mut tx.journal.conn)
-        .optional()?;
-    if left.is_some() || retry.is_some() {
+    if left.is_some() || !tx.journal.is_free_pipeline(before, id)? {
         return Ok(0);
     }
     diesel::delete(pipeline_hosts::table.filter(pipeline_hosts::pipeline_id.eq(id))).execute(&mut tx.journal.conn)?;
@@ -245,194 +554,16 @@ fn remove_pipeline(tx: &mut Tx<'_>, id: PipelineId) -> Result<i64, Fault> {
     Ok(1)
 }
 
-/// The last piece: sessions, definitions, what was done.
-fn close(tx: &mut Tx<'_>, cutoffs: Cutoffs, swept: &Swept, key: &SigningKey) -> Result<(), Fault> {
-    diesel::delete(sessions::table.filter(sessions::expires_at.le(tx.now))).execute(&mut tx.journal.conn)?;
-    if swept.commands > 0 {
-        diesel::sql_query(
-            "DELETE FROM definitions WHERE NOT EXISTS (SELECT 1 FROM commands WHERE definition = sha256) \
-             AND NOT EXISTS (SELECT 1 FROM pipelines WHERE finished_at IS NULL AND instr(coalesce(plan, ''), sha256) > 0)",
-        )
-        .execute(&mut tx.journal.conn)?;
-    }
-    let values = (
-        sweeps::swept_at.eq(tx.now),
-        sweeps::events_before.eq(cutoffs.events),
-        sweeps::commands_before.eq(cutoffs.commands),
-    );
-    diesel::insert_into(sweeps::table)
-        .values((sweeps::id.eq(1), values))
-        .on_conflict(sweeps::id)
-        .do_update()
-        .set(values)
-        .execute(&mut tx.journal.conn)?;
-    if swept.events + swept.commands + swept.pipelines == 0 {
-        return Ok(());
-    }
-    let message = format!(
-        "Removed by age: {} events, {} commands, {} pipelines",
-        swept.events, swept.commands, swept.pipelines
-    );
-    let removed = serde_json::json!({
-        "events": swept.events,
-        "commands": swept.commands,
-        "pipelines": swept.pipelines,
-        "events_before": cutoffs.events,
-        "commands_before": cutoffs.commands,
-    });
-    tx.event(NewEvent {
-        details: Some(removed.clone()),
-        ..NewEvent::system(Level::Info, "sweep", message)
-    })?;
-    let statement = Statement {
-        base: base(tx)?,
-        sealed: sealing(tx, None)?,
-        commands_before: cutoffs.commands,
-        removed,
-    };
-    let checkpoint = tx.checkpoint(key, CheckpointKind::Sweep, Some(serde_json::json!(statement)))?;
-    diesel::update(sealed::table.filter(sealed::checkpoint_id.is_null()))
-        .set(sealed::checkpoint_id.eq(checkpoint.id))
-        .execute(&mut tx.journal.conn)?;
-    Ok(())
-}
-
-/// What the checkpoint of a sweep states beside the chain's head; that of the first start of a log which is older than
-/// its chain states where that begins.
-#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-pub(super) struct Statement {
-    /// The last event before the log begins, with its link; none where it begins at the first.
-    pub(super) base: Option<Base>,
-    /// What it vouches for in place of the events that went.
-    pub(super) sealed: Sealing,
-    /// Commands that settled before this time may be missing.
-    pub(super) commands_before: Option<Timestamp>,
-    /// Counts, and cut-offs.
-    pub(super) removed: serde_json::Value,
-}
-
-/// Where a shortened log begins.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
-pub(super) struct Base {
-    /// The last event that is gone, with all before it.
-    pub(super) event: i64,
-    /// Its link.
-    pub(super) link: Link,
-}
-
-/// The digests of one sweep.
-#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
-pub(super) struct Sealing {
-    /// How many.
-    pub(super) rows: usize,
-    /// SHA-256 of their lines `WHAT DIGEST`, in the order of their ids.
-    pub(super) sha256: Option<Digest>,
-}
-
-impl Journal {
-    /// What the newest sweep stated; none before the first.
-    pub(super) fn newest_statement(&mut self) -> Result<Option<Statement>, ReadError> {
-        let checkpoint = self.base_checkpoint()?;
-        let details = checkpoint.and_then(|checkpoint| checkpoint.details);
-        let read = |text: String| serde_json::from_str(&text).map_err(|why| ReadError::Row(why.to_string()));
-        details.map(read).transpose()
-    }
-
-    /// The digests that the checkpoint of this sweep vouches for; `None` is the sweep that is under way.
-    pub(super) fn sealing(&mut self, checkpoint: Option<i64>) -> Result<Sealing, ReadError> {
-        use sha2::Digest as _;
-        let (mut hash, mut rows, mut last) = (sha2::Sha256::new(), 0, 0);
-        loop {
-            let some: Vec<(i64, String, Digest)> = sealed::table
-                .filter(sealed::checkpoint_id.is(checkpoint))
-                .filter(sealed::id.gt(last))
-                .order(sealed::id.asc())
-                .limit(1_000)
-                .select((sealed::id, sealed::what, sealed::digest))
-                .load(&mut self.conn)?;
-            let Some((newest, ..)) = some.last() else { break };
-            last = *newest;
-            rows += some.len();
-            for (_, what, digest) in &some {
-                hash.update(format!("{what} {digest}\n"));
-            }
-        }
-        Ok(Sealing {
-            rows,
-            sha256: (rows > 0).then(|| Digest::from_hash(&hash.finalize())),
-        })
-    }
-}
-
-fn sealing(tx: &mut Tx<'_>, checkpoint: Option<i64>) -> Result<Sealing, Fault> {
-    Ok(tx.journal.sealing(checkpoint)?)
-}
-
-/// Where the log begins now: after what went from its front, or where it began before.
-fn base(tx: &mut Tx<'_>) -> Result<Option<Base>, Fault> {
-    let first: i64 = event_log::table
-        .select(event_log::id)
-        .order(event_log::id.asc())
-        .get_result(&mut tx.journal.conn)?;
-    let gone: Option<(i64, Link)> = swept_events::table
-        .filter(swept_events::id.eq(first - 1))
-        .select((swept_events::id, swept_events::link))
-        .get_result(&mut tx.journal.conn)
-        .optional()?;
-    match gone {
-        Some((event, link)) => Ok(Some(Base { event, link })),
-        None => Ok(tx.journal.newest_statement()?.and_then(|statement| statement.base)),
-    }
-}
-
-/// Forgets, in small steps, what the newest checkpoint of a sweep stands for: hashes from before the log begins, and
-/// digests of rows that are all gone (hosts, users and tokens never are). True while there is more.
-fn forget(tx: &mut Tx<'_>) -> Result<bool, Fault> {
-    let base = tx.journal.newest_statement()?.and_then(|statement| statement.base);
-    let before = base.map_or(0, |base| base.event);
-    let hashes = diesel::sql_query(
-        "DELETE FROM swept_events WHERE id IN (SELECT id FROM swept_events WHERE id <= ? ORDER BY id LIMIT ?)",
-    )
-    .bind::<BigInt, _>(before)
-    .bind::<BigInt, _>(BATCH)
-    .execute(&mut tx.journal.conn)?;
-    if hashes > 0 {
-        tx.touch_pages();
-        return Ok(true);
-    }
-    let groups: Vec<Option<i64>> = sealed::table
-        .filter(sealed::checkpoint_id.is_not_null())
-        .select(sealed::checkpoint_id)
-        .distinct()
-        .load(&mut tx.journal.conn)?;
-    for group in groups.into_iter().flatten() {
-        let stands: Vec<Number> = diesel::sql_query(
-            "SELECT s.id AS n FROM sealed s WHERE s.checkpoint_id = ? AND (EXISTS (SELECT 1 FROM commands WHERE id = s.what) \
-             OR EXISTS (SELECT 1 FROM pipelines WHERE id = s.what) OR instr(s.what, ' ') > 0) ORDER BY s.id DESC LIMIT 1",
-        )
-        .bind::<BigInt, _>(group)
-        .load(&mut tx.journal.conn)?;
-        if stands.is_empty() {
-            diesel::delete(sealed::table.filter(sealed::checkpoint_id.eq(group))).execute(&mut tx.journal.conn)?;
-            tx.touch_pages();
-        }
-    }
-    Ok(false)
-}
-
-/// Removes some old events: what the chain needs of them stays, and what they said of rows that stay.
-fn sweep_some_events(tx: &mut Tx<'_>, before: Timestamp) -> Result<i64, Fault> {
-    let ids: Vec<i64> = event_log::table
-        .select(event_log::id)
-        .filter(event_log::timestamp.lt(before))
-        .order((event_log::timestamp.asc(), event_log::id.asc()))
-        .limit(BATCH)
-        .load(&mut tx.journal.conn)?;
+/// Removes events: what the chain needs of them stays, and what they said of rows that stay. How many, and the time of
+/// the youngest.
+fn remove_events(tx: &mut Tx<'_>, ids: &[i64]) -> Result<(i64, Option<Timestamp>), Fault> {
+    let ids = still_free(tx.journal, ids)?;
     if ids.is_empty() {
-        return Ok(0);
+        return Ok((0, None));
     }
+    let mut until = None;
     for row in tx.journal.canonical_of(&ids)? {
+        until = until.max(row.at_text.parse::<Timestamp>().ok());
         let link = Link::from_bytes(&row.link).map_err(WriteError::Invalid)?;
         diesel::insert_into(swept_events::table)
             .values((
@@ -450,7 +581,83 @@ fn sweep_some_events(tx: &mut Tx<'_>, before: Timestamp) -> Result<i64, Fault> {
     unindex(tx, &ids)?;
     diesel::delete(event_log::table.filter(event_log::id.eq_any(&ids))).execute(&mut tx.journal.conn)?;
     tx.touch(Topic::Events);
-    Ok(i64::try_from(ids.len()).unwrap_or(BATCH))
+    Ok((count(ids.len()), until))
+}
+
+/// What the last piece is told.
+#[derive(Clone)]
+struct Closing {
+    cutoffs: Cutoffs,
+    swept: Swept,
+    unused: Vec<Digest>,
+    gone_until: Option<Timestamp>,
+    archive: Option<Contents>,
+}
+
+/// The last piece: sessions, definitions, what was done. The checkpoint, where something was.
+fn close(tx: &mut Tx<'_>, closing: &Closing, key: &SigningKey) -> Result<Option<Checkpoint>, Fault> {
+    let Closing { cutoffs, swept, .. } = closing;
+    diesel::delete(sessions::table.filter(sessions::expires_at.le(tx.now))).execute(&mut tx.journal.conn)?;
+    tx.journal.remove_definitions(&closing.unused)?;
+    let before = tx.journal.last_cutoffs()?.and_then(|last| last.gone_until);
+    let values = (
+        sweeps::swept_at.eq(tx.now),
+        sweeps::events_before.eq(cutoffs.events),
+        sweeps::audit_before.eq(cutoffs.audit),
+        sweeps::commands_before.eq(cutoffs.commands),
+        sweeps::archive_before.eq(cutoffs.archive),
+        sweeps::gone_until.eq(closing.gone_until.max(before)),
+    );
+    diesel::insert_into(sweeps::table)
+        .values((sweeps::id.eq(1), values))
+        .on_conflict(sweeps::id)
+        .do_update()
+        .set(values)
+        .execute(&mut tx.journal.conn)?;
+    let rows = swept.events + swept.commands + swept.pipelines;
+    if rows == 0 && closing.archive.is_none() {
+        return Ok(None);
+    }
+    let message = match &closing.archive {
+        Some(contents) if rows == 0 => format!(
+            "Finished the archive file of a sweep that was cut off: {} events, {} commands, {} pipelines",
+            contents.events, contents.commands, contents.pipelines
+        ),
+        _ => format!(
+            "Removed by age: {} events, {} commands, {} pipelines",
+            swept.events, swept.commands, swept.pipelines
+        ),
+    };
+    let removed = serde_json::json!({
+        "events": swept.events,
+        "commands": swept.commands,
+        "pipelines": swept.pipelines,
+        "events_before": cutoffs.events,
+        "audit_before": cutoffs.audit,
+        "commands_before": cutoffs.commands,
+    });
+    let mut details = removed.clone();
+    if let Some(contents) = &closing.archive {
+        details["archive"] = serde_json::json!(contents);
+    }
+    tx.event(NewEvent {
+        details: Some(details),
+        ..NewEvent::system(Level::Info, "sweep", message)
+    })?;
+    let last = tx.journal.newest_statement()?.and_then(|last| last.commands_before);
+    let statement = Statement {
+        base: statement::base(tx)?,
+        sealed: statement::sealing(tx, None)?,
+        // What an earlier, stricter retention took is still missing.
+        commands_before: cutoffs.commands.max(last),
+        removed,
+        archive: closing.archive.clone(),
+    };
+    let checkpoint = tx.checkpoint(key, CheckpointKind::Sweep, Some(serde_json::json!(statement)))?;
+    diesel::update(sealed::table.filter(sealed::checkpoint_id.is_null()))
+        .set(sealed::checkpoint_id.eq(checkpoint.id))
+        .execute(&mut tx.journal.conn)?;
+    Ok(Some(checkpoint))
 }
 
 /// Gives some free pages back; true while there are more. A prepared statement would free a single page.

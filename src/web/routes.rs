@@ -10,7 +10,7 @@ use super::entry::Need::{May, Open};
 use super::entry::{Entry, Need, at};
 use super::pages::{
     account, command, definition, docs, enter, event, export, fleet, history, host, log, pipeline, pipeline_form,
-    pipeline_list, pipeline_wish, report, tokens, users, wish,
+    pipeline_list, pipeline_wish, report, settings, tokens, users, wish,
 };
 use super::{api, assets, guard, health, session};
 
@@ -61,6 +61,8 @@ pub(super) const LIST: &[Entry] = &[
     at(POST, "/commands/{id}/acknowledge", May(Ask::Steer), || {
         to(wish::acknowledge)
     }),
+    at(POST, "/commands/{id}/keep", May(Ask::Steer), || to(wish::keep)),
+    at(POST, "/commands/{id}/unkeep", May(Ask::Steer), || to(wish::unkeep)),
     at(GET, "/definitions/{digest}", May(Ask::See), || to(definition::show)),
     // Pipelines.
     at(GET, "/pipelines", May(Ask::See), || to(pipeline_list::show)),
@@ -87,6 +89,12 @@ pub(super) const LIST: &[Entry] = &[
     at(POST, "/pipelines/{id}/retry", May(Ask::Run), || {
         to(pipeline_wish::retry)
     }),
+    at(POST, "/pipelines/{id}/keep", May(Ask::Steer), || {
+        to(pipeline_wish::keep)
+    }),
+    at(POST, "/pipelines/{id}/unkeep", May(Ask::Steer), || {
+        to(pipeline_wish::unkeep)
+    }),
     // System log.
     at(GET, "/log", May(Ask::See), || to(log::show)),
     // Audit reports.
@@ -105,6 +113,12 @@ pub(super) const LIST: &[Entry] = &[
     at(GET, "/log/{id}", May(Ask::See), || to(event::show)),
     // Taking rows away.
     at(GET, "/audit/export", May(Ask::See), || to(export::download)),
+    // What is kept, and for how long.
+    at(GET, "/settings", May(Ask::See), || to(settings::show)),
+    at(POST, "/settings/holds", May(Ask::Settings), || to(settings::hold)),
+    at(POST, "/settings/holds/{id}/release", May(Ask::Settings), || {
+        to(settings::release)
+    }),
     // The API, for readers.
     at(GET, "/api/docs", May(Ask::Account), || to(docs::show)),
     // One's own account.

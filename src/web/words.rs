@@ -1,10 +1,10 @@
 //! Words, icons and colours of the pages; what a status is called is decided in `domain`. The journal's own word
 //! stands in the `title`, and in the API and exports, never bare on a page.
 
-use crate::domain::{CommandStatus, Evidence, Level, Refusal, Standing, Timestamp};
+use crate::domain::{Actor, CommandStatus, Evidence, Level, Refusal, Standing, Timestamp};
 use crate::store::{CommandRow, FactsRow};
 
-use super::clock::{Clock, rough};
+use super::clock::{Clock, When, rough};
 
 /// One status for a reader. `tone` is a class of the style sheet, `icon` a symbol of `base.html`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -112,6 +112,30 @@ pub(super) fn level(level: Level) -> Word {
 pub(super) fn evidence(row: &CommandRow) -> Option<String> {
     let evidence = row.evidence.as_ref()?;
     Some(evidence.sentence(row.spool.as_deref()))
+}
+
+/// Who wants a row kept.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) by: String,
+    pub(super) at: When,
+    pub(super) reason: String,
+}
+
+impl Kept {
+    /// None where nobody does.
+    pub(super) fn of(
+        by: Option<&Actor>,
+        at: Option<Timestamp>,
+        reason: Option<&String>,
+        clock: &Clock,
+    ) -> Option<Self> {
+        Some(Self {
+            by: by?.name().to_owned(),
+            at: clock.when(at?),
+            reason: reason.cloned().unwrap_or_default(),
+        })
+    }
 }
 
 /// `1 host`, `7 hosts`.

@@ -279,6 +279,9 @@ pub(crate) fn open(dir: &Path, resume_within: Span, ssh_config: Option<PathBuf>)
         keep_events: None,
         keep_commands: None,
         keep_reports: None,
+        keep_audit: None,
+        archive: false,
+        keep_archive: None,
         access: engine::AccessSettings {
             session: Span::from_days(7),
             idle: Span::from_days(1),

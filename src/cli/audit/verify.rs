@@ -9,16 +9,18 @@ use super::super::failure::Failure;
 use super::Database;
 use crate::domain::report_stamp::content_of;
 use crate::domain::{Checkpoint, Invalid, PublicKey, ReportNumber, ReportStamp};
+use crate::store::archive::{ArchiveVerdict, verify_archive};
 use crate::store::{Against, Reader, Verdict, verify};
 
-/// Exit codes: 0 everything fits; 1 something does not; 2 what was given cannot be taken; 3 there is no such database.
+/// Exit codes: 0 everything fits; 1 something does not; 2 what was given cannot be taken; 3 there is no such database
+/// or file.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit codes:
   0  everything fits
   1  something does not: the first that was found is on the first line
   2  something that was given cannot be taken
-  3  there is no such database, or it cannot be read")]
+  3  there is no such database or file, or it cannot be read")]
 pub(in super::super) struct Args {
     #[command(flatten)]
     database: Database,
@@ -31,6 +33,9 @@ pub(in super::super) struct Args {
     /// A printed report: its number, or its page saved as one file
     #[arg(long, value_name = "FILE|NUMBER")]
     report: Option<String>,
+    /// Check files of the archive instead, each by itself: no database is needed
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["database", "no_outputs"])]
+    archive: Vec<PathBuf>,
     /// Leave the output files out
     #[arg(long)]
     no_outputs: bool,
@@ -48,6 +53,9 @@ pub(in super::super) async fn execute(args: Args, context: &mut Context) -> Resu
         against
             .keys
             .push(PublicKey::read(&text(file)?).map_err(|why| wrong(file, &why))?);
+    }
+    if !args.archive.is_empty() {
+        return archives(args.archive, against, context).await;
     }
     let (reader, folder) = args.database.open(context)?;
     if let Some(report) = &args.report {
@@ -87,6 +95,49 @@ async fn printed(report: &str, reader: &Reader) -> Result<(ReportStamp, Option<S
         .parse()
         .map_err(|why: Invalid| Failure::Usage(format!("--report: {why}")))?;
     Ok((stamp, None))
+}
+
+/// Each file by itself.
+async fn archives(files: Vec<PathBuf>, against: Against, context: &mut Context) -> Result<(), Failure> {
+    let mut fit = true;
+    for file in files {
+        let (path, keys, kept) = (file.clone(), against.keys.clone(), against.checkpoints.clone());
+        let verdict = tokio::task::spawn_blocking(move || verify_archive(&path, &keys, &kept))
+            .await
+            .map_err(anyhow::Error::from)
+            .map_err(Failure::Other)?
+            .map_err(|why| Failure::Unreachable(format!("{}: {why}", file.display())))?;
+        fit &= verdict.fits();
+        if context.out.is_json() {
+            let mut line = json!(verdict);
+            line["file"] = file.display().to_string().into();
+            context.out.json(&line)?;
+        } else {
+            tell_archive(&file.display().to_string(), &verdict, context)?;
+        }
+    }
+    if fit { Ok(()) } else { Err(Failure::Op) }
+}
+
+fn tell_archive(name: &str, verdict: &ArchiveVerdict, context: &mut Context) -> Result<(), Failure> {
+    let out = &mut context.out;
+    for problem in &verdict.problems {
+        out.line(&format!("DOES NOT FIT  {name}: {}: {}", problem.what, problem.text))?;
+    }
+    if verdict.more > 0 {
+        out.line(&format!("DOES NOT FIT  {name}: {} more", verdict.more))?;
+    }
+    let word = if verdict.fits() { "Fits" } else { "Does not fit" };
+    let range = verdict
+        .range
+        .map_or_else(String::new, |(first, last)| format!(" ({first} to {last})"));
+    let signed = verdict.checkpoint.as_ref().map_or_else(String::new, |(id, key)| {
+        format!("; signed by checkpoint {id}, key {key}")
+    });
+    out.line(&format!(
+        "{word}: {name}: {} events{range}, {} commands, {} pipelines{signed}",
+        verdict.events, verdict.commands, verdict.pipelines
+    ))
 }
 
 fn tell(verdict: &Verdict, context: &mut Context) -> Result<(), Failure> {

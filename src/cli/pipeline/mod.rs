@@ -3,6 +3,7 @@
 mod cancel;
 mod go_on;
 mod hold;
+mod keep;
 mod list;
 mod preview;
 mod read;
@@ -37,6 +38,10 @@ pub(super) enum Command {
     Continue(go_on::Args),
     /// Try again the hosts that did not pass, each from the stage where it stopped
     Retry(retry::Args),
+    /// Let no sweep take a pipeline, its commands, events and outputs
+    Keep(keep::Args),
+    /// Let a kept pipeline go when its time comes
+    Unkeep(keep::Unkeep),
 }
 
 pub(super) async fn execute(command: Command, context: &mut Context) -> Result<(), Failure> {
@@ -48,6 +53,8 @@ pub(super) async fn execute(command: Command, context: &mut Context) -> Result<(
         Command::Hold(args) => hold::execute(args, context).await,
         Command::Continue(args) => go_on::execute(args, context).await,
         Command::Retry(args) => retry::execute(args, context).await,
+        Command::Keep(args) => keep::keep(args, context).await,
+        Command::Unkeep(args) => keep::unkeep(args, context).await,
     }
 }
 

@@ -13,7 +13,7 @@ mod stop;
 use std::collections::HashSet;
 
 use diesel::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use acknowledge::Acknowledged;
 pub use finish::{Finish, OutputFacts};
@@ -32,7 +32,7 @@ use crate::domain::{
 };
 
 /// A command as it stands in the journal.
-#[derive(Clone, PartialEq, Debug, Serialize, Queryable, Selectable, utoipa::ToSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, Queryable, Selectable, utoipa::ToSchema)]
 #[diesel(table_name = commands, check_for_backend(diesel::sqlite::Sqlite))]
 pub struct CommandRow {
     /// Its id; sorts by age.
@@ -119,6 +119,12 @@ pub struct CommandRow {
     pub acknowledged_note: Option<String>,
     /// The equal refusal, less than a minute before, that this one repeats.
     pub repeat_of: Option<CommandId>,
+    /// Who wants it kept: no sweep takes it then.
+    pub kept_by: Option<Actor>,
+    /// When they said so.
+    pub kept_at: Option<Timestamp>,
+    /// Why, in their words.
+    pub kept_reason: Option<String>,
 }
 
 impl CommandRow {

@@ -18,7 +18,7 @@ mod start;
 use std::collections::BTreeSet;
 
 use diesel::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use advance::Advanced;
 pub use list::PipelineFilter;
@@ -40,7 +40,7 @@ use crate::domain::{
 };
 
 /// A pipeline as it stands in the journal.
-#[derive(Clone, PartialEq, Debug, Serialize, Queryable, Selectable, utoipa::ToSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, Queryable, Selectable, utoipa::ToSchema)]
 #[diesel(table_name = pipelines, check_for_backend(diesel::sqlite::Sqlite))]
 pub struct PipelineRow {
     /// Its id; sorts by age.
@@ -80,6 +80,12 @@ pub struct PipelineRow {
     /// What its end stands on: its hosts by how they ended, its commands by status. None while it is open.
     #[diesel(deserialize_as = MaybeJson)]
     pub evidence: Option<serde_json::Value>,
+    /// Who wants it kept: no sweep takes it then.
+    pub kept_by: Option<Actor>,
+    /// When they said so.
+    pub kept_at: Option<Timestamp>,
+    /// Why, in their words.
+    pub kept_reason: Option<String>,
 }
 
 impl PipelineRow {

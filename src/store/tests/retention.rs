@@ -67,8 +67,9 @@ async fn only_final_rows_past_the_limit_go() {
     let cutoffs = Cutoffs {
         events: None,
         commands: Some(time("2026-02-01")),
+        ..Cutoffs::default()
     };
-    let swept = store.sweep(&cutoffs).await.expect("swept");
+    let swept = store.sweep(&cutoffs, false).await.expect("swept");
     assert_eq!((swept.commands, swept.events, swept.pipelines), (3, 0, 0));
     assert_eq!(swept.output_files.len(), 3);
     let mut stay = [edge.id, first_try.id, young_retry.id, open.id];
@@ -76,7 +77,7 @@ async fn only_final_rows_past_the_limit_go() {
     let mut are = left(&store).await;
     are.sort();
     assert_eq!(are, stay);
-    let again = store.sweep(&cutoffs).await.expect("swept");
+    let again = store.sweep(&cutoffs, false).await.expect("swept");
     assert_eq!(again, Swept::default());
     let (sweeps, last, of_old) = store
         .reader()
@@ -124,11 +125,12 @@ async fn an_old_pipeline_stays_with_its_young_command() {
     let cutoffs = Cutoffs {
         events: None,
         commands: Some(time("2026-02-01")),
+        ..Cutoffs::default()
     };
-    assert_eq!(store.sweep(&cutoffs).await.expect("swept"), Swept::default());
+    assert_eq!(store.sweep(&cutoffs, false).await.expect("swept"), Swept::default());
     assert_eq!(left(&store).await.len(), 2);
     age(&dir, two.id, "2026-01-01 00:00:00.000000");
-    let swept = store.sweep(&cutoffs).await.expect("swept");
+    let swept = store.sweep(&cutoffs, false).await.expect("swept");
     assert_eq!((swept.commands, swept.pipelines), (2, 1));
 }
 
@@ -154,15 +156,36 @@ async fn many_events_go_in_batches_and_the_space_comes_back() {
     drop(conn);
     let before = size(&dir);
     let swept = store
-        .sweep(&Cutoffs {
-            events: Some(time("2026-02-01")),
-            commands: None,
-        })
+        .sweep(
+            &Cutoffs {
+                events: Some(time("2026-02-01")),
+                commands: None,
+                ..Cutoffs::default()
+            },
+            false,
+        )
         .await
         .expect("swept");
     assert_eq!(swept.events, 6_000);
     store.close();
     assert!(size(&dir) < before / 2, "{} of {before}", size(&dir));
+}
+
+#[test]
+fn what_is_old_is_found_by_indexes() {
+    use super::super::sweep::{OLD_COMMANDS, OLD_PIPELINES};
+    for query in [OLD_COMMANDS, OLD_PIPELINES] {
+        let plan = plan_of(query);
+        assert!(
+            !plan.contains("TEMP B-TREE") && !plan.contains("SCAN c") && !plan.contains("SCAN p"),
+            "{plan}"
+        );
+        assert!(plan.contains("COVERING INDEX commands_success"), "{plan}");
+        assert!(
+            plan.contains("commands_age") || plan.contains("pipelines_age"),
+            "{plan}"
+        );
+    }
 }
 
 #[test]

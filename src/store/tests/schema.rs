@@ -158,6 +158,11 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
              INSERT INTO report_contents (report_id, made_at, gzip) VALUES (1, '2026-01-01 00:00:00', x'00'); \
              INSERT INTO reviews (report_id, up_to, reviewed_by, reviewed_at) VALUES (1, 1, 'user:b', '2026-01-01 00:00:00')",
         ),
+        (
+            "retention",
+            "INSERT INTO holds (from_at, reason, placed_by) VALUES ('2026-01-01 00:00:00', 'r', 'user:a'); \
+             UPDATE commands SET kept_by = 'user:a', kept_at = '2026-01-01 00:00:00', kept_reason = 'r'",
+        ),
     ];
     let dir = tempfile::tempdir().expect("folder");
     let path = dir.path().join("quarterdeck.db");
@@ -187,6 +192,9 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
         "INSERT INTO commands (id, host_id, op, status, actor, definition, finished_at, created_at, pipeline_id, stage) VALUES ('00000000-0000-7000-8000-000000000003', 1, 'x', 'BLOCKED', 'system', hex(zeroblob(32)), '2026-01-01 00:00:00', '2026-01-01 00:00:00', '00000000-0000-7000-8000-000000000001', 0)",
         "UPDATE pipeline_hosts SET waiting_since = 'soon'",
         "UPDATE commands SET acknowledged_at = 'soon'",
+        "UPDATE holds SET until_at = from_at",
+        "UPDATE holds SET released_at = '2026-01-01 00:00:00'",
+        "UPDATE commands SET kept_at = 'today'",
         "DELETE FROM hosts",
         "DELETE FROM users",
         "UPDATE users SET password = 'secret'",

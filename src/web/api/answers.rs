@@ -6,7 +6,8 @@ use utoipa::ToSchema;
 use crate::domain::{Actor, Ask, CommandId, Op, PipelineDef, PipelineId, Timestamp};
 use crate::engine::Tested;
 use crate::store::{
-    CommandRow, Delivery, EventRow, FactsRow, FleetRow, Group, HostRow, PipelineCounts, PipelineRow, TokenRow, UserRow,
+    CommandRow, Delivery, EventRow, FactsRow, FleetRow, Group, HoldRow, HostRow, PipelineCounts, PipelineRow, TokenRow,
+    UserRow,
 };
 
 /// A page of commands, newest first.
@@ -54,6 +55,12 @@ pub(super) struct PipelineShown {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Definitions<'a> {
     pub(super) definitions: Vec<&'a PipelineDef>,
+}
+
+/// Ranges of which nothing is swept.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Holds {
+    pub(super) holds: Vec<HoldRow>,
 }
 
 /// The catalog.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::domain::{HostName, Invalid, OpId, Reach, RunAs, Span, SpoolDir, Tag, bounded, nearest};
+use crate::domain::{HostName, Invalid, OpId, Reach, RunAs, Span, SpoolDir, Tag, Timestamp, bounded, nearest};
 use crate::store::NewHost;
 
 use super::problem::Problem;
@@ -76,6 +76,36 @@ pub(super) struct AcknowledgeBody {
 
 impl Body for AcknowledgeBody {
     const KEYS: &[&str] = &["note"];
+}
+
+/// What is to stay, and why.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeepBody {
+    /// Why it is to be kept, or may go.
+    #[schema(pattern = "\\S")]
+    pub(super) reason: String,
+}
+
+impl Body for KeepBody {
+    const KEYS: &[&str] = &["reason"];
+}
+
+/// A range of time of which nothing is swept.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HoldBody {
+    /// From this time on ...
+    pub(super) from: Timestamp,
+    /// ... up to this one, which is later; without it, without an end.
+    pub(super) until: Option<Timestamp>,
+    /// Why.
+    #[schema(pattern = "\\S")]
+    pub(super) reason: String,
+}
+
+impl Body for HoldBody {
+    const KEYS: &[&str] = &["from", "until", "reason"];
 }
 
 /// More time for a command.

@@ -9,11 +9,12 @@ use crate::store::{CommandRow, Cursor, HistoryFilter, OnceRow};
 
 use super::Api;
 use super::answers::{Commands, Started};
-use super::body::{self, AcknowledgeBody, ExtendBody, ReasonBody, ResolveBody, StartBody};
+use super::body::{self, AcknowledgeBody, ExtendBody, KeepBody, ReasonBody, ResolveBody, StartBody};
 use super::caller::Caller;
 use super::events;
 use super::filters::History;
 use super::once;
+use super::pipeline_body::Nothing;
 use super::problem::Problem;
 use super::query::Parameters;
 
@@ -247,6 +248,36 @@ pub(super) async fn find_out(api: Data<Api>, caller: Caller, id: Path<String>, p
     .await
 }
 
+#[utoipa::path(post, path = "/api/v1/commands/{id}/keep", operation_id = "keepCommand", tag = "Commands",
+    summary = "Marks a command as kept: no sweep takes it.", description = "Its events and its output stay as well.",
+    params(("id" = IdPart, Path, description = "The command: its id, or a part of it that no other id has.")),
+    request_body = KeepBody,
+    responses((status = 202, description = "The command as it is now.", body = CommandRow),
+        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+)]
+pub(super) async fn keep(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
+    mark("to keep", &api, caller, &id, async |id, by| {
+        let KeepBody { reason } = body::required(payload).await?;
+        Ok(api.engine.keep(id, reason, by).await?)
+    })
+    .await
+}
+
+#[utoipa::path(post, path = "/api/v1/commands/{id}/unkeep", operation_id = "unkeepCommand", tag = "Commands",
+    summary = "Lets a kept command go when its time comes.", description = "",
+    params(("id" = IdPart, Path, description = "The command: its id, or a part of it that no other id has.")),
+    request_body = Option<Nothing>,
+    responses((status = 202, description = "The command as it is now.", body = CommandRow),
+        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+)]
+pub(super) async fn unkeep(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
+    mark("no longer to keep", &api, caller, &id, async |id, by| {
+        body::optional::<Nothing>(payload).await?;
+        Ok(api.engine.unkeep(id, by).await?)
+    })
+    .await
+}
+
 /// One wish about one command: the row as it is afterwards, 202; a retry that was refused at once is 409.
 async fn wish(
     what: &'static str,
@@ -261,6 +292,22 @@ async fn wish(
     };
     let row = api.noted_as(&by, what, &format!("{what} command {id}"), answer).await?;
     Ok(accepted(row.status != CommandStatus::Blocked).json(row))
+}
+
+/// One mark on one command, also on one that was refused when it was asked for: 202.
+async fn mark(
+    what: &'static str,
+    api: &Api,
+    Caller(by): Caller,
+    id: &str,
+    act: impl AsyncFnOnce(CommandId, By) -> Result<CommandRow, Problem>,
+) -> Answer {
+    let answer = match read_id(api, id).await {
+        Ok(read) => act(read, by.clone()).await,
+        Err(problem) => Err(problem),
+    };
+    let row = api.noted_as(&by, what, &format!("{what} command {id}"), answer).await?;
+    Ok(HttpResponse::Accepted().json(row))
 }
 
 /// 202 where something was accepted; 409 where the row says that it was refused.

@@ -14,7 +14,7 @@ use crate::domain::{CommandId, ExportFormat, ExportOf, HostName, IdPart, Pipelin
 use super::super::entry::{Entry, Need};
 use super::caller::Caller;
 use super::problem::Problem;
-use super::{LIST, access, commands, deliveries, document, events, export, hosts, output, pipelines, system};
+use super::{LIST, access, commands, deliveries, document, events, export, holds, hosts, output, pipelines, system};
 
 /// What it is of.
 #[derive(OpenApi)]
@@ -38,6 +38,8 @@ use super::{LIST, access, commands, deliveries, document, events, export, hosts,
         commands::acknowledge,
         commands::extend,
         commands::find_out,
+        commands::keep,
+        commands::unkeep,
         output::read,
         pipelines::definitions,
         pipelines::preview,
@@ -50,6 +52,8 @@ use super::{LIST, access, commands, deliveries, document, events, export, hosts,
         pipelines::go_on,
         pipelines::preview_retry,
         pipelines::retry,
+        pipelines::keep,
+        pipelines::unkeep,
         hosts::list,
         hosts::show,
         hosts::add,
@@ -59,6 +63,9 @@ use super::{LIST, access, commands, deliveries, document, events, export, hosts,
         system::state,
         system::recovery,
         system::sweep,
+        holds::list,
+        holds::place,
+        holds::release,
         system::link,
         events::list,
         deliveries::list,

@@ -28,6 +28,8 @@
 //! | `GET /state` | `{instance, version}` |
 //! | `GET /recovery` | what a start would do now |
 //! | `POST /sweep` | sweep now |
+//! | `POST /commands/{id}/keep`, `unkeep`; `/pipelines/{id}/…` | no sweep takes it: `{reason}`; or it may go |
+//! | `GET /holds`, `POST`; `POST /holds/{id}/release` | ranges of which nothing is swept: `{from, until?, reason}`; `{reason}` |
 //! | `GET /openapi.json` | all of this as OpenAPI 3.1; `/api/docs` is a page of it |
 //! | `POST /links` | a one-time link to the pages: `{url}`; on the Unix socket only |
 //! | `POST /login` | `{name, password, code?}`: a session for a terminal, `{session}` |
@@ -57,6 +59,7 @@ mod events;
 mod export;
 mod filters;
 mod guard;
+mod holds;
 mod hosts;
 mod once;
 mod output;
@@ -164,6 +167,12 @@ pub(super) const LIST: &[Entry] = &[
     at(POST, "/api/v1/commands/{id}/find-out", May(Ask::Steer), || {
         to(commands::find_out)
     }),
+    at(POST, "/api/v1/commands/{id}/keep", May(Ask::Steer), || {
+        to(commands::keep)
+    }),
+    at(POST, "/api/v1/commands/{id}/unkeep", May(Ask::Steer), || {
+        to(commands::unkeep)
+    }),
     // Pipelines.
     at(GET, "/api/v1/pipelines", May(Ask::See), || to(pipelines::list)),
     at(POST, "/api/v1/pipelines", May(Ask::Run), || to(pipelines::start)),
@@ -192,6 +201,12 @@ pub(super) const LIST: &[Entry] = &[
     at(GET, "/api/v1/pipeline-definitions", May(Ask::See), || {
         to(pipelines::definitions)
     }),
+    at(POST, "/api/v1/pipelines/{id}/keep", May(Ask::Steer), || {
+        to(pipelines::keep)
+    }),
+    at(POST, "/api/v1/pipelines/{id}/unkeep", May(Ask::Steer), || {
+        to(pipelines::unkeep)
+    }),
     // Hosts.
     at(GET, "/api/v1/hosts", May(Ask::See), || to(hosts::list)),
     at(POST, "/api/v1/hosts", May(Ask::Hosts), || to(hosts::add)),
@@ -210,6 +225,11 @@ pub(super) const LIST: &[Entry] = &[
     at(GET, "/api/v1/state", May(Ask::See), || to(system::state)),
     at(GET, "/api/v1/recovery", May(Ask::See), || to(system::recovery)),
     at(POST, "/api/v1/sweep", May(Ask::Settings), || to(system::sweep)),
+    at(GET, "/api/v1/holds", May(Ask::See), || to(holds::list)),
+    at(POST, "/api/v1/holds", May(Ask::Settings), || to(holds::place)),
+    at(POST, "/api/v1/holds/{id}/release", May(Ask::Settings), || {
+        to(holds::release)
+    }),
     at(GET, "/api/v1/openapi.json", May(Ask::Account), || to(document::serve)),
     at(POST, "/api/v1/links", May(Ask::Link), || to(system::link)),
     // People and programs.

@@ -9,7 +9,7 @@ use crate::store::{Cursor, HistoryFilter, Journal, OnceRow, PipelineFilter, Pipe
 
 use super::Api;
 use super::answers::{self, Commands, Definitions, PipelineShown};
-use super::body::{self, ReasonBody};
+use super::body::{self, KeepBody, ReasonBody};
 use super::caller::Caller;
 use super::events;
 use super::filters::{self, OfPipeline, Shown};
@@ -266,6 +266,36 @@ pub(super) async fn retry(
         let key = once::key_of(&request, &bytes)?;
         let act = async |by| Ok(api.engine.retry_pipeline(id, reason, by).await?);
         once::once(&api, by, key, async |made| again(&api, made).await, act).await
+    })
+    .await
+}
+
+#[utoipa::path(post, path = "/api/v1/pipelines/{id}/keep", operation_id = "keepPipeline", tag = "Pipelines",
+    summary = "Marks a pipeline as kept: no sweep takes it.", description = "Its commands, events and outputs stay as well.",
+    params(("id" = PipelineId, Path, description = "The pipeline.")),
+    request_body = KeepBody,
+    responses((status = 202, description = "The pipeline as it is now.", body = PipelineRow),
+        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+)]
+pub(super) async fn keep(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
+    wish("to keep", &api, caller, &id, async |id, by| {
+        let KeepBody { reason } = body::required(payload).await?;
+        Ok(api.engine.keep_pipeline(id, reason, by).await?)
+    })
+    .await
+}
+
+#[utoipa::path(post, path = "/api/v1/pipelines/{id}/unkeep", operation_id = "unkeepPipeline", tag = "Pipelines",
+    summary = "Lets a kept pipeline go when its time comes.", description = "",
+    params(("id" = PipelineId, Path, description = "The pipeline.")),
+    request_body = Option<Nothing>,
+    responses((status = 202, description = "The pipeline as it is now.", body = PipelineRow),
+        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+)]
+pub(super) async fn unkeep(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
+    wish("no longer to keep", &api, caller, &id, async |id, by| {
+        body::optional::<Nothing>(payload).await?;
+        Ok(api.engine.unkeep_pipeline(id, by).await?)
     })
     .await
 }

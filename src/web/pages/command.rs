@@ -14,7 +14,7 @@ use super::super::error::Problem;
 use super::super::fields::{Fields, Wrong};
 use super::super::frame::{Frame, html, html_with};
 use super::super::live::{self, PATIENCE, Waited, Waiter};
-use super::super::words::{self, Word};
+use super::super::words::{self, Kept, Word};
 use super::super::{Visitor, Web};
 use super::output::{self, Part};
 
@@ -52,6 +52,9 @@ struct CommandPage {
     last_good: Option<(String, When)>,
     pipeline: Option<(String, String)>,
     buttons: Buttons,
+    kept: Option<Kept>,
+    /// Its own address.
+    place: String,
     timeline: Vec<Moment>,
     /// There are more events than the timeline shows.
     earlier: bool,
@@ -84,6 +87,8 @@ struct Buttons {
     find_out: bool,
     resolve: bool,
     acknowledge: bool,
+    /// Whether to keep it is theirs to say; in every state.
+    keep: bool,
 }
 
 impl Buttons {
@@ -328,6 +333,8 @@ impl CommandPage {
             last_good: last_good.map(|good| (good.id.to_string(), clock.when(good.created_at))),
             pipeline: found.pipeline.as_ref().map(|pipeline| place_in(pipeline, row)),
             buttons: Buttons::new(web, visitor, found),
+            kept: Kept::of(row.kept_by.as_ref(), row.kept_at, row.kept_reason.as_ref(), &clock),
+            place: format!("/commands/{}", row.id),
             restarts: restarts(&found.events, row, &clock),
             timeline: found.events.iter().map(|event| Moment::new(event, &clock)).collect(),
             earlier: found.earlier,
@@ -425,6 +432,7 @@ impl Buttons {
             find_out: steer && orphaned,
             resolve: steer && open && orphaned,
             acknowledge: steer && row.needs_attention(),
+            keep: steer,
         }
     }
 }

@@ -24,6 +24,7 @@ pub(super) mod pipeline_wish;
 mod pipeline_words;
 pub(super) mod report;
 mod run;
+pub(super) mod settings;
 mod ticks;
 pub(super) mod tokens;
 pub(super) mod users;

@@ -17,7 +17,7 @@ use super::super::error::Problem;
 use super::super::fields::{Fields, to_query};
 use super::super::frame::{Frame, html};
 use super::super::live::{self, Shown, Waited};
-use super::super::words::{Word, count};
+use super::super::words::{Kept, Word, count};
 use super::super::{Visitor, Web};
 use super::pipeline_cells::{GroupsOfStage, Line, Tab};
 use super::pipeline_words as pipelines;
@@ -60,6 +60,9 @@ struct PipelinePage {
     retry_of: Option<String>,
     retries: Vec<(String, Word, When)>,
     buttons: Buttons,
+    kept: Option<Kept>,
+    /// Its own address.
+    place: String,
     tabs: Vec<Tab>,
     several_batches: bool,
     lines: Vec<Line>,
@@ -87,6 +90,8 @@ struct Buttons {
     go_on: bool,
     cancel: bool,
     retry: bool,
+    /// Whether to keep it is theirs to say; in every state.
+    keep: bool,
 }
 
 impl Buttons {
@@ -97,6 +102,7 @@ impl Buttons {
             go_on: run && free && row.status == PipelineStatus::Held,
             cancel: steer && row.is_open() && row.cancel_mode != Some(CancelMode::Kill),
             retry: run && !row.is_open() && row.status != PipelineStatus::Complete,
+            keep: steer,
         }
     }
 
@@ -326,6 +332,8 @@ impl PipelinePage {
                 })
                 .collect(),
             buttons: Buttons::new(row, (false, false)),
+            kept: Kept::of(row.kept_by.as_ref(), row.kept_at, row.kept_reason.as_ref(), &clock),
+            place: format!("/pipelines/{}", row.id),
             tabs: vec![
                 tab("All", MatrixPart::All, counts.hosts, "all"),
                 tab("Failed", MatrixPart::Failed, found.hosts_failed, "bad"),

@@ -78,6 +78,29 @@ pub(in crate::web) async fn hold(
     Ok(see(&format!("/pipelines/{id}")))
 }
 
+pub(in crate::web) async fn keep(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    id: Path<String>,
+    form: FormPairs,
+) -> Result<HttpResponse, Problem> {
+    let id = id_of(&id)?;
+    let fields = Fields::form(form.map_err(|why| bad_form(&why))?.into_inner());
+    let reason = fields.owned("reason").unwrap_or_default();
+    web.engine.keep_pipeline(id, reason, visitor.by()).await?;
+    Ok(see(&format!("/pipelines/{id}")))
+}
+
+pub(in crate::web) async fn unkeep(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    id: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let id = id_of(&id)?;
+    web.engine.unkeep_pipeline(id, visitor.by()).await?;
+    Ok(see(&format!("/pipelines/{id}")))
+}
+
 pub(in crate::web) async fn go_on(
     web: Data<Web>,
     visitor: ReqData<Visitor>,

@@ -146,6 +146,28 @@ pub(in crate::web) async fn acknowledge(
     }
 }
 
+pub(in crate::web) async fn keep(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    id: Path<String>,
+    form: FormPairs,
+) -> Result<HttpResponse, Problem> {
+    let (id, fields) = (id_of(&id)?, read(form)?);
+    let reason = fields.owned("reason").unwrap_or_default();
+    web.engine.keep(id, reason, visitor.by()).await?;
+    Ok(see(&format!("/commands/{id}")))
+}
+
+pub(in crate::web) async fn unkeep(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    id: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let id = id_of(&id)?;
+    web.engine.unkeep(id, visitor.by()).await?;
+    Ok(see(&format!("/commands/{id}")))
+}
+
 pub(super) fn read(form: FormPairs) -> Result<Fields, Problem> {
     form.map(|form| Fields::form(form.into_inner()))
         .map_err(|why| bad_form(&why))

@@ -1,0 +1,13 @@
+ALTER TABLE sweeps DROP COLUMN archive_before;
+ALTER TABLE sweeps DROP COLUMN gone_until;
+ALTER TABLE sweeps DROP COLUMN audit_before;
+DROP TABLE holds;
+DROP INDEX commands_success;
+DROP INDEX pipelines_kept;
+DROP INDEX commands_kept;
+ALTER TABLE pipelines DROP COLUMN kept_reason;
+ALTER TABLE pipelines DROP COLUMN kept_at;
+ALTER TABLE pipelines DROP COLUMN kept_by;
+ALTER TABLE commands DROP COLUMN kept_reason;
+ALTER TABLE commands DROP COLUMN kept_at;
+ALTER TABLE commands DROP COLUMN kept_by;

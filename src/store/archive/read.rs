@@ -1,0 +1,475 @@
+//! Reading the archive, one row at a time, with bounded memory: file after file in the order of their sweeps, so events
+//! come in the order of their ids as long as nothing was kept back (a hold, `audit_days`) that went later. What is to
+//! be in strict order is sorted by whoever reads.
+//!
+//! Memory: a decoder, and which ids have been seen: next to nothing for events (they come in runs), some 32 bytes for
+//! each command and pipeline that fits.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use diesel::prelude::*;
+use flate2::bufread::GzDecoder;
+use serde_json::Value;
+
+use super::super::schema::{event_log, pipelines};
+use super::super::{CommandRow, EventRow, Journal, PipelineRow, ReadError, Reader};
+use super::files::{self, ArchiveFile};
+use super::{EventLine, Line, Ranges, RowLine};
+use crate::domain::{Checkpoint, CommandId, Link, PipelineId, Timestamp};
+
+/// A range of time: events by their timestamp, commands and pipelines by when they were asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Range {
+    /// At this time or later.
+    pub since: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+}
+
+impl Range {
+    fn has(&self, at: Timestamp) -> bool {
+        self.since.is_none_or(|since| at >= since) && self.until.is_none_or(|until| at < until)
+    }
+
+    fn may_be_in(&self, part: Option<(Timestamp, Timestamp)>) -> bool {
+        part.is_some_and(|(first, last)| {
+            self.since.is_none_or(|since| last >= since) && self.until.is_none_or(|until| first < until)
+        })
+    }
+}
+
+/// A row that can be archived.
+pub trait Archived: Sized {
+    /// When, for a range.
+    #[doc(hidden)]
+    fn at(&self) -> Timestamp;
+    /// A line of its kind as a row; none where it is of another kind.
+    #[doc(hidden)]
+    fn of(line: Entry) -> Result<Option<Self>, ReadError>;
+    /// Whether a file may have rows of a range.
+    #[doc(hidden)]
+    fn may_be_in(range: Range, ranges: &Marks) -> bool;
+    /// True the first time that this row is shown.
+    #[doc(hidden)]
+    fn is_new(&self, seen: &mut Seen) -> bool;
+    /// Drops those that are still in their table: there is what is known last.
+    #[doc(hidden)]
+    fn only_archived(rows: Vec<Self>, journal: &mut Journal) -> Result<Vec<Self>, ReadError>;
+}
+
+/// A line of a file.
+#[doc(hidden)]
+#[derive(Debug)]
+#[expect(private_interfaces, reason = "what a line is, is the archive's own business")]
+pub enum Entry {
+    Line(Line),
+    Checkpoint(Box<Checkpoint>),
+}
+
+/// What the header of a file says.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Marks(Ranges);
+
+/// Which rows were there already.
+#[doc(hidden)]
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Events: the last id of each run by its first.
+    runs: BTreeMap<i64, i64>,
+    commands: HashSet<CommandId>,
+    pipelines: HashSet<PipelineId>,
+}
+
+impl Seen {
+    fn event(&mut self, id: i64) -> bool {
+        let before = self.runs.range(..=id).next_back().map(|(first, last)| (*first, *last));
+        if before.is_some_and(|(_, last)| last >= id) {
+            return false;
+        }
+        let first = before.filter(|(_, last)| last + 1 == id).map_or(id, |(first, _)| first);
+        let last = self.runs.remove(&(id + 1)).unwrap_or(id);
+        self.runs.insert(first, last);
+        true
+    }
+}
+
+/// Events of the archive that fit. Blocks, as do the rows.
+///
+/// # Errors
+/// When the folder cannot be read; no folder is no row.
+pub fn events(
+    data_dir: &Path,
+    range: Range,
+    fits: impl Fn(&EventRow) -> bool + Send + 'static,
+) -> io::Result<Rows<EventRow>> {
+    Rows::new(data_dir, range, fits)
+}
+
+/// Commands of the archive that fit.
+///
+/// # Errors
+/// As [`events`].
+pub fn commands(
+    data_dir: &Path,
+    range: Range,
+    fits: impl Fn(&CommandRow) -> bool + Send + 'static,
+) -> io::Result<Rows<CommandRow>> {
+    Rows::new(data_dir, range, fits)
+}
+
+/// Pipelines of the archive that fit.
+///
+/// # Errors
+/// As [`events`].
+pub fn pipelines(
+    data_dir: &Path,
+    range: Range,
+    fits: impl Fn(&PipelineRow) -> bool + Send + 'static,
+) -> io::Result<Rows<PipelineRow>> {
+    Rows::new(data_dir, range, fits)
+}
+
+/// Rows of the archive on their way: an iterator, each row once. A damaged file is an error and ends that file alone.
+/// Rows that a sweep has written and not removed yet are in their table, too: [`Rows::batch`] leaves them out.
+pub struct Rows<T> {
+    files: VecDeque<ArchiveFile>,
+    open: Option<(PathBuf, bool, Lines)>,
+    range: Range,
+    fits: Box<dyn Fn(&T) -> bool + Send>,
+    seen: Seen,
+}
+
+impl<T: Archived> Rows<T> {
+    fn new(data_dir: &Path, range: Range, fits: impl Fn(&T) -> bool + Send + 'static) -> io::Result<Self> {
+        Ok(Self {
+            files: files::list(data_dir)?.into(),
+            open: None,
+            range,
+            fits: Box::new(fits),
+            seen: Seen::default(),
+        })
+    }
+
+    /// The next rows, `limit` at most, without those that are still in their table; none after the last. Blocks.
+    ///
+    /// Read the table first and the archive after it, or a row that is being swept may be missed.
+    ///
+    /// # Errors
+    /// [`ReadError`]: a damaged file, with its name; ask on for what comes after it.
+    pub fn batch(&mut self, reader: &Reader, limit: usize) -> Result<Option<Vec<T>>, ReadError> {
+        loop {
+            let some = self.by_ref().take(limit).collect::<Result<Vec<T>, _>>()?;
+            if some.is_empty() {
+                return Ok(None);
+            }
+            let rows = reader.read_blocking(|journal| T::only_archived(some, journal))?;
+            if !rows.is_empty() {
+                return Ok(Some(rows));
+            }
+        }
+    }
+
+    fn open_next(&mut self) -> Option<Result<(), ReadError>> {
+        loop {
+            let file = self.files.pop_front()?;
+            // One that is not whole does not say yet what it has.
+            if file.whole
+                && let Some(ranges) = files::ranges(&file.path)
+                && !T::may_be_in(self.range, &Marks(ranges))
+            {
+                continue;
+            }
+            match entries(&file.path) {
+                // It was finished, or expired, meanwhile.
+                Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+                Err(why) => return Some(Err(broken(&file.path, &why))),
+                Ok(lines) => {
+                    self.open = Some((file.path, file.whole, lines));
+                    return Some(Ok(()));
+                }
+            }
+        }
+    }
+}
+
+impl<T: Archived> Iterator for Rows<T> {
+    type Item = Result<T, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let Some((path, whole, lines)) = &mut self.open else {
+                match self.open_next()? {
+                    Ok(()) => continue,
+                    Err(why) => return Some(Err(why)),
+                }
+            };
+            let row = match lines.next() {
+                None => {
+                    self.open = None;
+                    continue;
+                }
+                Some(Ok(line)) => T::of(line),
+                Some(Err(why)) => {
+                    let why = broken(path, &why);
+                    let whole = *whole;
+                    self.open = None;
+                    // A file that is being written, or was cut off, ends where it ends.
+                    if whole {
+                        return Some(Err(why));
+                    }
+                    continue;
+                }
+            };
+            match row {
+                Err(why) => return Some(Err(why)),
+                Ok(Some(row)) if self.range.has(row.at()) && (self.fits)(&row) && row.is_new(&mut self.seen) => {
+                    return Some(Ok(row));
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+fn broken(path: &Path, why: &io::Error) -> ReadError {
+    ReadError::Row(format!("{}: {why}", path.display()))
+}
+
+/// The lines of one file.
+pub(super) struct Lines {
+    lines: BufReader<GzDecoder<BufReader<File>>>,
+    text: Vec<u8>,
+}
+
+/// A file, line by line; ends in an error where it is torn.
+pub(super) fn entries(path: &Path) -> io::Result<Lines> {
+    Ok(Lines {
+        lines: BufReader::new(GzDecoder::new(BufReader::new(File::open(path)?))),
+        text: Vec::new(),
+    })
+}
+
+impl Lines {
+    /// The next line as it stands; none at the end.
+    pub(super) fn raw(&mut self) -> io::Result<Option<&[u8]>> {
+        self.text.clear();
+        if self.lines.read_until(b'\n', &mut self.text)? == 0 {
+            return Ok(None);
+        }
+        if self.text.last() != Some(&b'\n') {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "its last line is torn"));
+        }
+        Ok(Some(&self.text))
+    }
+}
+
+impl Iterator for Lines {
+    type Item = io::Result<Entry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.raw() {
+            Ok(None) => None,
+            Ok(Some(text)) => Some(entry(text)),
+            Err(why) => Some(Err(why)),
+        }
+    }
+}
+
+pub(super) fn entry(text: &[u8]) -> io::Result<Entry> {
+    if text.starts_with(b"{\"dashboard\"") {
+        return Ok(Entry::Checkpoint(serde_json::from_slice(text)?));
+    }
+    Ok(Entry::Line(serde_json::from_slice(text)?))
+}
+
+fn wrong(why: impl std::fmt::Display) -> ReadError {
+    ReadError::Row(format!("of the archive: {why}"))
+}
+
+impl Archived for EventRow {
+    fn at(&self) -> Timestamp {
+        self.timestamp
+    }
+
+    fn of(line: Entry) -> Result<Option<Self>, ReadError> {
+        match line {
+            Entry::Line(Line::Event(line)) => event(*line).map(Some),
+            Entry::Line(_) | Entry::Checkpoint(_) => Ok(None),
+        }
+    }
+
+    fn may_be_in(range: Range, Marks(ranges): &Marks) -> bool {
+        range.may_be_in(ranges.event) || range.may_be_in(ranges.audit)
+    }
+
+    fn is_new(&self, seen: &mut Seen) -> bool {
+        seen.event(self.id)
+    }
+
+    fn only_archived(mut rows: Vec<Self>, journal: &mut Journal) -> Result<Vec<Self>, ReadError> {
+        let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+        let there = journal.events_still_here(&ids)?;
+        rows.retain(|row| !there.contains(&(row.id, row.link)));
+        Ok(rows)
+    }
+}
+
+fn event(line: EventLine) -> Result<EventRow, ReadError> {
+    Ok(EventRow {
+        id: line.id,
+        timestamp: line.timestamp.parse().map_err(wrong)?,
+        category: line.category.parse().map_err(wrong)?,
+        level: line.level.parse().map_err(wrong)?,
+        actor: line.actor.parse().map_err(wrong)?,
+        host_id: line.host_id.map(|id| id.parse()).transpose().map_err(wrong)?,
+        host: line.host,
+        action: line.action,
+        message: line.message,
+        details: line
+            .details
+            .map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text))),
+        command_id: line.command_id.map(|id| id.parse()).transpose().map_err(wrong)?,
+        pipeline_id: line.pipeline_id.map(|id| id.parse()).transpose().map_err(wrong)?,
+        link: line.link,
+    })
+}
+
+impl Archived for CommandRow {
+    fn at(&self) -> Timestamp {
+        self.created_at
+    }
+
+    fn of(line: Entry) -> Result<Option<Self>, ReadError> {
+        let Entry::Line(Line::Command(RowLine { host, mut row })) = line else {
+            return Ok(None);
+        };
+        row["host"] = host.unwrap_or_default().into();
+        row["output_cut"] = (row["output_cut"] == 1).into();
+        serde_json::from_value(row).map(Some).map_err(wrong)
+    }
+
+    fn may_be_in(range: Range, Marks(ranges): &Marks) -> bool {
+        range.may_be_in(ranges.command)
+    }
+
+    fn is_new(&self, seen: &mut Seen) -> bool {
+        seen.commands.insert(self.id)
+    }
+
+    fn only_archived(mut rows: Vec<Self>, journal: &mut Journal) -> Result<Vec<Self>, ReadError> {
+        let ids: Vec<CommandId> = rows.iter().map(|row| row.id).collect();
+        let gone: HashSet<CommandId> = journal.without_row(&ids)?.into_iter().collect();
+        rows.retain(|row| gone.contains(&row.id));
+        Ok(rows)
+    }
+}
+
+impl Archived for PipelineRow {
+    fn at(&self) -> Timestamp {
+        self.created_at
+    }
+
+    fn of(line: Entry) -> Result<Option<Self>, ReadError> {
+        let Entry::Line(Line::Pipeline(RowLine { mut row, .. })) = line else {
+            return Ok(None);
+        };
+        // Columns that are JSON themselves.
+        for column in ["hosts", "plan"] {
+            if let Some(text) = row[column].as_str() {
+                row[column] = serde_json::from_str(text).map_err(wrong)?;
+            }
+        }
+        if row["plan"].is_null() {
+            row["plan"] = serde_json::to_value(crate::domain::Plan::default()).map_err(wrong)?;
+        }
+        serde_json::from_value(row).map(Some).map_err(wrong)
+    }
+
+    fn may_be_in(range: Range, Marks(ranges): &Marks) -> bool {
+        range.may_be_in(ranges.pipeline)
+    }
+
+    fn is_new(&self, seen: &mut Seen) -> bool {
+        seen.pipelines.insert(self.id)
+    }
+
+    fn only_archived(mut rows: Vec<Self>, journal: &mut Journal) -> Result<Vec<Self>, ReadError> {
+        let ids: Vec<PipelineId> = rows.iter().map(|row| row.id).collect();
+        let there = journal.pipelines_still_here(&ids)?;
+        rows.retain(|row| !there.contains(&row.id));
+        Ok(rows)
+    }
+}
+
+impl Journal {
+    fn events_still_here(&mut self, ids: &[i64]) -> Result<HashSet<(i64, Link)>, ReadError> {
+        let mut there = HashSet::new();
+        for some in ids.chunks(500) {
+            let rows: Vec<(i64, Link)> = event_log::table
+                .filter(event_log::id.eq_any(some))
+                .select((event_log::id, event_log::link))
+                .load(&mut self.conn)?;
+            there.extend(rows);
+        }
+        Ok(there)
+    }
+
+    fn pipelines_still_here(&mut self, ids: &[PipelineId]) -> Result<HashSet<PipelineId>, ReadError> {
+        let rows: Vec<PipelineId> = pipelines::table
+            .filter(pipelines::id.eq_any(ids))
+            .select(pipelines::id)
+            .load(&mut self.conn)?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// Of some lines those whose rows are no longer in their tables; never a first line.
+    pub(super) fn only_archived(&mut self, lines: Vec<Line>) -> Result<Vec<Line>, ReadError> {
+        let (mut events, mut commands, mut pipelines) = (Vec::new(), Vec::new(), Vec::new());
+        let id_of = |line: &RowLine| line.row["id"].as_str().unwrap_or_default().to_owned();
+        for line in &lines {
+            match line {
+                Line::Archive(_) | Line::Definition { .. } => {}
+                Line::Event(event) => events.push(event.id),
+                Line::Command(line) => commands.extend(id_of(line).parse::<CommandId>()),
+                Line::Pipeline(line) => pipelines.extend(id_of(line).parse::<PipelineId>()),
+            }
+        }
+        let events = self.events_still_here(&events)?;
+        let commands: HashSet<String> = self.without_row(&commands)?.iter().map(ToString::to_string).collect();
+        let pipelines: HashSet<String> = self
+            .pipelines_still_here(&pipelines)?
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let keeps = |line: &Line| match line {
+            Line::Archive(_) => false,
+            Line::Definition { .. } => true,
+            Line::Event(event) => !events.contains(&(event.id, event.link)),
+            Line::Command(line) => commands.contains(&id_of(line)),
+            Line::Pipeline(line) => !pipelines.contains(&id_of(line)),
+        };
+        Ok(lines.into_iter().filter(keeps).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_event_is_new_once_and_runs_grow_together() {
+        let mut seen = Seen::default();
+        for id in [1, 2, 5, 4, 9] {
+            assert!(seen.event(id), "{id}");
+        }
+        for id in [1, 2, 4, 5, 9] {
+            assert!(!seen.event(id), "{id}");
+        }
+        assert!(seen.event(3));
+        assert_eq!(seen.runs, BTreeMap::from([(1, 5), (9, 9)]));
+    }
+}

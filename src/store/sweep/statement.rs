@@ -1,0 +1,140 @@
+//! What the checkpoint of a sweep states: where the log begins now, what it vouches for in place of the events that
+//! went, and what is in the archive. And what may be forgotten because it is stated.
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+
+use super::super::archive::Contents;
+use super::super::error::Fault;
+use super::super::schema::{event_log, sealed, swept_events};
+use super::super::tx::Tx;
+use super::super::{Journal, ReadError};
+use super::{BATCH, Number};
+use crate::domain::{Digest, Link, Timestamp};
+
+/// What the checkpoint of a sweep states beside the chain's head; that of the first start of a log which is older than
+/// its chain states where that begins.
+#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub(in crate::store) struct Statement {
+    /// The last event before the log begins, with its link; none where it begins at the first.
+    pub(in crate::store) base: Option<Base>,
+    /// What it vouches for in place of the events that went.
+    pub(in crate::store) sealed: Sealing,
+    /// Commands that settled before this time may be missing.
+    pub(in crate::store) commands_before: Option<Timestamp>,
+    /// Counts, and cut-offs.
+    pub(in crate::store) removed: serde_json::Value,
+    /// What is in its file of the archive; none where no archive is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::store) archive: Option<Contents>,
+}
+
+/// Where a shortened log begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub(in crate::store) struct Base {
+    /// The last event that is gone, with all before it.
+    pub(in crate::store) event: i64,
+    /// Its link.
+    pub(in crate::store) link: Link,
+}
+
+/// The digests of one sweep.
+#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub(in crate::store) struct Sealing {
+    /// How many.
+    pub(in crate::store) rows: usize,
+    /// SHA-256 of their lines `WHAT DIGEST`, in the order of their ids.
+    pub(in crate::store) sha256: Option<Digest>,
+}
+
+impl Journal {
+    /// What the newest sweep stated; none before the first.
+    pub(in crate::store) fn newest_statement(&mut self) -> Result<Option<Statement>, ReadError> {
+        let checkpoint = self.base_checkpoint()?;
+        let details = checkpoint.and_then(|checkpoint| checkpoint.details);
+        let read = |text: String| serde_json::from_str(&text).map_err(|why| ReadError::Row(why.to_string()));
+        details.map(read).transpose()
+    }
+
+    /// The digests that the checkpoint of this sweep vouches for; `None` is the sweep that is under way.
+    pub(in crate::store) fn sealing(&mut self, checkpoint: Option<i64>) -> Result<Sealing, ReadError> {
+        use sha2::Digest as _;
+        let (mut hash, mut rows, mut last) = (sha2::Sha256::new(), 0, 0);
+        loop {
+            let some: Vec<(i64, String, Digest)> = sealed::table
+                .filter(sealed::checkpoint_id.is(checkpoint))
+                .filter(sealed::id.gt(last))
+                .order(sealed::id.asc())
+                .limit(1_000)
+                .select((sealed::id, sealed::what, sealed::digest))
+                .load(&mut self.conn)?;
+            let Some((newest, ..)) = some.last() else { break };
+            last = *newest;
+            rows += some.len();
+            for (_, what, digest) in &some {
+                hash.update(format!("{what} {digest}\n"));
+            }
+        }
+        Ok(Sealing {
+            rows,
+            sha256: (rows > 0).then(|| Digest::from_hash(&hash.finalize())),
+        })
+    }
+}
+
+pub(super) fn sealing(tx: &mut Tx<'_>, checkpoint: Option<i64>) -> Result<Sealing, Fault> {
+    Ok(tx.journal.sealing(checkpoint)?)
+}
+
+/// Where the log begins now: after what went from its front, or where it began before.
+pub(super) fn base(tx: &mut Tx<'_>) -> Result<Option<Base>, Fault> {
+    let first: i64 = event_log::table
+        .select(event_log::id)
+        .order(event_log::id.asc())
+        .get_result(&mut tx.journal.conn)?;
+    let gone: Option<(i64, Link)> = swept_events::table
+        .filter(swept_events::id.eq(first - 1))
+        .select((swept_events::id, swept_events::link))
+        .get_result(&mut tx.journal.conn)
+        .optional()?;
+    match gone {
+        Some((event, link)) => Ok(Some(Base { event, link })),
+        None => Ok(tx.journal.newest_statement()?.and_then(|statement| statement.base)),
+    }
+}
+
+/// Forgets, in small steps, what the newest checkpoint of a sweep stands for: hashes from before the log begins, and
+/// digests of rows that are all gone (hosts, users and tokens never are). True while there is more.
+pub(super) fn forget(tx: &mut Tx<'_>) -> Result<bool, Fault> {
+    let base = tx.journal.newest_statement()?.and_then(|statement| statement.base);
+    let before = base.map_or(0, |base| base.event);
+    let hashes = diesel::sql_query(
+        "DELETE FROM swept_events WHERE id IN (SELECT id FROM swept_events WHERE id <= ? ORDER BY id LIMIT ?)",
+    )
+    .bind::<BigInt, _>(before)
+    .bind::<BigInt, _>(BATCH)
+    .execute(&mut tx.journal.conn)?;
+    if hashes > 0 {
+        tx.touch_pages();
+        return Ok(true);
+    }
+    let groups: Vec<Option<i64>> = sealed::table
+        .filter(sealed::checkpoint_id.is_not_null())
+        .select(sealed::checkpoint_id)
+        .distinct()
+        .load(&mut tx.journal.conn)?;
+    for group in groups.into_iter().flatten() {
+        let stands: Vec<Number> = diesel::sql_query(
+            "SELECT s.id AS n FROM sealed s WHERE s.checkpoint_id = ? AND (EXISTS (SELECT 1 FROM commands WHERE id = s.what) \
+             OR EXISTS (SELECT 1 FROM pipelines WHERE id = s.what) OR instr(s.what, ' ') > 0) ORDER BY s.id DESC LIMIT 1",
+        )
+        .bind::<BigInt, _>(group)
+        .load(&mut tx.journal.conn)?;
+        if stands.is_empty() {
+            diesel::delete(sealed::table.filter(sealed::checkpoint_id.eq(group))).execute(&mut tx.journal.conn)?;
+            tx.touch_pages();
+        }
+    }
+    Ok(false)
+}

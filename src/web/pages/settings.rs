@@ -1,0 +1,318 @@
+//! What is kept, and for how long: sizes, sweeps, archive, holds, checkpoints. Whoever may see the journal may see it,
+//! for an auditor has to; holds are placed and released by admins.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form, Path, ReqData};
+use askama::Template;
+
+use crate::domain::{Ask, Checkpoint, Invalid, Span};
+use crate::engine::EngineError;
+use crate::store::archive::{Archives, archives};
+use crate::store::{EventFilter, EventRow, HoldRow, InstanceRow, Journal, LastSweep, Pending, ReadError, Survey};
+
+use super::super::clock::{Clock, When};
+use super::super::error::{Problem, bad_form};
+use super::super::fields::{Fields, Wrong};
+use super::super::frame::{Frame, html, html_with, see};
+use super::super::words::{self, Word};
+use super::super::{Visitor, Web};
+
+type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
+
+/// Sweeps that are shown.
+const SWEEPS: i64 = 10;
+
+#[derive(Template)]
+#[template(path = "settings/settings.html")]
+struct SettingsPage {
+    frame: Frame,
+    /// Whether holds are theirs to place.
+    manages: bool,
+    database: String,
+    wal: String,
+    free: String,
+    oldest: Vec<(&'static str, Option<When>)>,
+    policy: Vec<(&'static str, String)>,
+    last: Option<When>,
+    gone_until: Option<When>,
+    next: When,
+    takes: String,
+    failure: Vec<String>,
+    sweeps: Vec<Sweep>,
+    archive: Option<Archive>,
+    holds: Vec<Hold>,
+    checkpoint: Option<Signed>,
+    /// Who outside of this machine has which checkpoint, since when.
+    witness: Option<String>,
+    version: &'static str,
+    dashboard: String,
+    started: Option<When>,
+    wrong: Option<Wrong>,
+    typed: Typed,
+}
+
+/// A hold as somebody filled it in.
+#[derive(Default)]
+struct Typed {
+    from: String,
+    until: String,
+    reason: String,
+}
+
+struct Sweep {
+    at: When,
+    level: Word,
+    message: String,
+}
+
+struct Archive {
+    files: String,
+    bytes: String,
+    oldest: Option<When>,
+    newest: String,
+}
+
+struct Hold {
+    id: i64,
+    from: When,
+    until: Option<When>,
+    reason: String,
+    by: String,
+    at: When,
+    released: Option<(String, When, String)>,
+}
+
+struct Signed {
+    id: i64,
+    kind: &'static str,
+    at: When,
+    event: i64,
+    link: String,
+    fingerprint: String,
+    pem: String,
+    line: String,
+}
+
+/// Everything that the journal says.
+struct Found {
+    survey: Survey,
+    last: Option<LastSweep>,
+    pending: Pending,
+    sweeps: Vec<EventRow>,
+    holds: Vec<HoldRow>,
+    checkpoint: Option<Checkpoint>,
+    instance: InstanceRow,
+}
+
+pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> Result<HttpResponse, Problem> {
+    html(&page(&web, &visitor).await?)
+}
+
+pub(in crate::web) async fn hold(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    form: FormPairs,
+) -> Result<HttpResponse, Problem> {
+    let fields = read(form)?;
+    match place(&web, &visitor, &fields).await {
+        Ok(()) => Ok(see("/settings#holds")),
+        Err(EngineError::Invalid(wrong)) => {
+            let mut page = page(&web, &visitor).await?;
+            page.wrong = Some(Wrong::from(&wrong));
+            page.typed = Typed {
+                from: fields.owned("from").unwrap_or_default(),
+                until: fields.owned("until").unwrap_or_default(),
+                reason: fields.owned("reason").unwrap_or_default(),
+            };
+            html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+        Err(why) => Err(why.into()),
+    }
+}
+
+async fn place(web: &Web, visitor: &Visitor, fields: &Fields) -> Result<(), EngineError> {
+    let clock = web.clock();
+    let from = fields.text("from").ok_or_else(|| {
+        Invalid::new(
+            "from",
+            "is missing; write the beginning of the range, for example 2026-11-01",
+        )
+    })?;
+    let from = clock.read("from", from)?;
+    let until = fields.text("until").map(|text| clock.read("until", text)).transpose()?;
+    let reason = fields.owned("reason").unwrap_or_default();
+    web.engine.place_hold(from, until, reason, visitor.by()).await?;
+    Ok(())
+}
+
+pub(in crate::web) async fn release(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    id: Path<String>,
+    form: FormPairs,
+) -> Result<HttpResponse, Problem> {
+    let fields = read(form)?;
+    let id: i64 = id.parse().map_err(|_| Problem::missing("That hold"))?;
+    let reason = fields.owned("reason").unwrap_or_default();
+    web.engine.release_hold(id, reason, visitor.by()).await?;
+    Ok(see("/settings#holds"))
+}
+
+fn read(form: FormPairs) -> Result<Fields, Problem> {
+    form.map(|form| Fields::form(form.into_inner()))
+        .map_err(|why| bad_form(&why))
+}
+
+impl Found {
+    fn read(journal: &mut Journal, cutoffs: &crate::store::Cutoffs) -> Result<Self, ReadError> {
+        let sweeps = EventFilter {
+            action: Some("sweep".to_owned()),
+            ..EventFilter::default()
+        };
+        Ok(Self {
+            survey: journal.survey()?,
+            last: journal.last_cutoffs()?,
+            pending: journal.pending(cutoffs)?,
+            sweeps: journal.events(&sweeps, None, SWEEPS)?.rows,
+            holds: journal.holds()?,
+            checkpoint: journal.newest_checkpoint()?,
+            instance: journal.instance_row()?,
+        })
+    }
+}
+
+async fn page(web: &Web, visitor: &Visitor) -> Result<SettingsPage, Problem> {
+    let (next, cutoffs) = web.engine.next_sweep();
+    let found = web
+        .engine
+        .reader()
+        .read(move |journal| Found::read(journal, &cutoffs))
+        .await?;
+    let data_dir = web.engine.data_dir().to_owned();
+    let archive = tokio::task::spawn_blocking(move || archives(&data_dir))
+        .await
+        .map_err(|why| Problem::internal(why.to_string()))?;
+    let archive = archive.map_err(|why| Problem::internal(format!("the archive cannot be read: {why}")))?;
+    let clock = web.clock();
+    let health = web.engine.health();
+    let policy = web.engine.policy();
+    Ok(SettingsPage {
+        frame: Frame::new(web, visitor, "settings", "Settings"),
+        manages: visitor.may(Ask::Settings),
+        database: words::bytes(found.survey.database_bytes),
+        wal: words::bytes(health.writer.wal_bytes),
+        free: health
+            .writer
+            .free_bytes
+            .map_or_else(|| "not known".to_owned(), words::bytes),
+        oldest: vec![
+            ("Event", clock.maybe(found.survey.event)),
+            ("Command", clock.maybe(found.survey.command)),
+            ("Pipeline", clock.maybe(found.survey.pipeline)),
+        ],
+        policy: vec![
+            ("Events", days(policy.events)),
+            ("Events of category audit", days(policy.audit)),
+            ("Commands, pipelines and their output", days(policy.commands)),
+            (
+                "Archive",
+                policy.archive.map_or_else(|| "off: what goes is gone".to_owned(), days),
+            ),
+        ],
+        last: clock.maybe(found.last.map(|last| last.swept_at)),
+        gone_until: clock.maybe(found.last.and_then(|last| last.gone_until)),
+        next: clock.when(next),
+        takes: takes(&found.pending),
+        failure: health.problems,
+        sweeps: found.sweeps.iter().map(|event| Sweep::new(event, &clock)).collect(),
+        archive: (archive.files > 0).then(|| Archive::new(&archive, &clock)),
+        holds: found.holds.iter().map(|hold| Hold::new(hold, &clock)).collect(),
+        checkpoint: found.checkpoint.map(|checkpoint| Signed::new(&checkpoint, &clock)),
+        // The witness of `Journal::last_witness()` belongs here: its name, which checkpoint it has, since when.
+        witness: None,
+        version: env!("CARGO_PKG_VERSION"),
+        dashboard: found.instance.dashboard_id,
+        started: clock.maybe(found.instance.started_at),
+        wrong: None,
+        typed: Typed::default(),
+    })
+}
+
+/// `7 days`, `for ever`.
+fn days(span: Option<Span>) -> String {
+    match span {
+        None => "for ever".to_owned(),
+        Some(span) => words::count(span.as_secs() / 86_400, "day", "days"),
+    }
+}
+
+fn takes(pending: &Pending) -> String {
+    let number = |n: i64, one: &str, many: &str| match n {
+        n if n >= Pending::MOST => format!("{n} {many} or more"),
+        n => words::count(n, one, many),
+    };
+    if *pending == Pending::default() {
+        return "nothing".to_owned();
+    }
+    format!(
+        "{}, {}, {} with all of their commands",
+        number(pending.events, "event", "events"),
+        number(pending.commands, "command of no pipeline", "commands of no pipeline"),
+        number(pending.pipelines, "pipeline", "pipelines"),
+    )
+}
+
+impl Sweep {
+    fn new(event: &EventRow, clock: &Clock) -> Self {
+        Self {
+            at: clock.when(event.timestamp),
+            level: words::level(event.level),
+            message: clock.spoken(&event.message, event.timestamp),
+        }
+    }
+}
+
+impl Archive {
+    fn new(archive: &Archives, clock: &Clock) -> Self {
+        Self {
+            files: words::count(i64::try_from(archive.files).unwrap_or(i64::MAX), "file", "files"),
+            bytes: words::bytes(archive.bytes),
+            oldest: clock.maybe(archive.oldest),
+            newest: archive.newest.clone().unwrap_or_default(),
+        }
+    }
+}
+
+impl Hold {
+    fn new(row: &HoldRow, clock: &Clock) -> Self {
+        let released = row.released_by.as_ref().zip(row.released_at);
+        Self {
+            id: row.id,
+            from: clock.when(row.from_at),
+            until: clock.maybe(row.until_at),
+            reason: row.reason.clone(),
+            by: row.placed_by.name().to_owned(),
+            at: clock.when(row.placed_at),
+            released: released.map(|(by, at)| {
+                let why = row.release_reason.clone().unwrap_or_default();
+                (by.name().to_owned(), clock.when(at), why)
+            }),
+        }
+    }
+}
+
+impl Signed {
+    fn new(checkpoint: &Checkpoint, clock: &Clock) -> Self {
+        Self {
+            id: checkpoint.id,
+            kind: checkpoint.kind.as_str(),
+            at: clock.when(checkpoint.made_at),
+            event: checkpoint.event_id,
+            link: checkpoint.link.to_string(),
+            fingerprint: checkpoint.key.fingerprint().to_string(),
+            pem: checkpoint.key.to_pem(),
+            line: checkpoint.line(),
+        }
+    }
+}
