@@ -74,6 +74,15 @@ pub(super) struct EventWalk {
 
 impl EventWalk {
     pub(super) fn begin(journal: &mut Journal, cutoffs: &Cutoffs) -> Result<Self, ReadError> {
+        let newest: Option<i64> = event_log::table
+            .select(event_log::id)
+            .order(event_log::id.desc())
+            .limit(1)
+            .get_result(&mut journal.conn)
+            .optional()?;
+        // The chain goes on from the newest event: it stays until there is a newer one, or ids would be used again
+        // where an older one is kept.
+        let most = newest.map_or(0, |newest| newest - 1);
         let mut lanes = Vec::new();
         for category in Category::ALL.iter().copied() {
             let before = match category {
@@ -85,7 +94,7 @@ impl EventWalk {
                 lanes.push(Lane {
                     category,
                     before,
-                    high,
+                    high: high.min(most),
                     after: 0,
                     found: VecDeque::new(),
                     done: false,

@@ -166,9 +166,44 @@ async fn many_events_go_in_batches_and_the_space_comes_back() {
         )
         .await
         .expect("swept");
-    assert_eq!(swept.events, 6_000);
+    assert_eq!(swept.events, 5_999, "the newest stays: the chain goes on from it");
     store.close();
     assert!(size(&dir) < before / 2, "{} of {before}", size(&dir));
+}
+
+/// One event in a hundred is kept for longer, and nothing newer is there than what is past its time.
+#[tokio::test]
+async fn holes_verify_and_the_chain_goes_on_behind_them() {
+    let dir = tempfile::tempdir().expect("folder");
+    store_in(&dir).close();
+    let mut conn =
+        SqliteConnection::establish(dir.path().join("quarterdeck.db").to_str().expect("path")).expect("opens");
+    conn.batch_execute(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) \
+         INSERT INTO event_log (timestamp, category, level, actor, action, message) \
+         SELECT '2026-01-01 00:00:00', CASE WHEN i % 100 = 1 THEN 'audit' ELSE 'system' END, 'info', 'system', 'x', 'y' FROM n",
+    )
+    .expect("filled");
+    drop(conn);
+    let store = store_in(&dir);
+    let cutoffs = Cutoffs {
+        events: Some(time("2026-02-01")),
+        ..Cutoffs::default()
+    };
+    assert_eq!(store.sweep(&cutoffs, true).await.expect("swept").events, 2_969);
+    let event = store
+        .append_event(NewEvent::system(crate::domain::Level::Info, "x", "later"))
+        .await
+        .expect("written");
+    assert_eq!(event, 3_002, "after the sweep's own, which is after the newest");
+    assert_eq!(store.sweep(&cutoffs, true).await.expect("swept").events, 1);
+    let verdict = verify(store.reader(), dir.path(), &Against::default()).expect("read");
+    assert_eq!(verdict.problems, []);
+    assert_eq!((verdict.events, verdict.hashes), (33, 2_970));
+    for file in std::fs::read_dir(dir.path().join("archive")).expect("archive") {
+        let verdict = archive::verify_archive(&file.expect("file").path(), &[], &[]).expect("read");
+        assert_eq!(verdict.problems, []);
+    }
 }
 
 #[test]
