@@ -6,10 +6,12 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, ReqData};
 use askama::Template;
 
-use crate::domain::{Ask, Checkpoint, Invalid, Span};
+use crate::domain::{Ask, Checkpoint, DeliveryKind, Invalid, Span};
 use crate::engine::EngineError;
 use crate::store::archive::{Archives, archives};
-use crate::store::{EventFilter, EventRow, HoldRow, InstanceRow, Journal, LastSweep, Pending, ReadError, Survey};
+use crate::store::{
+    Delivery, EventFilter, EventRow, HoldRow, InstanceRow, Journal, LastSweep, Pending, ReadError, Survey, Witness,
+};
 
 use super::super::clock::{Clock, When};
 use super::super::error::{Problem, bad_form};
@@ -45,6 +47,7 @@ struct SettingsPage {
     checkpoint: Option<Signed>,
     /// Who outside of this machine has which checkpoint, since when.
     witness: Option<String>,
+    places: Vec<Place>,
     version: &'static str,
     dashboard: String,
     started: Option<When>,
@@ -83,6 +86,38 @@ struct Hold {
     released: Option<(String, When, String)>,
 }
 
+/// A place outside that gets something from here.
+struct Place {
+    name: String,
+    kind: &'static str,
+    target: String,
+    behind: i64,
+    succeeded: Option<When>,
+    state: String,
+}
+
+impl Place {
+    fn new(place: &Delivery, clock: &Clock) -> Self {
+        let state = match (&place.failure, place.failing_since) {
+            _ if !place.active => "Not configured any more".to_owned(),
+            (Some(why), Some(since)) => format!("Fails since {}: {why}", clock.when(since).full),
+            _ => "Takes what comes".to_owned(),
+        };
+        Self {
+            name: place.name.clone(),
+            kind: match place.kind {
+                DeliveryKind::Forward => "Every event",
+                DeliveryKind::Witness => "Every checkpoint",
+                DeliveryKind::Notify => "Notifications",
+            },
+            target: place.target.clone(),
+            behind: place.behind,
+            succeeded: clock.maybe(place.succeeded_at),
+            state,
+        }
+    }
+}
+
 struct Signed {
     id: i64,
     kind: &'static str,
@@ -103,6 +138,8 @@ struct Found {
     holds: Vec<HoldRow>,
     checkpoint: Option<Checkpoint>,
     instance: InstanceRow,
+    witness: Option<Witness>,
+    places: Vec<Delivery>,
 }
 
 pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> Result<HttpResponse, Problem> {
@@ -178,6 +215,8 @@ impl Found {
             holds: journal.holds()?,
             checkpoint: journal.newest_checkpoint()?,
             instance: journal.instance_row()?,
+            witness: journal.last_witness()?,
+            places: journal.deliveries()?,
         })
     }
 }
@@ -229,8 +268,16 @@ async fn page(web: &Web, visitor: &Visitor) -> Result<SettingsPage, Problem> {
         archive: (archive.files > 0).then(|| Archive::new(&archive, &clock)),
         holds: found.holds.iter().map(|hold| Hold::new(hold, &clock)).collect(),
         checkpoint: found.checkpoint.map(|checkpoint| Signed::new(&checkpoint, &clock)),
-        // The witness of `Journal::last_witness()` belongs here: its name, which checkpoint it has, since when.
-        witness: None,
+        witness: found.witness.map(|witness| {
+            format!(
+                "{} has had checkpoint {} (every event up to #{}) since {}.",
+                witness.name,
+                witness.checkpoint_id,
+                witness.event_id,
+                clock.when(witness.at).full
+            )
+        }),
+        places: found.places.iter().map(|place| Place::new(place, &clock)).collect(),
         version: env!("CARGO_PKG_VERSION"),
         dashboard: found.instance.dashboard_id,
         started: clock.maybe(found.instance.started_at),
