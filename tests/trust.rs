@@ -88,10 +88,14 @@ impl Copied {
         self.data().join("quarterdeck.db")
     }
 
+    /// As somebody who puts back what they had to take away.
     fn edit(&self, statements: &str) {
+        let triggers = self.sql("SELECT group_concat(sql, ';') FROM sqlite_schema WHERE type = 'trigger'");
         let mut connection = diesel::SqliteConnection::establish(&self.database().to_string_lossy()).expect("database");
         connection
-            .batch_execute(&format!("PRAGMA foreign_keys = OFF; {NO_TRIGGERS} {statements}"))
+            .batch_execute(&format!(
+                "PRAGMA foreign_keys = OFF; {NO_TRIGGERS} {statements}; {triggers};"
+            ))
             .expect(statements);
     }
 
@@ -186,6 +190,45 @@ async fn every_edit_of_the_journal_is_found_and_named() {
         ("UPDATE checkpoints SET events = events - 1 WHERE id = 1".to_owned(), "checkpoint 1"),
         ("UPDATE checkpoints SET link = randomblob(32) WHERE id = 2".to_owned(), "checkpoint 2"),
         ("DELETE FROM checkpoints WHERE id = 1".to_owned(), "checkpoint 2"),
+        ("DELETE FROM checkpoints".to_owned(), "checkpoints"),
+        // What an attacker without the key found: hashes and digests that no sweep left, events that nobody walks over,
+        // rows that claim to be older than the log, rows that only a list names, open rows, other triggers.
+        (
+            "INSERT INTO swept_events SELECT id, link, link FROM event_log WHERE id = 5; DELETE FROM event_log WHERE id = 5"
+                .to_owned(),
+            "swept_events",
+        ),
+        (
+            "INSERT INTO sealed (what, digest) VALUES ('user vic', hex(zeroblob(32))); \
+             INSERT INTO users (name, password, grants) VALUES ('evil', '$argon2id$', 'admin')"
+                .to_owned(),
+            "the table sealed",
+        ),
+        (
+            "INSERT INTO sealed (what, digest) VALUES ('command x', hex(zeroblob(32)))".to_owned(),
+            "the table sealed",
+        ),
+        (
+            "INSERT INTO users (name, password, grants, created_at) VALUES ('evil', '$argon2id$', 'admin', '2020-01-01 00:00:00')"
+                .to_owned(),
+            "user evil",
+        ),
+        (
+            "INSERT INTO event_log (id, category, level, actor, action, message) VALUES (-5, 'audit', 'info', 'user:a', 'x', 'y')"
+                .to_owned(),
+            "event -5",
+        ),
+        ("DELETE FROM commands WHERE status = 'SKIPPED'".to_owned(), "command"),
+        (
+            "INSERT INTO commands (id, host_id, op, status, actor, definition) SELECT \
+             'ffffffff-0000-7000-8000-000000000001', host_id, op, 'PENDING', 'user:boss', definition FROM commands LIMIT 1"
+                .to_owned(),
+            "command ffffffff",
+        ),
+        (
+            "CREATE TRIGGER x AFTER INSERT ON users BEGIN UPDATE users SET grants = 'admin' WHERE id = new.id; END".to_owned(),
+            "trigger x",
+        ),
     ] {
         let copied = Copied::of(&qd);
         copied.edit(&edit);
@@ -207,6 +250,9 @@ async fn every_edit_of_the_journal_is_found_and_named() {
         found(&copied, edit, "command");
         assert_eq!(copied.verify(&["--no-outputs"]).0, 0, "rows alone do fit");
     }
+    let copied = Copied::of(&qd);
+    std::fs::remove_dir_all(copied.data().join("output")).expect("removed");
+    found(&copied, "no outputs at all", "output");
 }
 
 #[tokio::test]
@@ -245,6 +291,7 @@ fn chain_anew(copied: &Copied, from: i64) {
     ];
     let canonical = columns.map(column).join(" || ");
     let last: i64 = copied.sql("SELECT max(id) FROM event_log").parse().expect("number");
+    let mut links = String::new();
     let mut link = copied.sql(&format!(
         "SELECT lower(hex(link)) FROM event_log WHERE id = {}",
         from - 1
@@ -256,12 +303,9 @@ fn chain_anew(copied: &Copied, from: i64) {
             .map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect("hex"))
             .collect();
         link = sha256(&[unhex(&link), unhex(&sha256(&row))].concat());
-        let mut connection =
-            diesel::SqliteConnection::establish(&copied.database().to_string_lossy()).expect("database");
-        connection
-            .batch_execute(&format!("UPDATE event_log SET link = x'{link}' WHERE id = {id}"))
-            .expect("linked");
+        links.push_str(&format!("UPDATE event_log SET link = x'{link}' WHERE id = {id};"));
     }
+    copied.edit(&links);
 }
 
 /// By another program than ours.
@@ -429,8 +473,15 @@ async fn a_swept_log_verifies_and_its_rows_are_still_vouched_for() {
             )
             .expect("aged");
     };
+    let triggers = qd.sql("SELECT group_concat(sql, ';') FROM sqlite_schema WHERE type = 'trigger'");
     aged(&qd);
     relink(&qd);
+    let mut connection =
+        diesel::SqliteConnection::establish(&qd.path("data/quarterdeck.db").to_string_lossy()).expect("database");
+    connection
+        .batch_execute(&format!("DROP TRIGGER event_log_is_only_swept; {triggers};"))
+        .expect("put back");
+    drop(connection);
     qd.start_again().await;
     support::wait_for("the sweep", async || {
         let left: i64 = qd
@@ -455,7 +506,6 @@ async fn a_swept_log_verifies_and_its_rows_are_still_vouched_for() {
         "0",
         "the checkpoint stands for them"
     );
-    let no_triggers = "DROP TRIGGER event_log_is_only_swept;";
     for (edit, names) in [
         ("UPDATE commands SET exit_code = 0 WHERE status = 'ERROR'", "command"),
         (
@@ -485,11 +535,11 @@ async fn a_swept_log_verifies_and_its_rows_are_still_vouched_for() {
         ),
         (
             "INSERT INTO swept_events SELECT id, link, link FROM event_log WHERE id = 12; DELETE FROM event_log WHERE id = 12",
-            "event 12",
+            "swept_events",
         ),
     ] {
         let copied = Copied::of(&qd);
-        copied_edit(&copied, &format!("{no_triggers} {edit}"));
+        copied.edit(edit);
         found(&copied, edit, names);
     }
 }

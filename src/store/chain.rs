@@ -219,8 +219,8 @@ pub(super) fn link_before(journal: &mut Journal, id: i64) -> Result<Option<Link>
 /// Rows that are linked in one step.
 const STEP: i64 = 1_000;
 
-/// Gives events from before there was a chain their links. Does nothing where the oldest event has one.
-pub(super) fn link_old_events(journal: &mut Journal) -> Result<(), ReadError> {
+/// Gives events from before there was a chain their links, and says how many. Does nothing where the oldest event has one.
+pub(super) fn link_old_events(journal: &mut Journal) -> Result<u64, ReadError> {
     let oldest: Option<Link> = event_log::table
         .select(event_log::link)
         .order(event_log::id.asc())
@@ -232,7 +232,7 @@ pub(super) fn link_old_events(journal: &mut Journal) -> Result<(), ReadError> {
         .get_result(&mut journal.conn)
         .optional()?;
     if oldest != Some(Link::START) || signed.is_some() {
-        return Ok(());
+        return Ok(0);
     }
     journal.conn.batch_execute("BEGIN IMMEDIATE")?;
     let done = link_all(journal);
@@ -242,12 +242,13 @@ pub(super) fn link_old_events(journal: &mut Journal) -> Result<(), ReadError> {
     done
 }
 
-fn link_all(journal: &mut Journal) -> Result<(), ReadError> {
-    let (mut last, mut link) = (0, Link::START);
+fn link_all(journal: &mut Journal) -> Result<u64, ReadError> {
+    let (mut last, mut link, mut linked) = (0, Link::START, 0);
     loop {
         let some = journal.canonical(last, STEP)?;
-        let Some(newest) = some.last() else { return Ok(()) };
+        let Some(newest) = some.last() else { return Ok(linked) };
         last = newest.id;
+        linked += some.len() as u64;
         for row in &some {
             link = link.next(row.row_hash());
             diesel::update(event_log::table.find(row.id))

@@ -3,8 +3,10 @@
 
 use diesel::prelude::*;
 
+use super::chain::place;
 use super::error::Fault;
-use super::schema::{checkpoint_keys, checkpoints, event_log, instance};
+use super::record::{self, Of};
+use super::schema::{checkpoint_keys, checkpoints, event_log, instance, sealed};
 use super::sweep::Base;
 use super::tx::Tx;
 use super::{Journal, ReadError, Store, Topic, WriteError};
@@ -165,9 +167,11 @@ impl Tx<'_> {
             Some(last) => last.events + (head.event_id - last.event_id),
             None => event_log::table.count().get_result(&mut self.journal.conn)?,
         };
-        // A log that is older than its chain may have been swept before: it begins where it begins.
-        let details = match (&last, details) {
-            (None, None) => chained_from(self)?,
+        // A log that is older than its chain may have been swept before: it begins where it begins, and its rows are as
+        // they are.
+        let first = last.is_none();
+        let details = match (first, details) {
+            (true, None) => chained_from(self)?,
             (_, details) => details,
         };
         let signed = key.sign(Checkpoint {
@@ -206,6 +210,11 @@ impl Tx<'_> {
                 checkpoints::signature.eq(&signed.signature),
             ))
             .execute(&mut self.journal.conn)?;
+        if first {
+            diesel::update(sealed::table.filter(sealed::checkpoint_id.is_null()))
+                .set(sealed::checkpoint_id.eq(signed.id))
+                .execute(&mut self.journal.conn)?;
+        }
         self.touch(Topic::Events); // Whoever forwards checkpoints waits for it.
         Ok(signed)
     }
@@ -229,5 +238,27 @@ fn chained_from(tx: &mut Tx<'_>) -> Result<Option<serde_json::Value>, Fault> {
         event: first - 1,
         link: Link::START,
     });
-    Ok(base.map(|base| serde_json::json!({ "base": base })))
+    diesel::delete(sealed::table).execute(&mut tx.journal.conn)?;
+    for of in Of::ALL {
+        let mut last = String::new();
+        loop {
+            let rows = tx.journal.records_after(of, &last, SEALED_AT_ONCE)?;
+            let Some((newest, _)) = rows.last() else { break };
+            last.clone_from(newest);
+            for (id, row) in &rows {
+                if of.may_be_open() && row.get("finished_at").is_none() {
+                    continue;
+                }
+                diesel::insert_into(sealed::table)
+                    .values((sealed::what.eq(place(of, id)), sealed::digest.eq(record::digest(row))))
+                    .execute(&mut tx.journal.conn)?;
+            }
+        }
+    }
+    let sealed = tx.journal.sealing(None)?;
+    let older = base.is_some() || sealed.rows > 0;
+    Ok(older.then(|| serde_json::json!({ "base": base, "sealed": sealed })))
 }
+
+/// Rows that are read at once, to be sealed.
+const SEALED_AT_ONCE: i64 = 1_000;

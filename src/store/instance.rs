@@ -120,11 +120,25 @@ impl Store {
         }
         let instance = self.instance().to_owned();
         let alive = found.map(|mark| mark.alive_at);
-        let key = self.inner.key.clone();
+        let (key, linked) = (self.inner.key.clone(), self.inner.linked);
         let started = self
             .write(move |tx| {
                 let started = start(tx, &instance, restored, alive)?;
                 hold_after_absence(tx, started.away, resume_within, restored)?;
+                if linked > 0 {
+                    tx.event(NewEvent {
+                        details: Some(serde_json::json!({ "events": linked })),
+                        ..NewEvent::audit(
+                            &By::system(),
+                            Level::Warn,
+                            "chained",
+                            format!(
+                                "{linked} events from before were chained now, as they were found; until now nothing \
+                                 vouched for them. This is right once, after an upgrade from a version without a chain"
+                            ),
+                        )
+                    })?;
+                }
                 if tx.is_new_key(&key)? {
                     tx.event(NewEvent::audit(
                         &By::system(),

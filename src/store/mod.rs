@@ -166,6 +166,8 @@ struct Inner {
     instance: String,
     dashboard_id: String,
     key: Arc<SigningKey>,
+    /// Events that were chained at this opening.
+    linked: u64,
     /// One sweep at a time: what another one has begun is not left behind.
     sweeping: tokio::sync::Mutex<()>,
 }
@@ -191,7 +193,7 @@ impl Store {
         let mut witness = connect::query_only(&connect::uri(&opened.path, "rw"))
             .map(Journal::over)
             .map_err(|error| problem(error.to_string()))?;
-        chain::link_old_events(&mut journal).map_err(|error| problem(error.to_string()))?;
+        let linked = chain::link_old_events(&mut journal).map_err(|error| problem(error.to_string()))?;
         let key = key::load_or_make(settings)?;
         let version = witness.version().map_err(|error| problem(error.to_string()))?;
         let reader = Reader::new(&opened.path, "rw")?;
@@ -216,6 +218,7 @@ impl Store {
                 instance: instance::new_id(),
                 dashboard_id,
                 key: Arc::new(key),
+                linked,
                 sweeping: tokio::sync::Mutex::default(),
             }),
         })

@@ -68,9 +68,15 @@ pub(super) fn open(data_dir: &Path) -> Result<Opened, OpenError> {
         problem,
     };
     let mut conn = connect::writer(&path).map_err(|error| database(error.to_string()))?;
-    conn.run_pending_migrations(MIGRATIONS)
-        .map_err(|error| database(format!("the schema could not be brought up to date: {error}")))?;
+    migrate(&mut conn).map_err(|error| database(format!("the schema could not be brought up to date: {error}")))?;
     Ok(Opened { path, lock, conn })
+}
+
+/// Makes the schema today's.
+pub(super) fn migrate(conn: &mut SqliteConnection) -> Result<(), String> {
+    conn.run_pending_migrations(MIGRATIONS)
+        .map(|_| ())
+        .map_err(|error| error.to_string())
 }
 
 /// For reading alone: no lock, no migration, and the schema must be today's.

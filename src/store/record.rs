@@ -158,6 +158,11 @@ impl Of {
         }
     }
 
+    /// Whether a row of it may still change without an event that carries it.
+    pub(super) const fn may_be_open(self) -> bool {
+        matches!(self, Self::Command | Self::Pipeline)
+    }
+
     pub(super) const fn table(self) -> &'static str {
         match self {
             Self::Command => "commands",
@@ -267,6 +272,32 @@ impl Journal {
     pub(super) fn record(&mut self, of: Of, id: &str) -> Result<Option<Value>, ReadError> {
         let text: Option<String> = ById { of, id }.get_result(&mut self.conn).optional()?;
         text.map(|text| shortened(of, &text)).transpose()
+    }
+}
+
+#[derive(diesel::QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = Text)]
+    text: String,
+}
+
+impl Journal {
+    /// Some rows in the order of their keys, as events carry them.
+    pub(super) fn records_after(&mut self, of: Of, after: &str, limit: i64) -> Result<Vec<(String, Value)>, ReadError> {
+        let rows: Vec<Row> = diesel::sql_query(format!(
+            "SELECT {key} AS id, {} AS text FROM {} WHERE {key} > ? ORDER BY {key} LIMIT ?",
+            of.object(),
+            of.table(),
+            key = of.key(),
+        ))
+        .bind::<Text, _>(after)
+        .bind::<diesel::sql_types::BigInt, _>(limit)
+        .load(&mut self.conn)?;
+        rows.into_iter()
+            .map(|row| Ok((row.id, shortened(of, &row.text)?)))
+            .collect()
     }
 }
 

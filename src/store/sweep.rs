@@ -21,7 +21,7 @@ use super::{Journal, NewEvent, ReadError, Store, Topic, WriteError};
 use crate::domain::{Checkpoint, CheckpointKind, CommandId, Digest, Level, Link, PipelineId, SigningKey, Timestamp};
 
 use select::{EventWalk, Kept, Old, OldPipeline, Place, beginning, quoted, still_free};
-pub(super) use statement::{Base, Statement};
+pub(super) use statement::{Base, Statement, TAMPERED};
 
 #[cfg(test)]
 pub(super) use select::{OLD_COMMANDS, OLD_PIPELINES};
@@ -199,6 +199,7 @@ impl Store {
             swept: Swept::default(),
             gone_until: None,
         };
+        self.write(statement::explain).await?;
         let done = sweep.all().await;
         if done.is_err()
             && let Some(writer) = sweep.writer.take()
@@ -335,7 +336,8 @@ impl Sweep<'_> {
             let archived = ids.clone();
             self.archive(move |journal| events_of(journal, &archived)).await?;
             self.needs_archive();
-            let (some, until) = self.store.write(move |tx| remove_events(tx, &ids)).await?;
+            let first = self.swept.events == 0;
+            let (some, until) = self.store.write(move |tx| remove_events(tx, &ids, first)).await?;
             self.swept.events += some;
             self.gone_until = self.gone_until.max(until);
         }
@@ -556,10 +558,14 @@ fn remove_pipeline(tx: &mut Tx<'_>, before: Timestamp, id: PipelineId) -> Result
 
 /// Removes events: what the chain needs of them stays, and what they said of rows that stay. How many, and the time of
 /// the youngest.
-fn remove_events(tx: &mut Tx<'_>, ids: &[i64]) -> Result<(i64, Option<Timestamp>), Fault> {
+fn remove_events(tx: &mut Tx<'_>, ids: &[i64], first: bool) -> Result<(i64, Option<Timestamp>), Fault> {
     let ids = still_free(tx.journal, ids)?;
     if ids.is_empty() {
         return Ok((0, None));
+    }
+    if first {
+        let message = "A sweep begins to remove events that are past their time";
+        tx.event(NewEvent::system(Level::Info, statement::BEGUN, message))?;
     }
     let mut until = None;
     for row in tx.journal.canonical_of(&ids)? {
@@ -615,7 +621,7 @@ fn close(tx: &mut Tx<'_>, closing: &Closing, key: &SigningKey) -> Result<Option<
         .set(values)
         .execute(&mut tx.journal.conn)?;
     let rows = swept.events + swept.commands + swept.pipelines;
-    if rows == 0 && closing.archive.is_none() {
+    if rows == 0 && closing.archive.is_none() && !tx.journal.sweep_is_open()? {
         return Ok(None);
     }
     let message = match &closing.archive {
@@ -645,8 +651,10 @@ fn close(tx: &mut Tx<'_>, closing: &Closing, key: &SigningKey) -> Result<Option<
         ..NewEvent::system(Level::Info, "sweep", message)
     })?;
     let last = tx.journal.newest_statement()?.and_then(|last| last.commands_before);
+    let base = statement::base(tx)?;
     let statement = Statement {
-        base: statement::base(tx)?,
+        base,
+        hashes: tx.journal.hashes(base)?,
         sealed: statement::sealing(tx, None)?,
         // What an earlier, stricter retention took is still missing.
         commands_before: cutoffs.commands.max(last),

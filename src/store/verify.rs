@@ -4,6 +4,7 @@
 
 mod report;
 mod rows;
+mod shape;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -13,7 +14,7 @@ use diesel::sql_types::{BigInt, Text};
 use serde::Serialize;
 
 use super::chain::Canonical;
-use super::schema::{checkpoints, swept_events};
+use super::schema::swept_events;
 use super::sweep::{Base, Statement};
 use super::{Journal, ReadError, Reader};
 use crate::domain::{Checkpoint, Link, PublicKey, ReportStamp, Timestamp};
@@ -140,11 +141,13 @@ fn once(reader: &Reader, data_dir: &Path, against: &Against) -> Result<(i64, Ver
             .as_deref()
             .and_then(|text| serde_json::from_str::<Statement>(text).ok()),
     };
+    hashes(reader, statement.as_ref(), &mut verdict)?;
     let mut walk = Walk::new(reader, statement.as_ref(), against, &mut verdict)?;
     walk.checkpoints()?;
     walk.events()?;
     walk.end()?;
     rows::verify(reader, data_dir, statement.as_ref(), against, &mut verdict)?;
+    shape::verify(reader, &mut verdict)?;
     if let Some((stamp, content)) = &against.report {
         report::verify(reader, stamp, content.as_deref(), &mut verdict)?;
     }
@@ -161,6 +164,34 @@ fn once(reader: &Reader, data_dir: &Path, against: &Against) -> Result<(i64, Ver
         );
     }
     Ok((began, verdict))
+}
+
+/// Events of which only the hash is left were taken by sweeps, whose checkpoints say so; no event stands before the log
+/// begins.
+fn hashes(reader: &Reader, statement: Option<&Statement>, verdict: &mut Verdict) -> Result<(), ReadError> {
+    let base = statement.and_then(|statement| statement.base);
+    let found = reader.read_blocking(|journal| journal.hashes(base))?;
+    if statement.map(|statement| statement.hashes.clone()).unwrap_or_default() != found {
+        verdict.wrong(
+            "the table swept_events".to_owned(),
+            format!(
+                "of {} events only the hash is left, and no checkpoint says that a sweep took them; where a sweep was cut \
+                 off, the next one signs for it",
+                found.rows
+            ),
+        );
+    }
+    let before = base.map_or(0, |base| base.event);
+    let stray = reader
+        .read_blocking(Journal::oldest_event)?
+        .filter(|(first, _)| *first <= before);
+    if let Some((first, _)) = stray {
+        verdict.wrong(
+            format!("event {first}"),
+            format!("it stands before the log begins, which is behind event {before}"),
+        );
+    }
+    Ok(())
 }
 
 /// The next row of the chain: there, or only its hash.
@@ -415,6 +446,16 @@ impl<'a> Walk<'a> {
                 self.verdict.wrong(name, text);
             }
         }
+        if self.verdict.checkpoints == 0 {
+            self.verdict
+                .wrong("checkpoints".to_owned(), "there is none: nothing vouches for this log");
+        } else if self.id > self.proved && self.verdict.fits() {
+            self.verdict.notes.push(format!(
+                "Events {} to {} came after the newest checkpoint: no signature covers them yet",
+                self.proved + 1,
+                self.id
+            ));
+        }
         let largest = self.reader.read_blocking(Journal::largest_event_ever)?;
         if largest > self.id {
             let text = format!("the log ends here, but there was an event {largest}: its tail was cut off");
@@ -460,14 +501,5 @@ impl Journal {
         let numbers: Vec<Number> =
             diesel::sql_query("SELECT seq AS n FROM sqlite_sequence WHERE name = 'event_log'").load(&mut self.conn)?;
         Ok(numbers.first().map_or(0, |number| number.n))
-    }
-
-    /// When the first checkpoint was made: what ended before was not chained when it ended.
-    fn chained_since(&mut self) -> Result<Option<Timestamp>, ReadError> {
-        Ok(checkpoints::table
-            .select(checkpoints::made_at)
-            .order(checkpoints::id.asc())
-            .get_result(&mut self.conn)
-            .optional()?)
     }
 }

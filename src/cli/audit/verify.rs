@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::super::Context;
-use super::super::failure::Failure;
+use super::super::failure::{Failure, say};
 use super::Database;
 use crate::domain::report_stamp::content_of;
 use crate::domain::{Checkpoint, Invalid, PublicKey, ReportNumber, ReportStamp};
 use crate::store::archive::{ArchiveVerdict, verify_archive};
-use crate::store::{Against, Reader, Verdict, verify};
+use crate::store::{Against, Journal, Reader, Verdict, verify};
 
 /// Exit codes: 0 everything fits; 1 something does not; 2 what was given cannot be taken; 3 there is no such database
 /// or file.
@@ -46,18 +46,18 @@ pub(in super::super) async fn execute(args: Args, context: &mut Context) -> Resu
         outputs: !args.no_outputs,
         ..Against::default()
     };
-    for file in &args.from_checkpoint {
-        against.checkpoints.extend(checkpoints(&text(file)?, file)?);
-    }
     for file in &args.public_key {
         against
             .keys
             .push(PublicKey::read(&text(file)?).map_err(|why| wrong(file, &why))?);
     }
     if !args.archive.is_empty() {
+        kept(&args.from_checkpoint, None, &mut against)?;
         return archives(args.archive, against, context).await;
     }
     let (reader, folder) = args.database.open(context)?;
+    let dashboard = reader.read(Journal::instance_row).await?.dashboard_id;
+    let others = kept(&args.from_checkpoint, Some(&dashboard), &mut against)?;
     if let Some(report) = &args.report {
         let (stamp, content) = printed(report, &reader).await?;
         // The checkpoint on paper was kept outside, too.
@@ -69,6 +69,11 @@ pub(in super::super) async fn execute(args: Args, context: &mut Context) -> Resu
         .await
         .map_err(anyhow::Error::from)
         .map_err(Failure::Other)??;
+    if others > 0 {
+        say(&format!(
+            "quarterdeck: {others} lines look like checkpoints, but are none of this dashboard"
+        ));
+    }
     if context.out.is_json() {
         context.out.json(&json!(verdict))?;
     } else {
@@ -184,20 +189,39 @@ fn wrong(file: &std::path::Path, why: &Invalid) -> Failure {
     Failure::Usage(format!("{}: {why}", file.display()))
 }
 
-/// Every checkpoint of a file: lines of JSON, each of them one, or a line of a syslog that ends in one.
-fn checkpoints(text: &str, file: &std::path::Path) -> Result<Vec<Checkpoint>, Failure> {
-    let mut found = Vec::new();
-    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+/// The checkpoints of some files; how many lines were none of this dashboard's.
+fn kept(files: &[PathBuf], dashboard: Option<&str>, against: &mut Against) -> Result<usize, Failure> {
+    let mut all = 0;
+    for file in files {
+        let (found, others) = checkpoints(&text(file)?, dashboard, file)?;
+        against.checkpoints.extend(found);
+        all += others;
+    }
+    Ok(all)
+}
+
+/// What looks like a checkpoint in a file: lines of JSON, each of them one, or lines of a syslog that end in one. Others
+/// write into a syslog, too, so a line that is none, or another dashboard's, is left out; how many there were.
+fn checkpoints(
+    text: &str,
+    dashboard: Option<&str>,
+    file: &std::path::Path,
+) -> Result<(Vec<Checkpoint>, usize), Failure> {
+    let (mut found, mut others) = (Vec::new(), 0);
+    for line in text.lines() {
         let Some(start) = line.find("{\"dashboard\"") else {
             continue;
         };
-        found.push(Checkpoint::read(&line[start..]).map_err(|why| wrong(file, &why))?);
+        match Checkpoint::read(&line[start..]) {
+            Ok(checkpoint) if dashboard.is_none_or(|dashboard| checkpoint.dashboard == dashboard) => {
+                found.push(checkpoint);
+            }
+            Ok(_) | Err(_) => others += 1,
+        }
     }
     if found.is_empty() {
-        return Err(Failure::Usage(format!(
-            "{}: there is no checkpoint in it",
-            file.display()
-        )));
+        let why = "there is no checkpoint of this dashboard in it";
+        return Err(Failure::Usage(format!("{}: {why}", file.display())));
     }
-    Ok(found)
+    Ok((found, others))
 }

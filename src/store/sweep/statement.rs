@@ -8,9 +8,9 @@ use super::super::archive::Contents;
 use super::super::error::Fault;
 use super::super::schema::{event_log, sealed, swept_events};
 use super::super::tx::Tx;
-use super::super::{Journal, ReadError};
+use super::super::{Journal, NewEvent, ReadError};
 use super::{BATCH, Number};
-use crate::domain::{Digest, Link, Timestamp};
+use crate::domain::{Category, Digest, Level, Link, Timestamp};
 
 /// What the checkpoint of a sweep states beside the chain's head; that of the first start of a log which is older than
 /// its chain states where that begins.
@@ -21,6 +21,8 @@ pub(in crate::store) struct Statement {
     pub(in crate::store) base: Option<Base>,
     /// What it vouches for in place of the events that went.
     pub(in crate::store) sealed: Sealing,
+    /// The events of which only the hash is left, behind where the log begins.
+    pub(in crate::store) hashes: Sealing,
     /// Commands that settled before this time may be missing.
     pub(in crate::store) commands_before: Option<Timestamp>,
     /// Counts, and cut-offs.
@@ -44,7 +46,7 @@ pub(in crate::store) struct Base {
 pub(in crate::store) struct Sealing {
     /// How many.
     pub(in crate::store) rows: usize,
-    /// SHA-256 of their lines `WHAT DIGEST`, in the order of their ids.
+    /// SHA-256 of their lines, in the order of their ids: `WHAT DIGEST` of a row, `ID HASH LINK` of an event.
     pub(in crate::store) sha256: Option<Digest>,
 }
 
@@ -81,6 +83,86 @@ impl Journal {
             sha256: (rows > 0).then(|| Digest::from_hash(&hash.finalize())),
         })
     }
+}
+
+impl Journal {
+    /// The events of which only the hash is left, behind `base`.
+    pub(in crate::store) fn hashes(&mut self, base: Option<Base>) -> Result<Sealing, ReadError> {
+        use sha2::Digest as _;
+        let (mut hash, mut rows, mut last) = (sha2::Sha256::new(), 0, base.map_or(0, |base| base.event));
+        loop {
+            let some: Vec<(i64, Link, Link)> = swept_events::table
+                .filter(swept_events::id.gt(last))
+                .order(swept_events::id.asc())
+                .limit(1_000)
+                .select((swept_events::id, swept_events::row_hash, swept_events::link))
+                .load(&mut self.conn)?;
+            let Some((newest, ..)) = some.last() else { break };
+            last = *newest;
+            rows += some.len();
+            for (id, row, link) in &some {
+                hash.update(format!("{id} {row} {link}\n"));
+            }
+        }
+        Ok(Sealing {
+            rows,
+            sha256: (rows > 0).then(|| Digest::from_hash(&hash.finalize())),
+        })
+    }
+
+    /// Whether a sweep has begun to remove events and has not said yet what it removed: it is under way, or was cut off.
+    pub(super) fn sweep_is_open(&mut self) -> Result<bool, ReadError> {
+        let closed = self.base_checkpoint()?.map_or(0, |checkpoint| checkpoint.event_id);
+        let begun: Option<i64> = event_log::table
+            .filter(event_log::action.eq(BEGUN))
+            .filter(event_log::id.gt(closed))
+            .select(event_log::id)
+            .order(event_log::id.desc())
+            .get_result(&mut self.conn)
+            .optional()?;
+        Ok(begun.is_some())
+    }
+}
+
+/// The action of the event with which a sweep begins to remove events.
+pub(super) const BEGUN: &str = "retention";
+
+/// The action of the event that says that something else changed the database.
+pub(in crate::store) const TAMPERED: &str = "tampered";
+
+/// Before a sweep signs for what is missing: that all of it was taken by sweeps. What was not is an event, and vouches
+/// for nothing.
+pub(super) fn explain(tx: &mut Tx<'_>) -> Result<(), Fault> {
+    let stated = tx.journal.newest_statement()?.unwrap_or_default();
+    let hashes = tx.journal.hashes(stated.base)?;
+    let unsigned: i64 = sealed::table
+        .filter(sealed::checkpoint_id.is_null())
+        .count()
+        .get_result(&mut tx.journal.conn)?;
+    if (hashes == stated.hashes && unsigned == 0) || tx.journal.sweep_is_open()? {
+        return Ok(());
+    }
+    let known: Option<i64> = event_log::table
+        .filter(event_log::action.eq(TAMPERED))
+        .select(event_log::id)
+        .order(event_log::id.desc())
+        .get_result(&mut tx.journal.conn)
+        .optional()?;
+    if known.is_some() && unsigned == 0 {
+        return Ok(()); // It is said already, and stays said.
+    }
+    diesel::delete(sealed::table.filter(sealed::checkpoint_id.is_null())).execute(&mut tx.journal.conn)?;
+    tx.event(NewEvent {
+        category: Category::Audit,
+        details: Some(serde_json::json!({ "stated": stated.hashes, "found": hashes, "unsigned": unsigned })),
+        ..NewEvent::system(
+            Level::Error,
+            TAMPERED,
+            "The database was changed by something else than the dashboard: events are gone that no sweep took, or \
+             digests were added that no sweep left",
+        )
+    })?;
+    Ok(())
 }
 
 pub(super) fn sealing(tx: &mut Tx<'_>, checkpoint: Option<i64>) -> Result<Sealing, Fault> {

@@ -206,5 +206,5 @@ async fn the_events_of_an_older_journal_are_chained_at_the_first_start() {
     let reader = Store::open_read_only(dir.path()).expect("opens");
     let verdict = verify(&reader, dir.path(), &Against::default()).expect("verified");
     assert!(verdict.fits(), "{:?}", verdict.problems);
-    assert_eq!((verdict.events, verdict.first), (2_491, Some(11)));
+    assert_eq!((verdict.events, verdict.first), (2_492, Some(11)));
 }

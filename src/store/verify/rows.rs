@@ -10,18 +10,10 @@ use serde_json::Value;
 use super::super::chain::{self, CANONICAL, Canonical};
 use super::super::record::{self, Of};
 use super::super::schema::{definitions, sealed};
-use super::super::sweep::Statement;
+use super::super::sweep::{Statement, TAMPERED};
 use super::super::{Journal, ReadError, Reader, output};
 use super::{Against, STEP, Verdict};
 use crate::domain::{CommandId, Digest, Timestamp};
-
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = Text)]
-    id: String,
-    #[diesel(sql_type = Text)]
-    text: String,
-}
 
 #[derive(QueryableByName)]
 struct Details {
@@ -47,21 +39,25 @@ pub(super) fn verify(
     against: &Against,
     verdict: &mut Verdict,
 ) -> Result<(), ReadError> {
-    seals(reader, verdict)?;
-    let since = reader.read_blocking(Journal::chained_since)?;
+    seals(
+        reader,
+        statement.and_then(|statement| statement.commands_before),
+        verdict,
+    )?;
+    let base = statement
+        .and_then(|statement| statement.base)
+        .map_or(0, |base| base.event);
     let outputs = against.outputs && data_dir.join("output").is_dir();
-    if against.outputs && !outputs {
-        verdict
-            .notes
-            .push("Output files were not compared: there is no folder “output” beside the database".to_owned());
-    }
-    let mut before_the_chain = 0_u64;
-    let named = reader.read_blocking(Journal::named)?;
+    let named = reader.read_blocking(|journal| journal.named(base))?;
+    let events_before = statement.and_then(|statement| {
+        let text = statement.removed["events_before"].as_str()?;
+        text.parse::<Timestamp>().ok()
+    });
     for of in Of::ALL {
         let mut last = String::new();
         loop {
             let after = last.clone();
-            let rows = reader.read_blocking(|journal| journal.vouched(of, &after, &named))?;
+            let rows = reader.read_blocking(|journal| journal.vouched(of, &after, &named, base))?;
             let Some((newest, ..)) = rows.last() else { break };
             last.clone_from(newest);
             for (id, row, voucher) in rows {
@@ -86,9 +82,11 @@ pub(super) fn verify(
                         continue;
                     }
                     Some(Voucher::Digest(..)) => {}
-                    None if open => continue,
-                    None if is_before(&row, since) => {
-                        before_the_chain += 1;
+                    None if open => {
+                        let young = !is_before(&row, events_before);
+                        if young && !reader.read_blocking(|journal| journal.is_spoken_of(of, &id, base))? {
+                            verdict.wrong(name, "it is open, but no event says who asked for it");
+                        }
                         continue;
                     }
                     None => {
@@ -105,16 +103,19 @@ pub(super) fn verify(
                     Of::Pipeline => verdict.pipelines += 1,
                     Of::Host | Of::User | Of::Token => verdict.others += 1,
                 }
-                if outputs && of == Of::Command {
+                if of == Of::Command && against.outputs {
+                    if !outputs && row["output_bytes"].as_i64().unwrap_or(0) > 0 {
+                        let folder = data_dir.join("output").display().to_string();
+                        verdict.wrong(
+                            folder,
+                            "there is no such folder; leave the outputs out with --no-outputs",
+                        );
+                        return texts(reader, verdict);
+                    }
                     file(data_dir, &id, &row, name, verdict);
                 }
             }
         }
-    }
-    if before_the_chain > 0 {
-        verdict.notes.push(format!(
-            "{before_the_chain} rows are from before this log was chained; nothing vouches for them"
-        ));
     }
     if statement.is_some_and(|statement| statement.base.is_some()) {
         verdict
@@ -132,12 +133,32 @@ pub(super) fn exists(
     verdict: &mut Verdict,
 ) -> Result<(), ReadError> {
     let details = event.details.as_deref().unwrap_or_default();
-    if !details.contains("\"record\"") {
+    if event.action == TAMPERED {
+        verdict.wrong(
+            format!("event {}", event.id),
+            "the dashboard itself found that somebody changed its database",
+        );
+    }
+    if !details.contains("\"record") {
         return Ok(());
     }
     let Ok(all) = serde_json::from_str::<Value>(details) else {
         return Ok(());
     };
+    let may_be_swept = is_before_text(&event.at_text, commands_before);
+    for id in all["records"].as_object().into_iter().flat_map(serde_json::Map::keys) {
+        if !may_be_swept
+            && reader
+                .read_blocking(|journal| journal.record(Of::Command, id))?
+                .is_none()
+        {
+            let text = format!("event {} speaks of it, but it is gone, and no sweep took it", event.id);
+            verdict.wrong(format!("command {id}"), text);
+        }
+    }
+    if !all["record"].is_object() {
+        return Ok(());
+    }
     let Some((of, id)) = event.about(&all) else {
         return Ok(());
     };
@@ -148,6 +169,11 @@ pub(super) fn exists(
     let text = format!("event {} speaks of it, but it is gone, and no sweep took it", event.id);
     verdict.wrong(format!("{} {id}", of.word()), text);
     Ok(())
+}
+
+fn is_before_text(at: &str, time: Option<Timestamp>) -> bool {
+    let at = at.parse::<Timestamp>().ok();
+    at.zip(time).is_some_and(|(at, time)| at < time)
 }
 
 fn is_before(row: &Value, time: Option<Timestamp>) -> bool {
@@ -196,8 +222,8 @@ fn file(data_dir: &Path, id: &str, row: &Value, name: String, verdict: &mut Verd
     }
 }
 
-/// The digests that sweeps left, against the checkpoints that signed them.
-fn seals(reader: &Reader, verdict: &mut Verdict) -> Result<(), ReadError> {
+/// The digests that sweeps left, against the checkpoints that signed them, and whether their rows are there.
+fn seals(reader: &Reader, commands_before: Option<Timestamp>, verdict: &mut Verdict) -> Result<(), ReadError> {
     let groups: Vec<Option<i64>> = reader.read_blocking(|journal| {
         Ok(sealed::table
             .filter(sealed::checkpoint_id.is_not_null())
@@ -218,7 +244,41 @@ fn seals(reader: &Reader, verdict: &mut Verdict) -> Result<(), ReadError> {
             verdict.wrong(name, "the digests that it vouches for are not those that it signed");
         }
     }
-    Ok(())
+    let unsigned = reader.read_blocking(|journal| journal.sealing(None))?;
+    if unsigned.rows > 0 {
+        let text = format!(
+            "{} digests vouch for rows, but no checkpoint signed them",
+            unsigned.rows
+        );
+        verdict.wrong("the table sealed".to_owned(), text);
+    }
+    let mut last = 0;
+    loop {
+        let some: Vec<(i64, String)> = reader.read_blocking(|journal| {
+            Ok(sealed::table
+                .filter(sealed::id.gt(last))
+                .order(sealed::id.asc())
+                .limit(STEP)
+                .select((sealed::id, sealed::what))
+                .load(&mut journal.conn)?)
+        })?;
+        let Some((newest, _)) = some.last() else { return Ok(()) };
+        last = *newest;
+        for (_, what) in some {
+            if !may_be_gone(&what, commands_before) && !reader.read_blocking(|journal| journal.stands(&what))? {
+                verdict.wrong(what, "a checkpoint speaks of it, but it is gone, and no sweep took it");
+            }
+        }
+    }
+}
+
+/// Whether a sweep may have taken what stands at this place: hosts, users and tokens never, the rest by its age, which
+/// is in its id.
+fn may_be_gone(place: &str, before: Option<Timestamp>) -> bool {
+    let made = place.replace('-', "");
+    let made = made.get(..12).and_then(|hex| i64::from_str_radix(hex, 16).ok());
+    let made = made.map(|millis| Timestamp::from_micros(millis.saturating_mul(1_000)));
+    !place.contains(' ') && made.zip(before).is_some_and(|(made, before)| made < before)
 }
 
 /// Stored definitions are named by the digest of their text.
@@ -252,11 +312,11 @@ impl Of {
     const fn event(self) -> &'static str {
         match self {
             Self::Command | Self::Host | Self::User | Self::Token => {
-                "SELECT id, details FROM event_log WHERE command_id = ? AND json_extract(details, '$.record') IS NOT NULL \
+                "SELECT id, details FROM event_log WHERE command_id = ? AND id > ? AND json_extract(details, '$.record') IS NOT NULL \
                  ORDER BY id DESC LIMIT 1"
             }
             Self::Pipeline => {
-                "SELECT id, details FROM event_log WHERE pipeline_id = ? AND command_id IS NULL \
+                "SELECT id, details FROM event_log WHERE pipeline_id = ? AND id > ? AND command_id IS NULL \
                  AND json_extract(details, '$.record') IS NOT NULL ORDER BY id DESC LIMIT 1"
             }
         }
@@ -276,22 +336,14 @@ impl Journal {
         of: Of,
         after: &str,
         named: &Named,
+        base: i64,
     ) -> Result<Vec<(String, Value, Option<Voucher>)>, ReadError> {
-        let rows: Vec<Row> = diesel::sql_query(format!(
-            "SELECT {key} AS id, {} AS text FROM {} WHERE {key} > ? ORDER BY {key} LIMIT ?",
-            of.object(),
-            of.table(),
-            key = of.key(),
-        ))
-        .bind::<Text, _>(after)
-        .bind::<BigInt, _>(STEP)
-        .load(&mut self.conn)?;
+        let rows = self.records_after(of, after, STEP)?;
         let mut written_off: HashMap<String, WrittenOff> = HashMap::new();
         let mut found = Vec::with_capacity(rows.len());
-        for Row { id, text } in rows {
-            let row = record::shortened(of, &text)?;
+        for (id, row) in rows {
             let mut voucher = match of {
-                Of::Command | Of::Pipeline => self.voucher(of, &id)?,
+                Of::Command | Of::Pipeline => self.voucher(of, &id, base)?,
                 Of::Host | Of::User | Of::Token => match named.get(&chain::place(of, &id)) {
                     Some((event, said)) => Some(Voucher::Event(*event, said.clone())),
                     None => self.sealed(&chain::place(of, &id))?,
@@ -299,7 +351,7 @@ impl Journal {
             };
             if let (None, Some(pipeline)) = (&voucher, row["pipeline_id"].as_str()) {
                 if !written_off.contains_key(pipeline) {
-                    written_off.insert(pipeline.to_owned(), self.written_off(pipeline)?);
+                    written_off.insert(pipeline.to_owned(), self.written_off(pipeline, base)?);
                 }
                 let digest = written_off.get(pipeline).and_then(|all| all.get(&id));
                 voucher = digest.map(|(event, digest)| Voucher::Digest(format!("event {event}"), digest.clone()));
@@ -309,13 +361,46 @@ impl Journal {
         Ok(found)
     }
 
-    fn voucher(&mut self, of: Of, id: &str) -> Result<Option<Voucher>, ReadError> {
-        let event: Vec<Details> = diesel::sql_query(of.event()).bind::<Text, _>(id).load(&mut self.conn)?;
+    fn voucher(&mut self, of: Of, id: &str, base: i64) -> Result<Option<Voucher>, ReadError> {
+        let event: Vec<Details> = diesel::sql_query(of.event())
+            .bind::<Text, _>(id)
+            .bind::<BigInt, _>(base)
+            .load(&mut self.conn)?;
         if let Some(event) = event.into_iter().next() {
             let details: Value = serde_json::from_str(&event.details).unwrap_or_default();
             return Ok(Some(Voucher::Event(event.id, details["record"].clone())));
         }
         self.sealed(id)
+    }
+
+    /// Whether any event of the log is about this command or pipeline.
+    fn is_spoken_of(&mut self, of: Of, id: &str, base: i64) -> Result<bool, ReadError> {
+        let column = match of {
+            Of::Pipeline => "pipeline_id",
+            Of::Command | Of::Host | Of::User | Of::Token => "command_id",
+        };
+        let event: Vec<Details> = diesel::sql_query(format!(
+            "SELECT id, coalesce(details, '') AS details FROM event_log WHERE {column} = ? AND id > ? LIMIT 1"
+        ))
+        .bind::<Text, _>(id)
+        .bind::<BigInt, _>(base)
+        .load(&mut self.conn)?;
+        Ok(!event.is_empty())
+    }
+
+    /// Whether there is a row at this place.
+    fn stands(&mut self, place: &str) -> Result<bool, ReadError> {
+        let found = match place.split_once(' ') {
+            Some(("host", name)) => self.record(Of::Host, name)?,
+            Some(("user", name)) => self.record(Of::User, name)?,
+            Some(("token", name)) => self.record(Of::Token, name)?,
+            Some(_) => None,
+            None => match self.record(Of::Command, place)? {
+                None => self.record(Of::Pipeline, place)?,
+                found => found,
+            },
+        };
+        Ok(found.is_some())
     }
 
     /// What a sweep left of what events said of a row.
@@ -336,14 +421,14 @@ impl Journal {
     }
 
     /// What the newest events say of hosts, users and tokens.
-    fn named(&mut self) -> Result<Named, ReadError> {
+    fn named(&mut self, base: i64) -> Result<Named, ReadError> {
         let mut named = Named::new();
         for range in [
             "action IN ('host:add', 'host:remove')",
             "action >= 'user:' AND action < 'user;'",
             "action >= 'token:' AND action < 'token;'",
         ] {
-            let mut last = 0;
+            let mut last = base;
             loop {
                 let some: Vec<Canonical> = diesel::sql_query(format!(
                     "SELECT id, link, {CANONICAL} FROM event_log WHERE {range} AND id > ? ORDER BY id LIMIT ?"
@@ -365,11 +450,12 @@ impl Journal {
         Ok(named)
     }
 
-    fn written_off(&mut self, pipeline: &str) -> Result<WrittenOff, ReadError> {
+    fn written_off(&mut self, pipeline: &str, base: i64) -> Result<WrittenOff, ReadError> {
         let events: Vec<Details> = diesel::sql_query(
-            "SELECT id, details FROM event_log WHERE pipeline_id = ? AND json_extract(details, '$.records') IS NOT NULL ORDER BY id",
+            "SELECT id, details FROM event_log WHERE pipeline_id = ? AND id > ? AND json_extract(details, '$.records') IS NOT NULL ORDER BY id",
         )
         .bind::<Text, _>(pipeline)
+        .bind::<BigInt, _>(base)
         .load(&mut self.conn)?;
         let mut all = HashMap::new();
         for event in events {
