@@ -29,11 +29,19 @@ const HOSTILE: &[&str] = &[
     "\u{1b}[31mred\u{1b}[0m",
     "<script>alert(1)</script>",
     "';--",
+    "\u{ff1d}1+1",
+    "\u{ff0b}1+1",
+    "\u{ff0d}1+1",
+    "\u{ff20}SUM(A1:A9)",
+    "harmless;=1+1",
+    "harmless\t=1+1",
 ];
 
 /// What a spreadsheet would take for a formula.
 fn is_formula(cell: &str) -> bool {
-    cell.starts_with(['=', '+', '-', '@', '\t', '\r'])
+    cell.starts_with([
+        '=', '+', '-', '@', '\t', '\r', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+    ])
 }
 
 /// The rows of a CSV, each cell under its head.
@@ -120,7 +128,12 @@ async fn s44_hostile_content_comes_back_as_it_is_and_starts_no_formula() {
         assert_eq!(cell(row, "host"), "localhost");
     }
     // Events, whatever got into them.
-    let csv = rows_of(&qd.bytes("/export?what=events&format=csv&action=hostile").await);
+    let csv = qd.bytes("/export?what=events&format=csv&action=hostile").await;
+    let text = String::from_utf8_lossy(&csv);
+    for quoted in ["\"harmless;=1+1\"", "\"harmless\t=1+1\""] {
+        assert!(text.contains(quoted), "no separator of another program's: {text}");
+    }
+    let csv = rows_of(&csv);
     let jsonl = lines_of(&qd.bytes("/export?what=events&format=jsonl&action=hostile").await);
     assert_eq!(csv.len(), HOSTILE.len());
     assert_eq!(jsonl.len(), HOSTILE.len());
@@ -204,7 +217,8 @@ async fn an_export_has_the_filters_of_its_page_and_is_an_event() {
     };
     assert_eq!(details["sha256"], digest, "the file is the one that was journaled");
 
-    // What does not fit is said, not passed over.
+    // What does not fit is said, not passed over: nothing stands in the event that the file was not made with.
+    let long = format!("?what=events&format=csv&actor={}", "x".repeat(501));
     for (query, field) in [
         ("", "what"),
         ("?what=events", "format"),
@@ -213,14 +227,46 @@ async fn an_export_has_the_filters_of_its_page_and_is_an_event() {
         ("?what=commands&format=csv&level=warn", "level"),
         ("?what=events&format=csv&since=soon", "since"),
         ("?what=events&format=csv&host=nobody", "host"),
+        ("?what=events&format=csv&colour=red", "colour"),
+        ("?what=events&format=csv&level=error&level=info", "level"),
+        ("?what=events&format=csv&format=jsonl", "format"),
+        (long.as_str(), "actor"),
     ] {
         let (status, problem) = qd.get(&format!("/export{query}")).await;
         assert_eq!((status, &problem["field"]), (422, &json!(field)), "{query}: {problem}");
-        if field != "op" && field != "level" {
-            let (status, page) = browser.get(&format!("/audit/export{query}")).await;
-            assert_eq!(status, 400, "{query}: {page}");
-        }
+        let (status, page) = browser.get(&format!("/audit/export{query}")).await;
+        assert_eq!(status, 400, "{query}: {page}");
+        assert!(page.contains(&format!("{field}: ")), "{query}: {page}");
     }
+    assert_eq!(
+        qd.sql("SELECT count(*) FROM event_log WHERE action = 'export'"),
+        "1",
+        "what was refused took nothing away"
+    );
+}
+
+#[tokio::test]
+async fn nobody_begins_exports_without_end() {
+    let qd = Dashboard::start(QUIET).await;
+    let query = "/export?what=pipelines&format=csv";
+    for _ in 0..60 {
+        qd.bytes(query).await;
+    }
+    let (status, problem) = qd.get(query).await;
+    assert_eq!(status, 429, "{problem}");
+    let why = problem["detail"].as_str().unwrap_or_default();
+    assert!(why.contains("60 exports within an hour"), "{problem}");
+    assert_eq!(
+        qd.sql("SELECT count(*) FROM event_log WHERE action = 'export'"),
+        "60",
+        "the one that was refused is none"
+    );
+    // Somebody else is not kept from it.
+    let (_, made) = qd.post("/tokens", &json!({ "name": "reader", "role": "viewer" })).await;
+    let request = reqwest::Client::new()
+        .get(format!("{}/api/v1{query}", qd.url))
+        .bearer_auth(made["token"].as_str().expect("its secret"));
+    assert_eq!(request.send().await.expect("an answer").status(), 200);
 }
 
 #[tokio::test]
@@ -307,4 +353,21 @@ async fn a_long_export_takes_no_memory_and_ends_with_its_reader() {
     let rows = broken["details"]["rows"].as_u64().expect("rows");
     assert!(rows > 0 && rows < ROWS as u64 / 2, "{broken}");
     assert_eq!(broken["level"], "warn");
+
+    // Four at once, and no fifth before one of them has ended.
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        let answer = patient.get(url).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        held.push(answer);
+    }
+    let fifth = patient.get(url).send().await.expect("an answer");
+    assert_eq!(fifth.status(), 429);
+    assert!(fifth.headers().contains_key("retry-after"));
+    held.pop();
+    wait_for("room for another", async || {
+        let answer = patient.get(url).send().await.expect("an answer");
+        (answer.status() == 200).then_some(())
+    })
+    .await;
 }

@@ -43,6 +43,14 @@ pub enum EngineError {
     /// They may, once they have confirmed that it is them.
     #[error("confirm first that it is you: this takes a password or code given within the last 10 minutes")]
     StepUp,
+    /// They asked too often, or for too much at once.
+    #[error("{why}")]
+    TooMany {
+        /// What is too much, and what to do.
+        why: String,
+        /// After how many seconds it is worth another try.
+        again: i64,
+    },
     /// The state does not allow it.
     #[error("{0}")]
     Conflict(String),

@@ -1,12 +1,99 @@
 //! Taking rows away: who took what is an event, with the file's digest, also where the export was broken off.
+//!
+//! Each is work and an event, so nobody begins them without end.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::{Ask, ExportFormat, Level};
-use crate::store::{Batch, By, Export, NewEvent, Selection};
+use crate::store::{Batch, By, Export, Journal, NewEvent, Selection};
 
 use super::{Engine, EngineError};
+
+/// Exports of one actor that may be on their way at once.
+const AT_ONCE: usize = 4;
+/// The same of everybody.
+const AT_ONCE_IN_ALL: usize = 20;
+/// Exports that one actor may begin within an hour.
+const IN_AN_HOUR: usize = 60;
+const AN_HOUR: Duration = Duration::from_secs(3600);
+/// After how many seconds one of those that are on their way may have ended.
+const A_WHILE: i64 = 10;
+
+/// Who has exports on their way, or has begun some within the last hour, by the actor's text.
+#[derive(Default)]
+pub(super) struct Exports(Mutex<HashMap<String, Theirs>>);
+
+#[derive(Default)]
+struct Theirs {
+    running: usize,
+    began: VecDeque<Instant>,
+}
+
+impl Exports {
+    fn begin(&self, whose: &str, now: Instant) -> Result<(), EngineError> {
+        let mut all = self.all();
+        all.retain(|_, theirs| {
+            theirs.began.retain(|began| now.duration_since(*began) < AN_HOUR);
+            theirs.running > 0 || !theirs.began.is_empty()
+        });
+        if all.values().map(|theirs| theirs.running).sum::<usize>() >= AT_ONCE_IN_ALL {
+            let why = format!("{AT_ONCE_IN_ALL} exports are on their way; begin this one when another has ended");
+            return Err(EngineError::TooMany { why, again: A_WHILE });
+        }
+        let theirs = all.entry(whose.to_owned()).or_default();
+        if theirs.running >= AT_ONCE {
+            let why = format!("{AT_ONCE} exports of yours are on their way; begin this one when another has ended");
+            return Err(EngineError::TooMany { why, again: A_WHILE });
+        }
+        if let Some(oldest) = theirs.began.front().filter(|_| theirs.began.len() >= IN_AN_HOUR) {
+            let left = AN_HOUR.saturating_sub(now.duration_since(*oldest)).as_secs();
+            let again = i64::try_from(left).unwrap_or(i64::MAX).saturating_add(1);
+            let why = format!(
+                "you have begun {IN_AN_HOUR} exports within an hour; the next may begin in {} min",
+                left / 60 + 1
+            );
+            return Err(EngineError::TooMany { why, again });
+        }
+        theirs.running += 1;
+        theirs.began.push_back(now);
+        Ok(())
+    }
+
+    fn end(&self, whose: &str) {
+        if let Some(theirs) = self.all().get_mut(whose) {
+            theirs.running = theirs.running.saturating_sub(1);
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Theirs>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts an export for as long as it is on its way.
+struct Counted {
+    engine: Engine,
+    whose: String,
+}
+
+impl Counted {
+    fn begin(engine: &Engine, whose: String) -> Result<Self, EngineError> {
+        engine.0.exports.begin(&whose, Instant::now())?;
+        let engine = engine.clone();
+        Ok(Self { engine, whose })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.engine.0.exports.end(&self.whose);
+    }
+}
 
 /// An export on its way. One that is let go of before its end was broken off.
 pub struct Exporting {
@@ -17,10 +104,11 @@ pub struct Exporting {
     format: ExportFormat,
     filters: Value,
     taken: Taken,
-    ended: bool,
+    /// None once it has ended.
+    counted: Option<Counted>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Taken {
     rows: u64,
     bytes: u64,
@@ -31,7 +119,7 @@ impl Engine {
     /// Begins an export of these rows; `filters` are the words that were asked with, for the event.
     ///
     /// # Errors
-    /// Where they may not see the journal.
+    /// Where they may not see the journal; [`EngineError::TooMany`].
     pub fn export(
         &self,
         selection: Selection,
@@ -40,6 +128,7 @@ impl Engine {
         by: By,
     ) -> Result<Exporting, EngineError> {
         self.allow_at_all(&by, Ask::See)?;
+        let counted = Counted::begin(self, by.actor.to_string())?;
         Ok(Exporting {
             engine: self.clone(),
             by,
@@ -48,7 +137,7 @@ impl Engine {
             format,
             filters,
             taken: Taken::default(),
-            ended: false,
+            counted: Some(counted),
         })
     }
 }
@@ -59,22 +148,28 @@ impl Exporting {
     /// # Errors
     /// When the journal cannot be read, or the event of the end cannot be written: the file is not whole then.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, EngineError> {
-        if self.ended {
+        if self.counted.is_none() {
             return Ok(None);
         }
-        let mut export = self.export.clone();
-        let read = move |journal: &mut crate::store::Journal| export.batch(journal).map(|batch| (export, batch));
-        let (export, batch) = self.engine.reader().read(read).await?;
-        self.export = export;
-        if let Some(Batch { bytes, rows }) = batch {
-            self.taken.rows += rows;
-            self.taken.bytes += bytes.len() as u64;
-            self.taken.digest.update(&bytes);
-            return Ok(Some(bytes));
+        let (mut export, mut taken) = (self.export.clone(), self.taken.clone());
+        // On a blocking thread, the digest too.
+        let read = move |journal: &mut Journal| {
+            let batch = export.batch(journal)?;
+            if let Some(Batch { bytes, rows }) = &batch {
+                taken.rows += rows;
+                taken.bytes += bytes.len() as u64;
+                taken.digest.update(bytes);
+            }
+            Ok((export, taken, batch))
+        };
+        let (export, taken, batch) = self.engine.reader().read(read).await?;
+        (self.export, self.taken) = (export, taken);
+        if let Some(batch) = batch {
+            return Ok(Some(batch.bytes));
         }
         let event = self.event(true);
         self.engine.0.store.append_event(event).await?;
-        self.ended = true;
+        self.counted = None;
         Ok(None)
     }
 
@@ -112,7 +207,7 @@ impl Exporting {
 
 impl Drop for Exporting {
     fn drop(&mut self) {
-        if self.ended {
+        if self.counted.is_none() {
             return;
         }
         let (engine, event) = (self.engine.clone(), self.event(false));

@@ -136,6 +136,7 @@ struct Inner {
     indexed: watch::Sender<i64>,
     verifier: access::Verifier,
     refusals: access::Refusals,
+    exports: export::Exports,
     /// Why output of commands cannot be written, where that was so at the last look.
     output_problem: Mutex<Option<String>>,
     /// Places outside that take nothing.
@@ -162,6 +163,7 @@ impl Engine {
             indexed: watch::Sender::new(0),
             verifier: access::Verifier::default(),
             refusals: access::Refusals::default(),
+            exports: export::Exports::default(),
             output_problem: Mutex::default(),
             outages: Mutex::default(),
         }))

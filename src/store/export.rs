@@ -7,10 +7,15 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    CommandRow, Cursor, EventFilter, EventRow, HistoryFilter, Journal, Keyed, PAGE_LIMIT, Page, PipelineFilter,
-    PipelineRow, ReadError,
+    CommandRow, Cursor, EventFilter, EventRow, HistoryFilter, Journal, Keyed, Page, PipelineFilter, PipelineRow,
+    ReadError,
 };
 use crate::domain::{CommandId, ExportFormat, ExportOf, PipelineId, Timestamp};
+
+/// Rows that are read at once: some have a hundred kilobytes.
+const ROWS: i64 = 200;
+/// A batch that has so many bytes ends with that row.
+const BATCH_BYTES: usize = 1024 * 1024;
 
 /// Which rows are taken away.
 #[derive(Clone, Debug)]
@@ -176,7 +181,7 @@ impl Export {
         }
     }
 
-    /// The next batch; none after the last one. Blocks: one page of rows.
+    /// The next batch, of 1 MiB and a row at most; none after the last one. Blocks: one page of rows.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -187,23 +192,23 @@ impl Export {
         }
         let mut batch = Batch::default();
         if begins && self.format == ExportFormat::Csv {
-            batch.bytes = head(self.selection.of())?;
+            head(self.selection.of(), &mut batch.bytes);
         }
         match (&mut self.place, &self.selection) {
             (Place::Events(span), Selection::Events(filter)) => {
-                let page = journal.events(filter, Some(Cursor::After(span.next)), PAGE_LIMIT)?;
+                let page = journal.events(filter, Some(Cursor::After(span.next)), ROWS)?;
                 if !write(&page, span, self.format, &mut batch)? {
                     self.place = Place::End;
                 }
             }
             (Place::Commands(span), Selection::Commands(filter)) => {
-                let page = journal.history(filter, Some(Cursor::After(span.next)), PAGE_LIMIT)?;
+                let page = journal.history(filter, Some(Cursor::After(span.next)), ROWS)?;
                 if !write(&page, span, self.format, &mut batch)? {
                     self.place = Place::End;
                 }
             }
             (Place::Pipelines(span), Selection::Pipelines(filter)) => {
-                let page = journal.pipelines(filter, Some(Cursor::After(span.next)), PAGE_LIMIT)?;
+                let page = journal.pipelines(filter, Some(Cursor::After(span.next)), ROWS)?;
                 if !write(&page, span, self.format, &mut batch)? {
                     self.place = Place::End;
                 }
@@ -251,21 +256,18 @@ fn write<R: Exported>(
     batch: &mut Batch,
 ) -> Result<bool, ReadError> {
     let rows = page.rows.iter().rev().take_while(|row| row.key() <= span.last);
-    match format {
-        ExportFormat::Csv => {
-            let mut out = writer(std::mem::take(&mut batch.bytes));
-            for row in rows {
-                out.write_record(cells(row)?).map_err(unwritten)?;
-                batch.rows += 1;
-            }
-            batch.bytes = out.into_inner().map_err(unwritten)?;
-        }
-        ExportFormat::JsonLines => {
-            for row in rows {
+    for row in rows {
+        match format {
+            ExportFormat::Csv => write_line(&cells(row)?, &mut batch.bytes),
+            ExportFormat::JsonLines => {
                 serde_json::to_writer(&mut batch.bytes, row).map_err(unwritten)?;
                 batch.bytes.push(b'\n');
-                batch.rows += 1;
             }
+        }
+        batch.rows += 1;
+        if batch.bytes.len() >= BATCH_BYTES && row.key() < span.last {
+            span.next = row.key();
+            return Ok(true);
         }
     }
     match page.newer {
@@ -277,21 +279,30 @@ fn write<R: Exported>(
     }
 }
 
-fn writer(bytes: Vec<u8>) -> csv::Writer<Vec<u8>> {
-    csv::WriterBuilder::new()
-        .terminator(csv::Terminator::CRLF)
-        .from_writer(bytes)
+/// One line of a CSV as in RFC 4180. Cells are quoted also where another program would take a sign for a separator.
+fn write_line(cells: &[impl AsRef<str>], bytes: &mut Vec<u8>) {
+    for (at, cell) in cells.iter().map(AsRef::as_ref).enumerate() {
+        if at > 0 {
+            bytes.push(b',');
+        }
+        if cell.contains([',', ';', '\t', '"', '\r', '\n']) {
+            bytes.push(b'"');
+            bytes.extend_from_slice(cell.replace('"', "\"\"").as_bytes());
+            bytes.push(b'"');
+        } else {
+            bytes.extend_from_slice(cell.as_bytes());
+        }
+    }
+    bytes.extend_from_slice(b"\r\n");
 }
 
-fn head(of: ExportOf) -> Result<Vec<u8>, ReadError> {
+fn head(of: ExportOf, bytes: &mut Vec<u8>) {
     let columns = match of {
         ExportOf::Events => EventRow::COLUMNS,
         ExportOf::Commands => CommandRow::COLUMNS,
         ExportOf::Pipelines => PipelineRow::COLUMNS,
     };
-    let mut out = writer(Vec::new());
-    out.write_record(columns).map_err(unwritten)?;
-    out.into_inner().map_err(unwritten)
+    write_line(columns, bytes);
 }
 
 /// A row's cells: text as it is but for what a spreadsheet would take for a formula, lists and objects as JSON.
@@ -305,9 +316,14 @@ fn cells<R: Exported>(row: &R) -> Result<Vec<String>, ReadError> {
     Ok(R::COLUMNS.iter().map(cell).collect())
 }
 
+/// What a formula begins with, in full width too: some spreadsheets take the one for the other.
+const FORMULA: [char; 10] = [
+    '=', '+', '-', '@', '\t', '\r', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+];
+
 /// With an apostrophe in front where a spreadsheet would take the cell for a formula.
 fn harmless(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+    if text.starts_with(FORMULA) {
         format!("'{text}")
     } else {
         text.to_owned()
@@ -320,8 +336,10 @@ fn unwritten(why: impl std::fmt::Display) -> ReadError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{add, ask, store_in};
+    use super::super::NewEvent;
+    use super::super::tests::{add, alice, ask, store_in};
     use super::*;
+    use crate::domain::Level;
 
     #[tokio::test]
     async fn every_field_of_a_row_is_a_column() {
@@ -347,11 +365,57 @@ mod tests {
 
     #[test]
     fn a_cell_that_begins_like_a_formula_is_text() {
-        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
+        let wide = ["\u{ff1d}1+1", "\u{ff0b}1", "\u{ff0d}1", "\u{ff20}SUM(A1)"];
+        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"].into_iter().chain(wide) {
             assert_eq!(harmless(text), format!("'{text}"));
         }
         for text in ["", "a=1", " =1", "'=1", "\u{202e}=1"] {
             assert_eq!(harmless(text), text);
         }
+    }
+
+    #[test]
+    fn a_cell_is_quoted_where_somebody_may_see_a_separator() {
+        let mut bytes = Vec::new();
+        write_line(
+            &["plain", "", "a,b", "a;=1", "a\t=1", "say \"hi\"", "two\r\nlines"],
+            &mut bytes,
+        );
+        let expected = "plain,,\"a,b\",\"a;=1\",\"a\t=1\",\"say \"\"hi\"\"\",\"two\r\nlines\"\r\n";
+        assert_eq!(String::from_utf8(bytes).expect("UTF-8"), expected);
+    }
+
+    #[tokio::test]
+    async fn long_rows_make_no_long_batch() {
+        let dir = tempfile::tempdir().expect("folder");
+        let store = store_in(&dir);
+        for _ in 0..60 {
+            let event = NewEvent {
+                details: Some(serde_json::json!({ "long": "x".repeat(60_000) })),
+                ..NewEvent::audit(&alice(), Level::Info, "long", "a long one")
+            };
+            store.append_event(event).await.expect("written");
+        }
+        for format in [ExportFormat::Csv, ExportFormat::JsonLines] {
+            let filter = EventFilter {
+                action: Some("long".to_owned()),
+                ..EventFilter::default()
+            };
+            let mut export = Export::new(Selection::Events(filter), format);
+            let (mut rows, mut bytes) = (0, Vec::new());
+            while let Some(batch) = store
+                .reader()
+                .read_blocking(|journal| export.batch(journal))
+                .expect("read")
+            {
+                assert!(batch.bytes.len() < BATCH_BYTES + 70_000, "{}", batch.bytes.len());
+                rows += batch.rows;
+                bytes.extend(batch.bytes);
+            }
+            let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+            let head = usize::from(format == ExportFormat::Csv);
+            assert_eq!((rows, lines), (60, 60 + head), "{format}: each once");
+        }
+        store.close();
     }
 }

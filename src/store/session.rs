@@ -67,6 +67,19 @@ impl Journal {
         }))
     }
 
+    /// The session of this number with its user.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn session_by_id(&mut self, id: i64) -> Result<Option<(SessionRow, Option<UserRow>)>, ReadError> {
+        Ok(sessions::table
+            .left_join(users::table)
+            .filter(sessions::id.eq(id))
+            .select((SessionRow::as_select(), Option::<UserRow>::as_select()))
+            .first(&mut self.conn)
+            .optional()?)
+    }
+
     /// The sessions of a user, or everybody's, newest first.
     ///
     /// # Errors
@@ -142,18 +155,18 @@ impl Store {
         .await
     }
 
-    /// Ends the session of this number, where it is `of` this actor (none: anybody's); gives whose it was.
+    /// Ends the session of this number, where it is `of` this actor; gives whose it was.
     ///
     /// # Errors
     /// [`WriteError`].
-    pub async fn session_revoke(&self, id: i64, of: Option<Actor>, by: By) -> Result<Option<Actor>, WriteError> {
+    pub async fn session_revoke(&self, id: i64, of: Actor, by: By) -> Result<Option<Actor>, WriteError> {
         self.write(move |tx| {
             let whose: Option<Actor> = sessions::table
                 .find(id)
                 .select(sessions::actor)
                 .first(&mut tx.journal.conn)
                 .optional()?;
-            let whose = whose.filter(|whose| of.as_ref().is_none_or(|of| of == whose));
+            let whose = whose.filter(|whose| *whose == of);
             if let Some(whose) = &whose {
                 diesel::delete(sessions::table.find(id)).execute(&mut tx.journal.conn)?;
                 let message = format!("{} ended a session of {}", by.actor.name(), whose.name());

@@ -188,7 +188,8 @@ impl Store {
         .await
     }
 
-    /// Sets a user's password, and ends their sessions, all but the one with the number `keep`. Who sets their `own`
+    /// Sets a user's password, and ends their sessions, all but the one with the number `keep`, which has to be proved
+    /// anew. Who sets their `own`
     /// must still be let in.
     ///
     /// # Errors
@@ -206,14 +207,7 @@ impl Store {
             if let Some(own) = own {
                 still_proved(tx, own)?;
             }
-            if let Some(keep) = keep {
-                let there: Option<i64> = sessions::table
-                    .find(keep)
-                    .select(sessions::id)
-                    .first(&mut tx.journal.conn)
-                    .optional()?;
-                there.ok_or_else(void)?;
-            }
+            still_open(tx, keep)?;
             let row = diesel::update(users::table.find(before.id))
                 .set((
                     users::password.eq(&hash),
@@ -260,16 +254,17 @@ impl Store {
         .await
     }
 
-    /// Gives a user a second factor, whose code for `step` was shown, with new recovery codes; or takes it away. Who
-    /// changes their `own` must still be let in.
+    /// Gives a user a second factor, whose code for `step` was shown, with new recovery codes; or takes it away. Their
+    /// sessions end, all but the one with the number `keep`. Who changes their `own` must still be let in.
     ///
     /// # Errors
-    /// [`WriteError::NotFound`]; [`WriteError::Conflict`] where `own` is void by now.
+    /// [`WriteError::NotFound`]; [`WriteError::Conflict`] where `own` is void by now, or `keep` has ended.
     pub async fn set_totp(
         &self,
         name: String,
         secret: Option<(String, i64)>,
         codes: Vec<String>,
+        keep: Option<i64>,
         own: Option<Proved>,
         by: By,
     ) -> Result<UserRow, WriteError> {
@@ -278,6 +273,7 @@ impl Store {
             if let Some(own) = own {
                 still_proved(tx, own)?;
             }
+            still_open(tx, keep)?;
             let (text, step) = secret.clone().unzip();
             let row = diesel::update(users::table.find(before.id))
                 .set((
@@ -287,6 +283,7 @@ impl Store {
                 ))
                 .returning(UserRow::as_returning())
                 .get_result(&mut tx.journal.conn)?;
+            end_sessions(tx, row.id, keep)?;
             diesel::delete(recovery_codes::table.filter(recovery_codes::user_id.eq(row.id)))
                 .execute(&mut tx.journal.conn)?;
             for hash in &codes {
@@ -382,11 +379,25 @@ fn keep_an_admin(tx: &mut Tx<'_>, without: &UserRow) -> Result<(), Fault> {
     Err(WriteError::Conflict(why).into())
 }
 
+/// Refuses what somebody does in a session that has ended in the meantime.
+fn still_open(tx: &mut Tx<'_>, session: Option<i64>) -> Result<(), Fault> {
+    let Some(session) = session else { return Ok(()) };
+    let there: Option<i64> = sessions::table
+        .find(session)
+        .select(sessions::id)
+        .first(&mut tx.journal.conn)
+        .optional()?;
+    there.ok_or_else(void)?;
+    Ok(())
+}
+
+/// Ends a user's sessions; in the one that is kept nothing is proved any more.
 fn end_sessions(tx: &mut Tx<'_>, user_id: i64, keep: Option<i64>) -> Result<(), Fault> {
-    let theirs = sessions::table
-        .filter(sessions::user_id.eq(user_id))
-        .filter(sessions::id.ne(keep.unwrap_or(0)));
-    diesel::delete(theirs).execute(&mut tx.journal.conn)?;
+    let theirs = sessions::table.filter(sessions::user_id.eq(user_id));
+    diesel::delete(theirs.filter(sessions::id.ne(keep.unwrap_or(0)))).execute(&mut tx.journal.conn)?;
+    diesel::update(theirs)
+        .set(sessions::proved_at.eq(None::<Timestamp>))
+        .execute(&mut tx.journal.conn)?;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use actix_web::web::Bytes;
 use futures_util::stream;
 use serde_json::{Map, Value};
 
-use crate::domain::{ExportFormat, ExportOf, Timestamp, bounded};
+use crate::domain::{ExportFormat, ExportOf, Invalid, Timestamp};
 use crate::engine::{EngineError, Exporting};
 
 /// The answer that carries a file. The first batch is read before anything is answered, so that an export that cannot
@@ -45,9 +45,17 @@ pub(super) async fn download(
         )))
 }
 
-/// What was asked with, for the event.
-pub(super) fn asked<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Value {
+/// The most characters that a filter may have: it stands in the event as it was asked with.
+const LONGEST: usize = 500;
+
+/// What was asked with, for the event: filters that were looked at, each once, and refused where they do not fit in.
+pub(super) fn asked<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Value, Invalid> {
     let pairs = pairs.filter(|(name, _)| !["what", "format"].contains(name));
-    let pairs = pairs.map(|(name, value)| (bounded(name, 40), Value::from(bounded(value, 200))));
-    Value::Object(pairs.collect::<Map<_, _>>())
+    let pairs = pairs.map(|(name, value)| {
+        if value.chars().count() > LONGEST {
+            return Err(Invalid::new(name, format!("must have {LONGEST} characters or fewer")));
+        }
+        Ok((name.to_owned(), Value::from(value)))
+    });
+    Ok(Value::Object(pairs.collect::<Result<Map<_, _>, _>>()?))
 }

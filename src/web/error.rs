@@ -13,7 +13,7 @@ use crate::domain::{Invalid, Timestamp};
 use crate::engine::EngineError;
 use crate::store::ReadError;
 
-use super::frame::{Frame, html_with};
+use super::frame::{Frame, html_with, retry_after};
 use super::{Visitor, Web};
 
 /// Why a request was not answered with what it asked for.
@@ -25,6 +25,8 @@ pub(super) struct Problem {
     next: &'static str,
     fragment: bool,
     step_up: bool,
+    /// For the header `Retry-After`, in seconds.
+    retry_after: Option<i64>,
 }
 
 #[derive(Template)]
@@ -130,6 +132,7 @@ impl Problem {
             next,
             fragment: false,
             step_up: false,
+            retry_after: None,
         }
     }
 
@@ -178,7 +181,8 @@ impl Problem {
         } else {
             html_with(self.status, &page)
         };
-        answer.unwrap_or_else(|_| HttpResponse::build(self.status).body(format!("{}: {}\n", self.what, self.why)))
+        let plain = |_| HttpResponse::build(self.status).body(format!("{}: {}\n", self.what, self.why));
+        retry_after(answer.unwrap_or_else(plain), self.retry_after)
     }
 }
 
@@ -260,6 +264,15 @@ impl From<EngineError> for Problem {
             EngineError::StepUp => Self {
                 step_up: true,
                 ..Self::not_allowed(text)
+            },
+            EngineError::TooMany { why, again } => Self {
+                retry_after: Some(again),
+                ..Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "That is too much at once",
+                    why,
+                    "Nothing was done. Wait a little, then try again.",
+                )
             },
             EngineError::Conflict(_) => Self::conflict(text),
             EngineError::Unavailable(_) => Self::new(

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::domain::Invalid;
+use crate::domain::{Invalid, bounded};
 use crate::engine::EngineError;
 
 /// The fields of one request, in the order in which they came.
@@ -18,6 +18,20 @@ impl Fields {
 
     pub(super) fn form(pairs: Vec<(String, String)>) -> Self {
         Self(pairs)
+    }
+
+    /// Refuses names that are not known, and those that come more than once: one of them would be passed over.
+    pub(super) fn only(&self, known: &[&str]) -> Result<(), Invalid> {
+        for (at, (name, _)) in self.0.iter().enumerate() {
+            if !known.contains(&name.as_str()) {
+                let problem = format!("is not known here; known are {}", known.join(", "));
+                return Err(Invalid::new(bounded(name, 40), problem));
+            }
+            if self.0[..at].iter().any(|(before, _)| before == name) {
+                return Err(Invalid::new(name, "is given twice"));
+            }
+        }
+        Ok(())
     }
 
     /// All that have a text, as they came.
@@ -66,7 +80,7 @@ impl Fields {
         self.text(name)
             .map(|text| {
                 text.parse::<u64>()
-                    .map_err(|_| Invalid::new(name, format!("“{}” is no number", crate::domain::bounded(text, 40))))
+                    .map_err(|_| Invalid::new(name, format!("“{}” is no number", bounded(text, 40))))
             })
             .transpose()
     }
@@ -96,6 +110,7 @@ impl Wrong {
             | EngineError::Unknown(_)
             | EngineError::Forbidden(_)
             | EngineError::StepUp
+            | EngineError::TooMany { .. }
             | EngineError::Unavailable(_)
             | EngineError::Internal(_) => None,
         }

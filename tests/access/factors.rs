@@ -111,6 +111,44 @@ async fn a_second_factor_is_asked_for_and_no_code_is_taken_twice() {
 }
 
 #[tokio::test]
+async fn another_second_factor_ends_the_other_sessions() {
+    let dashboard = Dashboard::start(OPS).await;
+    user(&dashboard, "alice", "operator dangerous").await;
+    user(&dashboard, "bob", "viewer").await;
+    let mut bob = Browser::of(&dashboard, "bob").await;
+    let mut stolen = Browser::of(&dashboard, "alice").await;
+    let mut alice = Browser::of(&dashboard, "alice").await;
+    let (secret, codes) = enrol(&mut alice).await;
+    assert_eq!(stolen.get("/").await.status, 303, "it was opened without the factor");
+    assert_eq!(alice.get("/").await.status, 200, "the one that set it up stays");
+    assert_eq!(bob.get("/").await.status, 200, "others are not concerned");
+
+    // What was proved with less is void, there too.
+    let hurts = [("op", "hurts"), ("host", "localhost"), ("sure", "yes")];
+    let asked = alice.post("/run", &hurts).await;
+    assert!(
+        asked.status == 403 && asked.text.contains("Is it you?"),
+        "{}",
+        asked.text
+    );
+    assert_eq!(dashboard.sql("SELECT count(*) FROM commands"), "0");
+
+    // The same where it is taken away: by its owner, and by an admin.
+    let mut other = Browser::new(&dashboard);
+    assert_eq!(other.log_in("alice", PASSWORD, &codes[0]).await.status, 303);
+    let now = code(&secret, 1);
+    let removed = alice
+        .post("/account/totp/remove", &[("confirm_it_is_me", now.as_str())])
+        .await;
+    assert_eq!(removed.status, 303, "{}", removed.text);
+    assert_eq!(other.get("/").await.status, 303, "taken away by its owner");
+    assert_eq!(alice.get("/").await.status, 200);
+    let (status, answer) = dashboard.delete("/users/alice/totp").await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(alice.get("/").await.status, 303, "taken away by an admin");
+}
+
+#[tokio::test]
 async fn what_is_dangerous_asks_again_once() {
     let dashboard = Dashboard::start(OPS).await;
     user(&dashboard, "alice", "operator dangerous").await;

@@ -171,6 +171,17 @@ async fn s49_a_session_ends_when_it_should() {
     let of_second = number("bob", 0);
     assert_eq!(alice.post(&format!("/sessions/{of_second}/end"), &[]).await.status, 303);
     refused(&mut second, "ended by an admin").await;
+    // Not that of who may more.
+    user(&dashboard, "amy", "admin").await;
+    let mut amy = Browser::of(&dashboard, "amy").await;
+    let end = format!("/sessions/{of_alice}/end");
+    let denied = amy.post(&end, &[]).await;
+    assert_eq!(denied.status, 403, "{}", denied.text);
+    assert_eq!(alice.get("/").await.status, 200);
+    let of_amy = number("amy", 0);
+    assert_eq!(alice.post(&format!("/sessions/{of_amy}/end"), &[]).await.status, 303);
+    refused(&mut amy, "ended by who may more").await;
+    assert_eq!(dashboard.post("/users/amy/disable", &json!({})).await.0, 200);
 
     // A changed password ends the others; a disabled account ends all.
     let (mut first, mut second) = (

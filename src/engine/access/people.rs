@@ -94,7 +94,7 @@ impl Engine {
     }
 
     /// Sets up somebody's own second factor, once they have shown a code of it; gives the recovery codes, this once.
-    /// `user` is who they were when their session was recognised.
+    /// `user` is who they were when their session was recognised; all their sessions but `keep` end.
     ///
     /// # Errors
     /// A wrong code; not confirmed lately who they are; the account was changed in the meantime.
@@ -103,6 +103,7 @@ impl Engine {
         user: &UserRow,
         secret: String,
         code: &str,
+        keep: Option<i64>,
         by: By,
     ) -> Result<Vec<String>, EngineError> {
         let (name, own) = (user.name.as_str(), Some(user.proved()));
@@ -122,20 +123,20 @@ impl Engine {
             .collect();
         self.0
             .store
-            .set_totp(name.to_owned(), Some((secret, step)), hashes, own, by)
+            .set_totp(name.to_owned(), Some((secret, step)), hashes, keep, own, by)
             .await
             .map_err(unknown)?;
         Ok(codes)
     }
 
-    /// Takes a second factor away, one's own or, as an admin, another's.
+    /// Takes a second factor away, one's own or, as an admin, another's. Their sessions end, all but `keep`.
     ///
     /// # Errors
     /// Not allowed; no such user.
-    pub async fn remove_totp(&self, name: &str, by: By) -> Result<UserRow, EngineError> {
+    pub async fn remove_totp(&self, name: &str, keep: Option<i64>, by: By) -> Result<UserRow, EngineError> {
         let user = self.may_change(name, &by).await?;
         let own = (by.actor == Actor::User(user.name.clone())).then(|| user.proved());
-        let removed = self.0.store.set_totp(user.name, None, Vec::new(), own, by);
+        let removed = self.0.store.set_totp(user.name, None, Vec::new(), keep, own, by);
         let changed = removed.await;
         changed.map_err(unknown)
     }
@@ -189,16 +190,25 @@ impl Engine {
         self.0.store.revoke_token(name, by).await.map_err(unknown)
     }
 
-    /// Ends a session: one's own or, as an admin, anybody's.
+    /// Ends a session: one's own or, as an admin, that of who may nothing that one may not oneself.
     ///
     /// # Errors
     /// Not allowed, or there is none of this number.
     pub async fn revoke_session(&self, id: i64, by: By) -> Result<Actor, EngineError> {
         self.allow_at_all(&by, Ask::Account)?;
-        let anybodys = by.access.may(Ask::Users, crate::domain::On::Somewhere).is_allowed();
-        let of = (!anybodys).then(|| by.actor.clone());
-        let whose = self.0.store.session_revoke(id, of, by).await?;
-        whose.ok_or_else(|| EngineError::Unknown("session of yours with this number".to_owned()))
+        let none = || EngineError::Unknown("session of yours with this number".to_owned());
+        let found = self.reader().read(move |journal| journal.session_by_id(id)).await?;
+        let (session, user) = found.ok_or_else(none)?;
+        if session.actor != by.actor {
+            self.allow_at_all(&by, Ask::Users).map_err(|_| none())?;
+            // An account of this machine may everything.
+            let theirs = user.map_or_else(Grants::all, |user| user.grants);
+            if let Decision::Denied(why) = by.access.may_give(&theirs) {
+                return Err(EngineError::Forbidden(why));
+            }
+        }
+        let whose = self.0.store.session_revoke(id, session.actor, by).await?;
+        whose.ok_or_else(none)
     }
 
     async fn user(&self, name: &str) -> Result<UserRow, EngineError> {

@@ -55,7 +55,7 @@ async fn what_was_proved_before_a_change_opens_nothing() {
             _ => {
                 let secret = Some(("SECRET".to_owned(), 1));
                 store
-                    .set_totp(name(), secret, Vec::new(), None, alice())
+                    .set_totp(name(), secret, Vec::new(), None, None, alice())
                     .await
                     .expect("set");
             }
@@ -66,10 +66,12 @@ async fn what_was_proved_before_a_change_opens_nothing() {
         let own = own.await.expect_err("void");
         assert!(matches!(own, WriteError::Conflict(_)), "{round}: {own}");
         let secret = Some(("THEIRS".to_owned(), 1));
-        let factor = store.set_totp(name(), secret, Vec::new(), Some(before), alice());
+        let factor = store.set_totp(name(), secret, Vec::new(), None, Some(before), alice());
         let factor = factor.await.expect_err("void");
         assert!(matches!(factor, WriteError::Conflict(_)), "{round}: {factor}");
-        let removed = store.set_totp(name(), None, Vec::new(), Some(before), alice()).await;
+        let removed = store
+            .set_totp(name(), None, Vec::new(), None, Some(before), alice())
+            .await;
         assert!(removed.is_err(), "{round}: nor is one taken away");
         before = now(&store).await.proved();
         let opened = store.session_open(session(&format!("s{round}"), before), alice()).await;

@@ -188,13 +188,13 @@ async fn set_disabled(api: &Api, Caller(by): Caller, name: &str, disabled: bool)
 }
 
 #[utoipa::path(delete, path = "/api/v1/users/{name}/totp", operation_id = "removeSecondFactor", tag = "Access",
-    summary = "Takes a user's second factor away.", description = "",
+    summary = "Takes a user's second factor away; their sessions end.", description = "",
     params(("name" = String, Path, description = "The user.", pattern = "^[a-z0-9][a-z0-9._-]{0,63}$")),
     responses((status = 200, description = "The user as they are now.", body = UserRow),
         (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
 )]
 pub(super) async fn remove_totp(api: Data<Api>, Caller(by): Caller, name: Path<String>) -> Answer {
-    let answer = api.engine.remove_totp(&name, by.clone()).await;
+    let answer = api.engine.remove_totp(&name, None, by.clone()).await;
     let row = api
         .noted(&by, "to change a user", answer.map_err(Problem::from))
         .await?;

@@ -215,6 +215,7 @@ impl From<EngineError> for Problem {
                 kind: "urn:quarterdeck:step-up",
                 ..Self::forbidden(detail)
             },
+            EngineError::TooMany { why, again } => Self::too_many(why, Some(again)),
             EngineError::Conflict(_) => Self::new(
                 StatusCode::CONFLICT,
                 "urn:quarterdeck:conflict",

@@ -162,7 +162,8 @@ pub(in crate::web) async fn set_totp(
         .owned("secret")
         .ok_or_else(|| Invalid::new("secret", "is missing; open the page again"))?;
     let code = fields.owned("code").unwrap_or_default();
-    let set = web.engine.set_totp(user, secret.clone(), &code, visitor.by());
+    let keep = Some(visitor.known().session.id);
+    let set = web.engine.set_totp(user, secret.clone(), &code, keep, visitor.by());
     match set.await {
         Ok(codes) => html(&CodesPage {
             frame: Frame::new(&web, &visitor, "account", "Recovery codes"),
@@ -177,7 +178,8 @@ pub(in crate::web) async fn set_totp(
 }
 
 pub(in crate::web) async fn remove_totp(web: Data<Web>, visitor: ReqData<Visitor>) -> Result<HttpResponse, Problem> {
-    web.engine.remove_totp(&own(&visitor)?.name, visitor.by()).await?;
+    let (name, keep) = (&own(&visitor)?.name, Some(visitor.known().session.id));
+    web.engine.remove_totp(name, keep, visitor.by()).await?;
     Ok(see("/account"))
 }
 

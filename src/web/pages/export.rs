@@ -46,6 +46,7 @@ pub(in crate::web) async fn download(
     let format: ExportFormat = fields
         .parse("format")?
         .ok_or_else(|| missing("format", "csv or jsonl"))?;
+    fields.only(filters(what))?;
     let clock = web.clock();
     let (mut selection, host) = match what {
         ExportOf::Events => log::selection(&fields, &clock)?,
@@ -62,8 +63,22 @@ pub(in crate::web) async fn download(
     }
     let exporting = web
         .engine
-        .export(selection, format, asked(fields.pairs()), visitor.by())?;
+        .export(selection, format, asked(fields.pairs())?, visitor.by())?;
     Ok(answer(exporting, what, format).await?)
+}
+
+/// What may be asked with: the filters of the page that lists these rows.
+const fn filters(what: ExportOf) -> &'static [&'static str] {
+    match what {
+        ExportOf::Events => &[
+            "what", "format", "q", "category", "level", "action", "host", "actor", "since", "until", "command",
+            "pipeline",
+        ],
+        ExportOf::Commands => &[
+            "what", "format", "show", "host", "op", "status", "actor", "pipeline", "since", "until",
+        ],
+        ExportOf::Pipelines => &["what", "format", "status", "name", "actor", "host"],
+    }
 }
 
 async fn host_id(web: &Web, name: HostName) -> Result<i64, Problem> {

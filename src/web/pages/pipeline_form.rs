@@ -236,6 +236,7 @@ async fn refused(web: &Web, visitor: &Visitor, wish: Wish, why: EngineError) -> 
         | EngineError::UnknownPipeline(_)
         | EngineError::Unknown(_)
         | EngineError::StepUp
+        | EngineError::TooMany { .. }
         | EngineError::Unavailable(_)
         | EngineError::Internal(_) => return Err(why.into()),
     };

@@ -122,7 +122,7 @@ pub(in crate::web) async fn remove_totp(
     visitor: ReqData<Visitor>,
     name: Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    web.engine.remove_totp(&name, visitor.by()).await?;
+    web.engine.remove_totp(&name, None, visitor.by()).await?;
     Ok(see("/users"))
 }
 
