@@ -458,6 +458,9 @@ async fn what_people_keep_and_hold_stays_and_the_rest_still_verifies() {
 
 /// Events of last month, of the database's own making; the next start links them.
 fn fill(qd: &Dashboard, events: i64) {
+    let triggers = qd.sql(
+        "SELECT group_concat(sql, ';') FROM sqlite_schema WHERE name IN ('event_log_is_not_rewritten', 'event_log_is_linked_once')",
+    );
     alter(
         qd,
         &format!(
@@ -466,7 +469,7 @@ fn fill(qd: &Dashboard, events: i64) {
              WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {events}) \
              INSERT INTO event_log (timestamp, category, level, actor, action, message) \
              SELECT '2026-01-01 00:00:01.' || printf('%06d', i), 'system', 'info', 'system', 'x', 'number ' || i FROM n; \
-             DELETE FROM sweeps;"
+             DELETE FROM sweeps; {triggers};"
         ),
     );
 }

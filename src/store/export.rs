@@ -192,7 +192,7 @@ impl Export {
         }
         let mut batch = Batch::default();
         if begins && self.format == ExportFormat::Csv {
-            head(self.selection.of(), &mut batch.bytes);
+            head(self.selection.of(), &mut batch.bytes)?;
         }
         match (&mut self.place, &self.selection) {
             (Place::Events(span), Selection::Events(filter)) => {
@@ -258,7 +258,7 @@ fn write<R: Exported>(
     let rows = page.rows.iter().rev().take_while(|row| row.key() <= span.last);
     for row in rows {
         match format {
-            ExportFormat::Csv => write_line(&cells(row)?, &mut batch.bytes),
+            ExportFormat::Csv => write_line(&cells(row)?, &mut batch.bytes)?,
             ExportFormat::JsonLines => {
                 serde_json::to_writer(&mut batch.bytes, row).map_err(unwritten)?;
                 batch.bytes.push(b'\n');
@@ -279,30 +279,23 @@ fn write<R: Exported>(
     }
 }
 
-/// One line of a CSV as in RFC 4180. Cells are quoted also where another program would take a sign for a separator.
-fn write_line(cells: &[impl AsRef<str>], bytes: &mut Vec<u8>) {
-    for (at, cell) in cells.iter().map(AsRef::as_ref).enumerate() {
-        if at > 0 {
-            bytes.push(b',');
-        }
-        if cell.contains([',', ';', '\t', '"', '\r', '\n']) {
-            bytes.push(b'"');
-            bytes.extend_from_slice(cell.replace('"', "\"\"").as_bytes());
-            bytes.push(b'"');
-        } else {
-            bytes.extend_from_slice(cell.as_bytes());
-        }
-    }
-    bytes.extend_from_slice(b"\r\n");
+/// One line of a CSV as in RFC 4180. Every cell is quoted: some programs take other signs than the comma for separators.
+fn write_line(cells: &[impl AsRef<str>], bytes: &mut Vec<u8>) -> Result<(), ReadError> {
+    let mut line = csv::WriterBuilder::new()
+        .quote_style(csv::QuoteStyle::Always)
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(bytes);
+    line.write_record(cells.iter().map(AsRef::as_ref)).map_err(unwritten)?;
+    line.flush().map_err(unwritten)
 }
 
-fn head(of: ExportOf, bytes: &mut Vec<u8>) {
+fn head(of: ExportOf, bytes: &mut Vec<u8>) -> Result<(), ReadError> {
     let columns = match of {
         ExportOf::Events => EventRow::COLUMNS,
         ExportOf::Commands => CommandRow::COLUMNS,
         ExportOf::Pipelines => PipelineRow::COLUMNS,
     };
-    write_line(columns, bytes);
+    write_line(columns, bytes)
 }
 
 /// A row's cells: text as it is but for what a spreadsheet would take for a formula, lists and objects as JSON.
@@ -375,13 +368,10 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_is_quoted_where_somebody_may_see_a_separator() {
+    fn every_cell_is_quoted() {
         let mut bytes = Vec::new();
-        write_line(
-            &["plain", "", "a,b", "a;=1", "a\t=1", "say \"hi\"", "two\r\nlines"],
-            &mut bytes,
-        );
-        let expected = "plain,,\"a,b\",\"a;=1\",\"a\t=1\",\"say \"\"hi\"\"\",\"two\r\nlines\"\r\n";
+        write_line(&["plain", "", "a;=1", "say \"hi\"", "two\r\nlines"], &mut bytes).expect("written");
+        let expected = "\"plain\",\"\",\"a;=1\",\"say \"\"hi\"\"\",\"two\r\nlines\"\r\n";
         assert_eq!(String::from_utf8(bytes).expect("UTF-8"), expected);
     }
 
