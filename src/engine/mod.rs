@@ -39,7 +39,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::{Catalog, CommandId, Outside, PipelineId, Span, Timestamp};
 use crate::executor::Executor;
-use crate::store::{Reader, Store, Topic};
+use crate::store::{Against, Reader, Store, Topic, Verdict};
 
 pub use crate::domain::{CancelMode, LimitsGiven, Selection};
 pub use crate::store::{By, Swept};
@@ -179,6 +179,14 @@ impl Engine {
     #[must_use]
     pub fn reader(&self) -> &Reader {
         self.0.store.reader()
+    }
+
+    /// What `audit verify` says of the journal now, the outputs left aside.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn verify(&self) -> Result<Verdict, EngineError> {
+        Ok(self.0.store.verify(Against::default()).await?)
     }
 
     /// The version at the last change of a topic; wakes with each change.

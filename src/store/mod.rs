@@ -272,6 +272,18 @@ impl Store {
         &self.inner.settings.data_dir
     }
 
+    /// Verifies the journal while nothing is being swept: what a sweep has taken is vouched for when it ends.
+    ///
+    /// # Errors
+    /// [`ReadError`]; what does not fit is in the verdict.
+    pub async fn verify(&self, against: Against) -> Result<Verdict, ReadError> {
+        let _alone = self.inner.sweeping.lock().await;
+        let (reader, data_dir) = (self.reader().clone(), self.data_dir().to_owned());
+        tokio::task::spawn_blocking(move || verify(&reader, &data_dir, &against))
+            .await
+            .map_err(|why| ReadError::Database(why.to_string()))?
+    }
+
     /// How the journal does.
     #[must_use]
     pub fn health(&self) -> Health {

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::domain::{Digest, ReportAsk};
 use crate::engine::{By, Engine};
-use crate::store::{Against, Journal, ReportDone, ReportRow, verify};
+use crate::store::{Journal, ReportDone, ReportRow};
 use crate::web::clock::Clock;
 use crate::web::error::Problem;
 use crate::web::words::count;
@@ -98,8 +98,7 @@ async fn witness(engine: &Engine, zone: &TimeZone) -> Result<Option<String>, Pro
 
 /// What `audit verify` says now, in words; and whether it is good. Outputs are not read: they may be many and long.
 async fn verdict(engine: &Engine) -> Result<(bool, Vec<String>), Problem> {
-    let (reader, data_dir) = (engine.reader().clone(), engine.data_dir().to_owned());
-    let verdict = blocking(move || Ok(verify(&reader, &data_dir, &Against::default())?)).await?;
+    let verdict = engine.verify().await?;
     let mut says = vec![format!(
         "Checked: {} and {} of the chain up to #{}; {}, {} against their events. The files of outputs were not read.",
         count(i64::try_from(verdict.events).unwrap_or(i64::MAX), "event", "events"),
