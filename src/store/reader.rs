@@ -19,10 +19,11 @@ const CONNECTIONS: u32 = 4;
 #[derive(Clone)]
 pub struct Reader {
     pool: Pool<Connections>,
+    fresh: Connections,
 }
 
 /// Makes connections that only read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Connections {
     uri: String,
 }
@@ -50,6 +51,9 @@ impl ManageConnection for Connections {
 impl Reader {
     /// `mode` is SQLite's: `rw` beside a writer, `ro` alone.
     pub(super) fn new(path: &Path, mode: &str) -> Result<Self, OpenError> {
+        let fresh = Connections {
+            uri: connect::uri(path, mode),
+        };
         let pool = Pool::builder()
             .max_size(CONNECTIONS)
             .min_idle(Some(1))
@@ -57,14 +61,12 @@ impl Reader {
             .connection_timeout(Duration::from_secs(10))
             .idle_timeout(None)
             .max_lifetime(None)
-            .build(Connections {
-                uri: connect::uri(path, mode),
-            })
+            .build(fresh.clone())
             .map_err(|error| OpenError::Database {
                 path: path.to_owned(),
                 problem: error.to_string(),
             })?;
-        Ok(Self { pool })
+        Ok(Self { pool, fresh })
     }
 
     /// Runs `work` on a blocking thread, in one read transaction: all that it sees belongs together.
@@ -92,11 +94,22 @@ impl Reader {
             .pool
             .get()
             .map_err(|error| ReadError::Database(format!("no connection was free: {error}")))?;
-        type Transactions = <SqliteConnection as Connection>::TransactionManager;
-        Transactions::begin_transaction(&mut journal.conn)?;
-        let found = work(&mut journal);
-        Transactions::rollback_transaction(&mut journal.conn)?;
-        found
+        journal.in_transaction(work)
+    }
+
+    /// The same through a connection of its own, for work that must not see what SQLite remembers from before.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub(super) fn read_afresh<T>(
+        &self,
+        work: impl FnOnce(&mut Journal) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        let mut journal = self
+            .fresh
+            .connect()
+            .map_err(|error| ReadError::Database(error.to_string()))?;
+        journal.in_transaction(work)
     }
 }
 
@@ -114,6 +127,14 @@ pub struct Journal {
 impl Journal {
     pub(super) const fn over(conn: SqliteConnection) -> Self {
         Self { conn }
+    }
+
+    fn in_transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        type Transactions = <SqliteConnection as Connection>::TransactionManager;
+        Transactions::begin_transaction(&mut self.conn)?;
+        let found = work(self);
+        Transactions::rollback_transaction(&mut self.conn)?;
+        found
     }
 
     /// How many changes were committed: rises with each that touched hosts, commands, pipelines or events.

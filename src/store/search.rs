@@ -341,6 +341,22 @@ mod tests {
         assert!(!indexed.lags(), "{indexed:?}");
     }
 
+    /// SQLite's own check of a full-text index believes what its connection remembers of it.
+    #[tokio::test]
+    async fn a_journal_verifies_however_often_its_index_is_merged() {
+        let dir = tempfile::tempdir().expect("folder");
+        let store = store_in(&dir);
+        let begun = store.checkpoint(crate::domain::CheckpointKind::Start).await;
+        begun.expect("checkpoint");
+        for n in 0..30 {
+            let event = NewEvent::system(Level::Info, "x", format!("word{n}"));
+            store.append_event(event).await.expect("written");
+            while store.index_some_events().await.expect("indexed").more {}
+            let verdict = store.verify(super::super::Against::default()).await.expect("verified");
+            assert_eq!(verdict.problems, [], "after {n} events");
+        }
+    }
+
     #[test]
     fn a_search_walks_the_index_in_the_order_of_events() {
         for cut in [Cut::Newest, Cut::Below(7), Cut::Above(7)] {
