@@ -136,7 +136,8 @@ async fn latency(broken: &mut Vec<String>) -> Outcome {
         // They all wait: a page is answered no sooner than as many milliseconds after it asked as there are pages.
         tokio::time::sleep(Duration::from_secs(1)).await;
         let begun = Instant::now();
-        qd.post("/links", &serde_json::json!({})).await;
+        // It says in the log who asked for it, and removes nothing.
+        qd.post("/sweep", &serde_json::json!({})).await;
         let mut times = Vec::with_capacity(PAGES);
         while let Some(done) = waiting.join_next().await {
             let (changed, at) = done??;

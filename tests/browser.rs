@@ -2,14 +2,10 @@
 
 mod support;
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
-
-use fantoccini::{Client, ClientBuilder, Locator};
-use hyper_util::client::legacy::connect::HttpConnector;
+use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
+use support::chromium::Chromium;
 use support::{Dashboard, wait_for};
-use tempfile::TempDir;
 
 const OPS: &str = r#"
 [probe]
@@ -27,85 +23,24 @@ dangerous = true
 script = "echo wiped"
 "#;
 
-/// A browser with a profile of its own; dropped, its driver is gone.
+/// A browser, and what somebody does with it.
 struct Browser {
     client: Client,
-    driver: Child,
-    port: u16,
-    _profile: TempDir,
+    chromium: Chromium,
 }
 
 impl Browser {
     async fn start(scripts: bool) -> Self {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver (Debian: chromium-driver)");
-        let out = driver.stdout.take().expect("stdout");
-        let port = tokio::task::spawn_blocking(move || {
-            let mut lines = BufReader::new(out).lines().map_while(Result::ok);
-            let port = lines.find_map(|line| {
-                let port = line.split("started successfully on port ").nth(1)?;
-                port.trim_end_matches('.').parse::<u16>().ok()
-            });
-            std::thread::spawn(move || lines.for_each(drop));
-            port.expect("chromedriver says its port")
-        });
-        let port = port.await.expect("join");
-        let profile = tempfile::tempdir().expect("profile");
-        let arguments = [
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--disable-dev-shm-usage",
-            &format!("--user-data-dir={}", profile.path().display()),
-        ];
-        let scripts = if scripts { 1 } else { 2 };
-        let capabilities = json!({
-            "goog:chromeOptions": {
-                "args": arguments,
-                "prefs": { "profile.managed_default_content_settings.javascript": scripts },
-            },
-            "goog:loggingPrefs": { "browser": "ALL" },
-        });
-        let capabilities = capabilities.as_object().expect("object").clone();
-        let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(capabilities)
-            .connect(&format!("http://127.0.0.1:{port}"))
-            .await
-            .expect("a browser (Debian: chromium)");
+        let chromium = Chromium::start(scripts).await;
         Self {
-            client,
-            driver,
-            port,
-            _profile: profile,
+            client: chromium.client.clone(),
+            chromium,
         }
     }
 
     /// Everything that the browser's console said since the last look: policy violations among it.
     async fn console(&self) -> Vec<String> {
-        let session = self.client.session_id().await.expect("session").expect("session");
-        let url = format!("http://127.0.0.1:{}/session/{session}/se/log", self.port);
-        let answer = reqwest::Client::new()
-            .post(url)
-            .json(&json!({ "type": "browser" }))
-            .send()
-            .await
-            .expect("log");
-        let answer: Value = answer.json().await.expect("JSON");
-        let lines = answer["value"].as_array().expect("lines").clone();
-        lines
-            .iter()
-            .map(|line| format!("{}: {}", line["level"], line["message"]))
-            .collect()
+        self.chromium.console().await
     }
 
     async fn text(&self) -> String {
@@ -149,16 +84,6 @@ impl Browser {
 
     async fn end(self) {
         self.client.clone().close().await.expect("closed");
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        // TERM, so that the driver takes its browser along.
-        if let Ok(pid) = i32::try_from(self.driver.id()) {
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM);
-        }
-        let _ = self.driver.wait();
     }
 }
 

@@ -248,7 +248,7 @@ async fn s47_a_report_prints_whole_on_a4_and_letter() {
         numbers[0].ends_with("-000001") && numbers[1].ends_with("-000002"),
         "{numbers:?}"
     );
-    let console = printer.console().await;
+    let console = printer.console().await.join("\n");
     assert!(
         !console.contains("Content Security Policy") && !console.contains("SEVERE"),
         "{console}"

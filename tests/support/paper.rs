@@ -1,98 +1,36 @@
 //! A page on paper: printed by a real browser, read back from the PDF.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use fantoccini::{Client, ClientBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use serde_json::json;
 
-/// A browser that prints; dropped, its driver is gone.
-pub(crate) struct Printer {
-    client: Client,
-    driver: Child,
-    port: u16,
-    _profile: TempDir,
-}
+use super::chromium::Chromium;
+
+/// A browser that prints.
+pub(crate) struct Printer(Chromium);
 
 impl Printer {
     /// Signed in by a one-time link.
     pub(crate) async fn signed_in(link: &str) -> Self {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver (Debian: chromium-driver)");
-        let out = driver.stdout.take().expect("stdout");
-        let port = tokio::task::spawn_blocking(move || {
-            let mut lines = BufReader::new(out).lines().map_while(Result::ok);
-            let port = lines.find_map(|line| {
-                let port = line.split("started successfully on port ").nth(1)?;
-                port.trim_end_matches('.').parse::<u16>().ok()
-            });
-            std::thread::spawn(move || lines.for_each(drop));
-            port.expect("chromedriver says its port")
-        });
-        let port = port.await.expect("join");
-        let profile = tempfile::tempdir().expect("profile");
-        let capabilities = json!({
-            "goog:chromeOptions": { "args": [
-                "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-                "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                "--disable-dev-shm-usage", format!("--user-data-dir={}", profile.path().display()),
-            ] },
-            "goog:loggingPrefs": { "browser": "ALL" },
-        });
-        let capabilities = capabilities.as_object().expect("object").clone();
-        let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(capabilities)
-            .connect(&format!("http://127.0.0.1:{port}"))
-            .await
-            .expect("a browser (Debian: chromium)");
-        client.goto(link).await.expect("signed in");
-        Self {
-            client,
-            driver,
-            port,
-            _profile: profile,
-        }
-    }
-
-    async fn ask(&self, path: &str, body: Value) -> Value {
-        let session = self.client.session_id().await.expect("session").expect("session");
-        let url = format!("http://127.0.0.1:{}/session/{session}/{path}", self.port);
-        let answer = reqwest::Client::new().post(url).json(&body).send().await;
-        let answer: Value = answer.expect("an answer").json().await.expect("JSON");
-        answer["value"].clone()
+        let browser = Chromium::start(true).await;
+        browser.client.goto(link).await.expect("signed in");
+        Self(browser)
     }
 
     /// Prints a page as Ctrl+P does, on the paper that it asks for, into `file`; gives the text of each of its pages.
     pub(crate) async fn print(&self, url: &str, file: &Path) -> Vec<String> {
-        self.client.goto(url).await.expect("page");
+        self.0.client.goto(url).await.expect("page");
         let wishes = json!({ "cmd": "Page.printToPDF", "params": { "preferCSSPageSize": true, "transferMode": "ReturnAsBase64" } });
-        let printed = self.ask("goog/cdp/execute", wishes).await;
+        let printed = self.0.ask("goog/cdp/execute", wishes).await;
         let data = printed["data"].as_str().unwrap_or_else(|| panic!("no PDF: {printed}"));
         std::fs::write(file, base64(data)).expect("file");
         pages_of(file)
     }
 
     /// What the browser's console said: a refused style or script is among it.
-    pub(crate) async fn console(&self) -> String {
-        self.ask("se/log", json!({ "type": "browser" })).await.to_string()
-    }
-}
-
-impl Drop for Printer {
-    fn drop(&mut self) {
-        // TERM, so that the driver takes its browser along.
-        if let Ok(pid) = i32::try_from(self.driver.id()) {
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM);
-        }
-        let _ = self.driver.wait();
+    pub(crate) async fn console(&self) -> Vec<String> {
+        self.0.console().await
     }
 }
 
