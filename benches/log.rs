@@ -75,10 +75,7 @@ fn main() -> Outcome {
                 "{place} takes {:.1} ms, {:.1} as a page",
                 large.store, large.page
             ));
-        } else if small.rows == large.rows
-            && !is_bounded(place, large.rows)
-            && (store >= RATIO || page >= RATIO)
-        {
+        } else if small.rows == large.rows && !is_bounded(place, large.rows) && (store >= RATIO || page >= RATIO) {
             broken.push(format!("{place} grows with the log: {store:.2}, {page:.2} as a page"));
         }
     }

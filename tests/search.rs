@@ -216,6 +216,44 @@ async fn a_wrong_filter_of_the_log_gives_its_form_back() {
 }
 
 #[tokio::test]
+async fn a_long_sentence_is_shortened_in_the_list_and_whole_on_its_page() {
+    let op = "[[op]]\nid = \"talks\"\nscript = \"true\"\n\
+              pre_check = \"i=0; while [ $i -lt 90 ]; do printf 'and so on '; i=$((i+1)); done; echo the end; exit 1\"\n";
+    let qd = Dashboard::start(&format!("{OPS}{op}")).await;
+    let id = qd.accepted("talks", "localhost").await;
+    qd.until_final(&id).await;
+    let of_it = qd.events_of(&id).await;
+    let long = |event: &&Value| event["message"].as_str().is_some_and(|text| text.len() > 900);
+    let event = of_it
+        .iter()
+        .find(long)
+        .unwrap_or_else(|| panic!("a long sentence: {of_it:?}"));
+    let number = event["id"].as_i64().expect("id");
+    let browser = Browser::signed_in(&qd).await;
+    let (_, page) = browser.get(&format!("/log?command={id}&before=999999")).await;
+    let line = page.split(&format!("<tr id=\"e-{number}\"")).nth(1).expect("its line");
+    let sentence = line.split("<details").next().expect("its sentence");
+    assert!(!sentence.contains("the end") && sentence.contains("…"), "{sentence}");
+    assert!(
+        sentence.contains(&format!("href=\"/log/{number}\">All of it")),
+        "{sentence}"
+    );
+    let (_, page_of_it) = browser.get(&format!("/log/{number}")).await;
+    let whole = page_of_it
+        .split("<h1")
+        .nth(1)
+        .and_then(|rest| rest.split("</h1>").next());
+    assert!(whole.is_some_and(|text| text.contains("the end")), "{page_of_it}");
+    // From a part of the log there is a way to its newest events, with the same filters.
+    assert!(
+        page.contains(&format!("href=\"/log?command={id}\">To the newest events")),
+        "{page}"
+    );
+    let (_, newest) = browser.get(&format!("/log?command={id}")).await;
+    assert!(!newest.contains("To the newest events"), "{newest}");
+}
+
+#[tokio::test]
 async fn a_bare_name_finds_whoever_has_it() {
     let qd = Dashboard::start(OPS).await;
     let (status, made) = qd.post("/tokens", &json!({"name": "ci", "role": "operator"})).await;

@@ -139,15 +139,19 @@ impl View {
         self.before.is_empty() && self.after.is_empty()
     }
 
+    /// The common questions, beside whatever else is asked.
     pub(super) fn chips(&self) -> Vec<Chip> {
-        let chip = |(text, category, action, level)| {
-            let place = format!(
-                "/log{}",
-                to_query([("category", category), ("level", level), ("action", action)])
-            );
+        let chip = |(text, category, action, level): (_, &str, &str, &str)| {
+            let view = Self {
+                category: category.to_owned(),
+                action: action.to_owned(),
+                level: level.to_owned(),
+                ..self.clone()
+            };
+            let place = view.place("", "");
             Chip {
                 text,
-                chosen: self.place("", "") == place,
+                chosen: place == self.place("", ""),
                 place,
             }
         };
@@ -218,14 +222,28 @@ mod tests {
     }
 
     #[test]
-    fn a_chip_is_chosen_where_nothing_else_is_asked() {
-        let chosen = |query: &str| -> Vec<&str> {
-            let chips = view(query).0.chips();
-            chips.iter().filter(|chip| chip.chosen).map(|chip| chip.text).collect()
+    fn a_chip_asks_its_question_beside_the_other_filters() {
+        let chosen = |query: &str| -> Vec<(&str, String)> {
+            let chips = view(query).0.chips().into_iter().filter(|chip| chip.chosen);
+            chips.map(|chip| (chip.text, chip.place)).collect()
         };
-        assert_eq!(chosen(""), ["Everything"]);
-        assert_eq!(chosen("category=audit&before=7"), ["Changes"]);
-        assert_eq!(chosen("action=refused"), ["Refusals"]);
-        assert!(chosen("action=refused&host=a").is_empty());
+        assert_eq!(chosen(""), [("Everything", "/log".to_owned())]);
+        assert_eq!(
+            chosen("category=audit&before=7"),
+            [("Changes", "/log?category=audit".to_owned())]
+        );
+        assert_eq!(
+            chosen("action=refused&host=a"),
+            [("Refusals", "/log?action=refused&host=a".to_owned())]
+        );
+        assert!(chosen("action=refused&level=warn").is_empty());
+        let places: Vec<String> = view("q=x&level=warn")
+            .0
+            .chips()
+            .into_iter()
+            .map(|chip| chip.place)
+            .collect();
+        assert_eq!(places[0], "/log?q=x");
+        assert_eq!(places[6], "/log?q=x&level=error");
     }
 }

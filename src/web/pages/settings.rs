@@ -141,8 +141,8 @@ struct Found {
     survey: Survey,
     last: Option<LastSweep>,
     pending: Pending,
-    /// The same for a sweep at this moment.
-    pending_now: Pending,
+    /// The same for a sweep at this moment, where somebody looks who may ask for one.
+    pending_now: Option<Pending>,
     sweeps: Vec<EventRow>,
     holds: Vec<HoldRow>,
     checkpoint: Option<Checkpoint>,
@@ -212,7 +212,7 @@ fn read(form: FormPairs) -> Result<Fields, Problem> {
 
 impl Found {
     /// With the cut-offs of the next sweep, and those of this moment.
-    fn read(journal: &mut Journal, next: &Cutoffs, now: &Cutoffs) -> Result<Self, ReadError> {
+    fn read(journal: &mut Journal, next: &Cutoffs, now: Option<&Cutoffs>) -> Result<Self, ReadError> {
         let sweeps = EventFilter {
             action: Some("sweep".to_owned()),
             ..EventFilter::default()
@@ -221,7 +221,7 @@ impl Found {
             survey: journal.survey()?,
             last: journal.last_cutoffs()?,
             pending: journal.pending(next)?,
-            pending_now: journal.pending(now)?,
+            pending_now: now.map(|now| journal.pending(now)).transpose()?,
             sweeps: journal.events(&sweeps, None, SWEEPS)?.rows,
             holds: journal.holds()?,
             checkpoint: journal.newest_checkpoint()?,
@@ -233,11 +233,12 @@ impl Found {
 }
 
 async fn page(web: &Web, visitor: &Visitor) -> Result<SettingsPage, Problem> {
+    let manages = visitor.may(Ask::Settings);
     let ((next, cutoffs), now) = (web.engine.next_sweep(), web.engine.cutoffs());
     let found = web
         .engine
         .reader()
-        .read(move |journal| Found::read(journal, &cutoffs, &now))
+        .read(move |journal| Found::read(journal, &cutoffs, manages.then_some(&now)))
         .await?;
     let data_dir = web.engine.data_dir().to_owned();
     let archive = tokio::task::spawn_blocking(move || archives(&data_dir))
@@ -247,14 +248,13 @@ async fn page(web: &Web, visitor: &Visitor) -> Result<SettingsPage, Problem> {
     let clock = web.clock();
     let health = web.engine.health();
     let policy = web.engine.policy();
-    let manages = visitor.may(Ask::Settings);
-    let asks = || {
+    let asks = found.pending_now.map(|pending| {
         let waits = web.engine.would_wait(found.last.as_ref(), &now);
-        sweep::Asks::new(&now, &found.pending_now, waits, policy.archive.is_some(), &clock)
-    };
+        sweep::Asks::new(&now, &pending, waits, policy.archive.is_some(), &clock)
+    });
     Ok(SettingsPage {
         frame: Frame::new(web, visitor, "settings", "Settings"),
-        asks: manages.then(asks),
+        asks,
         swept: None,
         manages,
         database: words::bytes(found.survey.database_bytes),
