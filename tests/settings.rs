@@ -45,10 +45,10 @@ async fn sweep_now_says_what_it_would_take_and_then_what_it_took() {
     assert_eq!(status, 200);
     for text in [
         "action=\"/settings/sweep\"",
-        "Events from before</dt>",
-        "Events of category audit from before</dt>",
-        "Commands and pipelines that ended before</dt>",
-        "Archive files from before</dt>",
+        "<li>Events from before <time",
+        "<li>Events of category audit from before <time",
+        "<li>Commands and pipelines that ended before <time",
+        "<li>Archive files from before <time",
         "Before that it is written to the archive.",
     ] {
         assert!(page.contains(text), "{text}: {page}");
