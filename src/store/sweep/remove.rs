@@ -1,0 +1,127 @@
+//! What a sweep removes, in the transaction that removes it, and as the archive takes it before.
+
+use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Text};
+
+use super::super::archive::Added;
+use super::super::error::Fault;
+use super::super::record::Of;
+use super::super::schema::{commands, event_log, hosts, pipeline_hosts, pipelines, sealed, swept_events};
+use super::super::search::unindex;
+use super::super::tx::Tx;
+use super::super::{Journal, NewEvent, ReadError, Topic, WriteError};
+use super::old_events::still_free;
+use super::select::{Old, quoted};
+use super::{count, statement};
+use crate::domain::{CommandId, Level, Link, PipelineId, Timestamp};
+
+#[derive(QueryableByName)]
+struct Whole {
+    #[diesel(sql_type = Nullable<Text>)]
+    host: Option<String>,
+    #[diesel(sql_type = Text)]
+    text: String,
+}
+
+/// Events as the archive takes them.
+pub(super) fn events_of(journal: &mut Journal, ids: &[i64]) -> Result<Vec<Added>, ReadError> {
+    let rows = journal.canonical_of(ids)?;
+    let mut names = std::collections::HashMap::new();
+    let mut added = Vec::with_capacity(rows.len());
+    for row in rows {
+        let host = match row.host_text.as_ref().and_then(|id| id.parse::<i64>().ok()) {
+            None => None,
+            Some(id) => match names.get(&id) {
+                Some(name) => Option::<String>::clone(name),
+                None => {
+                    let name: Option<String> = hosts::table
+                        .find(id)
+                        .select(hosts::hostname)
+                        .get_result(&mut journal.conn)
+                        .optional()?;
+                    names.insert(id, name.clone());
+                    name
+                }
+            },
+        };
+        added.push(Added::Event(Box::new(row), host));
+    }
+    Ok(added)
+}
+
+/// Commands or pipelines as the archive takes them.
+pub(super) fn rows_of(journal: &mut Journal, of: Of, ids: &[impl ToString]) -> Result<Vec<Added>, ReadError> {
+    let host = match of {
+        Of::Command => "(SELECT hostname FROM hosts WHERE hosts.id = commands.host_id)",
+        Of::Pipeline | Of::Host | Of::User | Of::Token => "NULL",
+    };
+    let query = format!(
+        "SELECT {host} AS host, {} AS text FROM {} WHERE id IN ({}) ORDER BY id",
+        of.object(),
+        of.table(),
+        quoted(ids)
+    );
+    let rows: Vec<Whole> = diesel::sql_query(query).load(&mut journal.conn)?;
+    Ok(rows.into_iter().map(|row| Added::Row(of, row.host, row.text)).collect())
+}
+
+/// Removes commands; events keep what they said about them. One element for each command.
+pub(super) fn remove(tx: &mut Tx<'_>, old: Vec<Old>) -> Result<Vec<Option<String>>, Fault> {
+    if old.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<CommandId> = old.iter().map(|old| old.id).collect();
+    diesel::delete(commands::table.filter(commands::id.eq_any(&ids))).execute(&mut tx.journal.conn)?;
+    tx.touch(Topic::Commands);
+    Ok(old.into_iter().map(|old| old.output_file).collect())
+}
+
+/// 1 where the pipeline is gone, 0 where a command of it had to stay, or somebody wants it kept.
+pub(super) fn remove_pipeline(tx: &mut Tx<'_>, before: Timestamp, id: PipelineId) -> Result<i64, Fault> {
+    let left: Option<CommandId> = commands::table
+        .filter(commands::pipeline_id.eq(id))
+        .select(commands::id)
+        .first(&mut tx.journal.conn)
+        .optional()?;
+    if left.is_some() || !tx.journal.is_free_pipeline(before, id)? {
+        return Ok(0);
+    }
+    diesel::delete(pipeline_hosts::table.filter(pipeline_hosts::pipeline_id.eq(id))).execute(&mut tx.journal.conn)?;
+    diesel::delete(pipelines::table.find(id)).execute(&mut tx.journal.conn)?;
+    tx.touch(Topic::Pipelines);
+    Ok(1)
+}
+
+/// Removes events: what the chain needs of them stays, and what they said of rows that stay. How many, and the time of
+/// the youngest.
+pub(super) fn remove_events(tx: &mut Tx<'_>, ids: &[i64], first: bool) -> Result<(i64, Option<Timestamp>), Fault> {
+    let ids = still_free(tx.journal, ids)?;
+    if ids.is_empty() {
+        return Ok((0, None));
+    }
+    if first {
+        let message = "A sweep begins to remove events that are past their time";
+        tx.event(NewEvent::system(Level::Info, statement::BEGUN, message))?;
+    }
+    let mut until = None;
+    for row in tx.journal.canonical_of(&ids)? {
+        until = until.max(row.at_text.parse::<Timestamp>().ok());
+        let link = Link::from_bytes(&row.link).map_err(WriteError::Invalid)?;
+        diesel::insert_into(swept_events::table)
+            .values((
+                swept_events::id.eq(row.id),
+                swept_events::row_hash.eq(row.row_hash()),
+                swept_events::link.eq(link),
+            ))
+            .execute(&mut tx.journal.conn)?;
+        for (what, digest) in row.vouches_for() {
+            diesel::insert_into(sealed::table)
+                .values((sealed::what.eq(what), sealed::digest.eq(digest)))
+                .execute(&mut tx.journal.conn)?;
+        }
+    }
+    unindex(tx, &ids)?;
+    diesel::delete(event_log::table.filter(event_log::id.eq_any(&ids))).execute(&mut tx.journal.conn)?;
+    tx.touch(Topic::Events);
+    Ok((count(ids.len()), until))
+}
