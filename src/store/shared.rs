@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::Topic;
+use super::end::End;
 use super::mark::Mark;
 use super::tx::Topics;
 use crate::domain::Timestamp;
@@ -30,6 +31,7 @@ struct Life {
     error: Option<String>,
     mark: Option<Mark>,
     marked: Instant,
+    end: Option<End>,
 }
 
 impl Shared {
@@ -44,6 +46,7 @@ impl Shared {
                 error: None,
                 mark: None,
                 marked: Instant::now(),
+                end: None,
             }),
         }
     }
@@ -80,12 +83,21 @@ impl Shared {
     }
 
     /// A group is in the journal: the version goes out to whoever watches a topic that it touched.
-    pub(super) fn committed(&self, version: i64, topics: Topics) {
+    pub(super) fn committed(&self, version: i64, topics: Topics, end: End) {
+        let mut life = self.life();
+        life.error = None;
+        life.end = Some(end);
+        drop(life);
+        // After the end: who reads both never has an end that is newer than its version.
         self.version.store(version, Ordering::Release);
-        self.life().error = None;
         for topic in topics.iter() {
             self.topics[topic as usize].send_replace(version);
         }
+    }
+
+    /// Where the last group left the log; none before the first.
+    pub(super) fn end(&self) -> Option<End> {
+        self.life().end.clone()
     }
 
     pub(super) fn version(&self) -> i64 {
@@ -108,6 +120,7 @@ impl Shared {
         life.marked = Instant::now();
         let Some(mark) = &life.mark else { return };
         let mark = Mark {
+            end: life.end.clone(),
             version: self.version(),
             alive_at: Timestamp::now(),
             ..mark.clone()

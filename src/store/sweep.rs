@@ -5,11 +5,13 @@
 //! What may go is in [`select`] and [`old_events`], how it goes in [`run`] and [`remove`], what the checkpoint states in
 //! [`statement`].
 
+mod begun;
 mod close;
 mod old_events;
 mod remove;
 mod run;
 mod select;
+mod standing;
 mod statement;
 
 use diesel::prelude::*;
@@ -20,10 +22,12 @@ use super::schema::sweeps;
 use super::{Journal, NewEvent, ReadError, Store, WriteError};
 use crate::domain::{Level, Timestamp};
 
+pub(super) use begun::OpenSweep;
 use old_events::{EventWalk, Kept};
 use run::Sweep;
 use select::beginning;
-pub(super) use statement::{Base, Statement, TAMPERED};
+pub(super) use standing::TAMPERED;
+pub(super) use statement::{Base, Statement, UpTo};
 
 #[cfg(test)]
 pub(super) use select::{OLD_COMMANDS, OLD_PIPELINES};
@@ -177,7 +181,7 @@ impl Store {
     pub async fn sweep(&self, cutoffs: &Cutoffs, archives: bool) -> Result<Swept, WriteError> {
         let _alone = self.inner.sweeping.lock().await;
         let mut sweep = Sweep::new(self, *cutoffs, archives);
-        self.write(statement::explain).await?;
+        self.explain().await?;
         let done = sweep.all().await;
         if done.is_err() {
             sweep.give_up().await;

@@ -4,6 +4,7 @@
 
 mod report;
 mod rows;
+mod seals;
 mod shape;
 mod voucher;
 mod walk;
@@ -11,13 +12,12 @@ mod walk;
 use std::path::Path;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::Text;
 use serde::Serialize;
 
-use super::schema::swept_events;
-use super::sweep::Statement;
+use super::sweep::{OpenSweep, Statement};
 use super::{Journal, ReadError, Reader};
-use crate::domain::{Checkpoint, Link, PublicKey, ReportStamp};
+use crate::domain::{Checkpoint, PublicKey, ReportStamp, Timestamp};
 
 use walk::Walk;
 
@@ -27,8 +27,8 @@ const STEP: i64 = 1_000;
 /// Problems that are told one by one; the rest is counted.
 const TOLD: usize = 50;
 
-/// How often it begins anew because a sweep came in between.
-const TRIES: usize = 3;
+/// How often it begins anew because a sweep began or ended in between.
+const TRIES: usize = 6;
 
 /// What it is verified against, beside itself.
 #[derive(Clone, Debug, Default)]
@@ -108,30 +108,51 @@ impl Verdict {
 /// [`ReadError`] where it cannot be read; what does not fit is in the verdict.
 pub fn verify(reader: &Reader, data_dir: &Path, against: &Against) -> Result<Verdict, ReadError> {
     for _ in 1..TRIES {
-        let (before, verdict) = once(reader, data_dir, against)?;
+        let before = Shortened::now(reader)?;
+        let verdict = once(reader, data_dir, against, &before)?;
         // A sweep in between takes rows away that were still to come.
-        if verdict.fits() || newest_sweep(reader)? == before {
+        if verdict.fits() || Shortened::now(reader)? == before {
             return Ok(verdict);
         }
     }
-    once(reader, data_dir, against).map(|(_, verdict)| verdict)
+    once(reader, data_dir, against, &Shortened::now(reader)?)
 }
 
-fn newest_sweep(reader: &Reader) -> Result<i64, ReadError> {
-    let newest = reader.read_blocking(Journal::base_checkpoint)?;
-    Ok(newest.map_or(0, |checkpoint| checkpoint.id))
+/// What retention has done to the journal, and is doing.
+#[derive(PartialEq, Eq)]
+struct Shortened {
+    /// The checkpoint that says where the log begins.
+    base: Option<Checkpoint>,
+    /// A sweep that is under way, or was cut off.
+    open: Option<OpenSweep>,
 }
 
-fn once(reader: &Reader, data_dir: &Path, against: &Against) -> Result<(i64, Verdict), ReadError> {
+impl Shortened {
+    fn now(reader: &Reader) -> Result<Self, ReadError> {
+        reader.read_blocking(|journal| {
+            Ok(Self {
+                base: journal.base_checkpoint()?,
+                open: journal.open_sweep()?,
+            })
+        })
+    }
+}
+
+/// Up to when rows may be missing.
+#[derive(Clone, Copy)]
+struct Limits {
+    commands_before: Option<Timestamp>,
+    events_before: Option<Timestamp>,
+}
+
+fn once(reader: &Reader, data_dir: &Path, against: &Against, sweeps: &Shortened) -> Result<Verdict, ReadError> {
     let mut verdict = Verdict::default();
     // SQLite checks a full-text index by what the connection remembers of it, which others may have merged since:
     // fts5's xIntegrity does not look whether that still holds (SQLite 3.53).
     for line in reader.read_afresh(Journal::integrity)? {
         verdict.wrong("the database file".to_owned(), line);
     }
-    let sweep = reader.read_blocking(Journal::base_checkpoint)?;
-    let began = sweep.as_ref().map_or(0, |checkpoint| checkpoint.id);
-    let statement = match &sweep {
+    let statement = match &sweeps.base {
         None => None,
         Some(checkpoint) if !checkpoint.is_signed() => {
             verdict.wrong(
@@ -145,12 +166,28 @@ fn once(reader: &Reader, data_dir: &Path, against: &Against) -> Result<(i64, Ver
             .as_deref()
             .and_then(|text| serde_json::from_str::<Statement>(text).ok()),
     };
-    hashes(reader, statement.as_ref(), &mut verdict)?;
-    let mut walk = Walk::new(reader, statement.as_ref(), against, &mut verdict)?;
+    let statement = statement.as_ref();
+    let open = sweeps.open.as_ref();
+    let limits = Limits {
+        commands_before: statement
+            .and_then(|statement| statement.commands_before)
+            .max(open.and_then(|open| open.commands_before)),
+        events_before: statement
+            .and_then(|statement| statement.events_before)
+            .max(open.and_then(|open| open.events_before)),
+    };
+    hashes(reader, statement, open, &mut verdict)?;
+    let mut walk = Walk::new(reader, statement, limits, against, &mut verdict)?;
     walk.checkpoints()?;
     walk.events()?;
     walk.end()?;
-    rows::verify(reader, data_dir, statement.as_ref(), against, &mut verdict)?;
+    // What a sweep under way has taken is signed when it ends.
+    if open.is_none() {
+        seals::unsigned(reader, &mut verdict)?;
+        seals::standing(reader, statement, &mut verdict)?;
+    }
+    seals::verify(reader, limits.commands_before, &mut verdict)?;
+    rows::verify(reader, data_dir, statement, limits, against, &mut verdict)?;
     shape::verify(reader, &mut verdict)?;
     if let Some((stamp, content)) = &against.report {
         report::verify(reader, stamp, content.as_deref(), &mut verdict)?;
@@ -167,20 +204,30 @@ fn once(reader: &Reader, data_dir: &Path, against: &Against) -> Result<(i64, Ver
                 .to_owned(),
         );
     }
-    Ok((began, verdict))
+    Ok(verdict)
 }
 
 /// Events of which only the hash is left were taken by sweeps, whose checkpoints say so; no event stands before the log
 /// begins.
-fn hashes(reader: &Reader, statement: Option<&Statement>, verdict: &mut Verdict) -> Result<(), ReadError> {
+fn hashes(
+    reader: &Reader,
+    statement: Option<&Statement>,
+    open: Option<&OpenSweep>,
+    verdict: &mut Verdict,
+) -> Result<(), ReadError> {
     let base = statement.and_then(|statement| statement.base);
     let found = reader.read_blocking(|journal| journal.hashes(base))?;
-    if statement.map(|statement| statement.hashes.clone()).unwrap_or_default() != found {
+    if let Some(open) = open {
+        verdict.notes.push(format!(
+            "A sweep began at event {} and has not ended: what it has removed is signed for when it ends (where it was cut \
+             off, by the next one); verify again then",
+            open.event
+        ));
+    } else if statement.map(|statement| statement.hashes.clone()).unwrap_or_default() != found {
         verdict.wrong(
             "the table swept_events".to_owned(),
             format!(
-                "of {} events only the hash is left, and no checkpoint says that a sweep took them; where a sweep was cut \
-                 off, the next one signs for it",
+                "of {} events only the hash is left, and no checkpoint says that a sweep took them",
                 found.rows
             ),
         );
@@ -204,12 +251,6 @@ struct Line {
     line: String,
 }
 
-#[derive(QueryableByName)]
-struct Number {
-    #[diesel(sql_type = BigInt)]
-    n: i64,
-}
-
 impl Journal {
     /// What SQLite finds wrong with its file: also where an index and its table disagree.
     fn integrity(&mut self) -> Result<Vec<String>, ReadError> {
@@ -217,22 +258,5 @@ impl Journal {
             .load(&mut self.conn)?;
         let lines = lines.into_iter().map(|line| line.line);
         Ok(lines.filter(|line| line != "ok").collect())
-    }
-
-    /// What sweeps left of events after one: number, hash, link.
-    fn hashes_after(&mut self, id: i64, limit: i64) -> Result<Vec<(i64, Link, Link)>, ReadError> {
-        Ok(swept_events::table
-            .filter(swept_events::id.gt(id))
-            .order(swept_events::id.asc())
-            .limit(limit)
-            .select((swept_events::id, swept_events::row_hash, swept_events::link))
-            .load(&mut self.conn)?)
-    }
-
-    /// The largest number that SQLite has given to an event.
-    fn largest_event_ever(&mut self) -> Result<i64, ReadError> {
-        let numbers: Vec<Number> =
-            diesel::sql_query("SELECT seq AS n FROM sqlite_sequence WHERE name = 'event_log'").load(&mut self.conn)?;
-        Ok(numbers.first().map_or(0, |number| number.n))
     }
 }

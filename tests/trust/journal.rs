@@ -1,6 +1,6 @@
 //! A journal that a dashboard wrote, copies of it, and edits of those.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use diesel::Connection as _;
@@ -85,15 +85,25 @@ impl Copied {
 
     /// As somebody who puts back what they had to take away.
     pub(crate) fn edit(&self, statements: &str) {
-        let triggers = self.sql("SELECT group_concat(sql, ';') FROM sqlite_schema WHERE type = 'trigger'");
-        let mut connection = diesel::SqliteConnection::establish(&self.database().to_string_lossy()).expect("database");
-        connection
-            .batch_execute(&format!(
-                "PRAGMA foreign_keys = OFF; {NO_TRIGGERS} {statements}; {triggers};"
-            ))
-            .expect(statements);
+        edit(&self.database(), statements);
     }
+}
 
+/// The same, in any journal; also beside its dashboard.
+pub(crate) fn edit(database: &Path, statements: &str) {
+    let triggers = sql(
+        database,
+        "SELECT group_concat(sql, ';') FROM sqlite_schema WHERE type = 'trigger'",
+    );
+    let mut connection = diesel::SqliteConnection::establish(&database.to_string_lossy()).expect("database");
+    connection
+        .batch_execute(&format!(
+            "PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE; {NO_TRIGGERS} {statements}; {triggers}; COMMIT;"
+        ))
+        .expect(statements);
+}
+
+impl Copied {
     pub(crate) fn sql(&self, query: &str) -> String {
         sql(&self.database(), query)
     }

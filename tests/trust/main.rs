@@ -6,7 +6,11 @@
 mod support;
 
 mod anew;
+mod beside;
 mod by_hand;
 mod edits;
 mod journal;
+mod noticed;
+mod standing;
 mod swept;
+mod witnesses;

@@ -1,34 +1,16 @@
 //! Logs that retention has shortened.
 
-use diesel::Connection as _;
-use diesel::connection::SimpleConnection as _;
-
 use crate::journal::{Copied, found, journal};
-use crate::support::{Dashboard, wait_for};
+use crate::support::{chain, wait_for};
 
 #[tokio::test]
 async fn a_swept_log_verifies_and_its_rows_are_still_vouched_for() {
     let mut qd = journal().await;
     // As if all but two of its events were of last winter; its commands are of today, and stay.
-    let aged = |qd: &Dashboard| {
-        let mut connection =
-            diesel::SqliteConnection::establish(&qd.path("data/quarterdeck.db").to_string_lossy()).expect("database");
-        connection
-            .batch_execute(
-                "DROP TRIGGER event_log_is_not_rewritten; DROP TRIGGER event_log_is_linked_once; DELETE FROM checkpoints; \
-                 UPDATE event_log SET timestamp = '2026-01-01 00:00:00.000000' WHERE id NOT IN (12, 13); DELETE FROM sweeps;",
-            )
-            .expect("aged");
-    };
-    let triggers = qd.sql("SELECT group_concat(sql, ';') FROM sqlite_schema WHERE type = 'trigger'");
-    aged(&qd);
-    relink(&qd);
-    let mut connection =
-        diesel::SqliteConnection::establish(&qd.path("data/quarterdeck.db").to_string_lossy()).expect("database");
-    connection
-        .batch_execute(&format!("DROP TRIGGER event_log_is_only_swept; {triggers};"))
-        .expect("put back");
-    drop(connection);
+    chain::forget(
+        &qd.path("data"),
+        "UPDATE event_log SET timestamp = '2026-01-01 00:00:00.000000' WHERE id NOT IN (12, 13); DELETE FROM sweeps",
+    );
     qd.start_again().await;
     wait_for("the sweep", async || {
         let left: i64 = qd
@@ -89,13 +71,4 @@ async fn a_swept_log_verifies_and_its_rows_are_still_vouched_for() {
         copied.edit(edit);
         found(&copied, edit, names);
     }
-}
-
-/// Links all events of a journal at rest anew, as after a migration.
-fn relink(qd: &Dashboard) {
-    let mut connection =
-        diesel::SqliteConnection::establish(&qd.path("data/quarterdeck.db").to_string_lossy()).expect("database");
-    connection
-        .batch_execute("UPDATE event_log SET link = zeroblob(32)")
-        .expect("as before there was a chain");
 }

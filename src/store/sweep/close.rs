@@ -46,7 +46,7 @@ pub(super) fn close(tx: &mut Tx<'_>, closing: &Closing, key: &SigningKey) -> Res
         .set(values)
         .execute(&mut tx.journal.conn)?;
     let rows = swept.events + swept.commands + swept.pipelines;
-    if rows == 0 && closing.archive.is_none() && !tx.journal.sweep_is_open()? {
+    if rows == 0 && closing.archive.is_none() && tx.journal.open_sweep()?.is_none() {
         return Ok(None);
     }
     let message = match &closing.archive {
@@ -75,14 +75,19 @@ pub(super) fn close(tx: &mut Tx<'_>, closing: &Closing, key: &SigningKey) -> Res
         details: Some(details),
         ..NewEvent::system(Level::Info, "sweep", message)
     })?;
-    let last = tx.journal.newest_statement()?.and_then(|last| last.commands_before);
+    let last = tx.journal.newest_statement()?.unwrap_or_default();
+    // What an earlier, stricter retention took is still missing.
+    let commands_before = cutoffs.commands.max(last.commands_before);
     let base = statement::base(tx)?;
     let statement = Statement {
         base,
         hashes: tx.journal.hashes(base)?,
         sealed: statement::sealing(tx, None)?,
-        // What an earlier, stricter retention took is still missing.
-        commands_before: cutoffs.commands.max(last),
+        commands_before,
+        events_before: cutoffs.events.max(cutoffs.audit).max(last.events_before),
+        standing: commands_before
+            .map(|before| tx.journal.standing_before(before))
+            .transpose()?,
         removed,
         archive: closing.archive.clone(),
     };

@@ -6,6 +6,7 @@ use diesel::prelude::*;
 
 use super::super::schema::{commands, event_log, pipelines};
 use super::super::{Journal, ReadError};
+use super::standing::TAMPERED;
 use super::{BATCH, Cutoffs};
 use crate::domain::{Category, CommandId, PipelineId, Timestamp};
 
@@ -23,6 +24,8 @@ pub(super) struct Kept {
     pub(super) held: Vec<(Timestamp, Option<Timestamp>)>,
     commands: HashSet<CommandId>,
     pipelines: HashSet<PipelineId>,
+    /// Events that say that somebody changed the database.
+    tampered: HashSet<i64>,
 }
 
 impl Kept {
@@ -36,7 +39,12 @@ impl Kept {
             .filter(pipelines::kept_at.is_not_null())
             .select(pipelines::id)
             .load(&mut journal.conn)?;
+        let tampered: Vec<i64> = event_log::table
+            .filter(event_log::action.eq(TAMPERED))
+            .select(event_log::id)
+            .load(&mut journal.conn)?;
         Ok(Self {
+            tampered: tampered.into_iter().collect(),
             held: holds.into_iter().map(|hold| (hold.from_at, hold.until_at)).collect(),
             commands: commands.into_iter().collect(),
             pipelines: pipelines.into_iter().collect(),
@@ -49,6 +57,7 @@ impl Kept {
         };
         event.command_id.is_some_and(|id| self.commands.contains(&id))
             || event.pipeline_id.is_some_and(|id| self.pipelines.contains(&id))
+            || self.tampered.contains(&event.id)
             || self.held.iter().any(held)
     }
 }

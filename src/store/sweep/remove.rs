@@ -2,18 +2,20 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
+use serde_json::Value;
 
 use super::super::archive::Added;
 use super::super::error::Fault;
 use super::super::record::Of;
-use super::super::schema::{commands, event_log, hosts, pipeline_hosts, pipelines, sealed, swept_events};
+use super::super::schema::{commands, event_log, hosts, pipeline_hosts, pipelines};
 use super::super::search::unindex;
 use super::super::tx::Tx;
-use super::super::{Journal, NewEvent, ReadError, Topic, WriteError};
+use super::super::{Journal, ReadError, Topic};
+use super::begun::Beginning;
+use super::count;
 use super::old_events::still_free;
 use super::select::{Old, quoted};
-use super::{count, statement};
-use crate::domain::{CommandId, Level, Link, PipelineId, Timestamp};
+use crate::domain::{CommandId, PipelineId, Timestamp};
 
 #[derive(QueryableByName)]
 struct Whole {
@@ -66,9 +68,12 @@ pub(super) fn rows_of(journal: &mut Journal, of: Of, ids: &[impl ToString]) -> R
 }
 
 /// Removes commands; events keep what they said about them. One element for each command.
-pub(super) fn remove(tx: &mut Tx<'_>, old: Vec<Old>) -> Result<Vec<Option<String>>, Fault> {
+pub(super) fn remove(tx: &mut Tx<'_>, begins: Option<&Beginning>, old: Vec<Old>) -> Result<Vec<Option<String>>, Fault> {
     if old.is_empty() {
         return Ok(Vec::new());
+    }
+    if let Some(begins) = begins {
+        begins.say(tx)?;
     }
     let ids: Vec<CommandId> = old.iter().map(|old| old.id).collect();
     diesel::delete(commands::table.filter(commands::id.eq_any(&ids))).execute(&mut tx.journal.conn)?;
@@ -77,7 +82,12 @@ pub(super) fn remove(tx: &mut Tx<'_>, old: Vec<Old>) -> Result<Vec<Option<String
 }
 
 /// 1 where the pipeline is gone, 0 where a command of it had to stay, or somebody wants it kept.
-pub(super) fn remove_pipeline(tx: &mut Tx<'_>, before: Timestamp, id: PipelineId) -> Result<i64, Fault> {
+pub(super) fn remove_pipeline(
+    tx: &mut Tx<'_>,
+    begins: Option<&Beginning>,
+    before: Timestamp,
+    id: PipelineId,
+) -> Result<i64, Fault> {
     let left: Option<CommandId> = commands::table
         .filter(commands::pipeline_id.eq(id))
         .select(commands::id)
@@ -85,6 +95,9 @@ pub(super) fn remove_pipeline(tx: &mut Tx<'_>, before: Timestamp, id: PipelineId
         .optional()?;
     if left.is_some() || !tx.journal.is_free_pipeline(before, id)? {
         return Ok(0);
+    }
+    if let Some(begins) = begins {
+        begins.say(tx)?;
     }
     diesel::delete(pipeline_hosts::table.filter(pipeline_hosts::pipeline_id.eq(id))).execute(&mut tx.journal.conn)?;
     diesel::delete(pipelines::table.find(id)).execute(&mut tx.journal.conn)?;
@@ -94,31 +107,37 @@ pub(super) fn remove_pipeline(tx: &mut Tx<'_>, before: Timestamp, id: PipelineId
 
 /// Removes events: what the chain needs of them stays, and what they said of rows that stay. How many, and the time of
 /// the youngest.
-pub(super) fn remove_events(tx: &mut Tx<'_>, ids: &[i64], first: bool) -> Result<(i64, Option<Timestamp>), Fault> {
+pub(super) fn remove_events(
+    tx: &mut Tx<'_>,
+    begins: Option<&Beginning>,
+    ids: &[i64],
+) -> Result<(i64, Option<Timestamp>), Fault> {
     let ids = still_free(tx.journal, ids)?;
     if ids.is_empty() {
         return Ok((0, None));
     }
-    if first {
-        let message = "A sweep begins to remove events that are past their time";
-        tx.event(NewEvent::system(Level::Info, statement::BEGUN, message))?;
+    if let Some(begins) = begins {
+        begins.say(tx)?;
     }
-    let mut until = None;
+    let (mut until, mut hashes, mut vouched) = (None, Vec::new(), Vec::new());
     for row in tx.journal.canonical_of(&ids)? {
         until = until.max(row.at_text.parse::<Timestamp>().ok());
-        let link = Link::from_bytes(&row.link).map_err(WriteError::Invalid)?;
-        diesel::insert_into(swept_events::table)
-            .values((
-                swept_events::id.eq(row.id),
-                swept_events::row_hash.eq(row.row_hash()),
-                swept_events::link.eq(link),
-            ))
-            .execute(&mut tx.journal.conn)?;
-        for (what, digest) in row.vouches_for() {
-            diesel::insert_into(sealed::table)
-                .values((sealed::what.eq(what), sealed::digest.eq(digest)))
-                .execute(&mut tx.journal.conn)?;
-        }
+        hashes.push(serde_json::json!([row.id, row.row_hash()]));
+        vouched.extend(row.vouches_for().into_iter().map(|pair| serde_json::json!(pair)));
+    }
+    // One statement for all of them: five hundred take many times as long, and nobody else writes meanwhile.
+    diesel::sql_query(
+        "INSERT INTO swept_events (id, row_hash, link) SELECT e.id, unhex(gone.value ->> 1), e.link \
+         FROM json_each(?) gone JOIN event_log e ON e.id = gone.value ->> 0",
+    )
+    .bind::<Text, _>(Value::Array(hashes).to_string())
+    .execute(&mut tx.journal.conn)?;
+    if !vouched.is_empty() {
+        diesel::sql_query(
+            "INSERT INTO sealed (what, digest) SELECT value ->> 0, value ->> 1 FROM json_each(?) ORDER BY key",
+        )
+        .bind::<Text, _>(Value::Array(vouched).to_string())
+        .execute(&mut tx.journal.conn)?;
     }
     unindex(tx, &ids)?;
     diesel::delete(event_log::table.filter(event_log::id.eq_any(&ids))).execute(&mut tx.journal.conn)?;

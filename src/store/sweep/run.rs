@@ -3,6 +3,7 @@
 use super::super::archive::{self, Added};
 use super::super::record::Of;
 use super::super::{Journal, ReadError, Store, WriteError};
+use super::begun::Beginning;
 use super::close::{Closing, close};
 use super::old_events::{EventWalk, Kept};
 use super::remove::{events_of, remove, remove_events, remove_pipeline, rows_of};
@@ -22,6 +23,8 @@ pub(super) struct Sweep<'a> {
     writer: Option<archive::Writer>,
     pub(super) swept: Swept,
     gone_until: Option<Timestamp>,
+    /// Whether it has said that it begins.
+    begun: bool,
 }
 
 impl<'a> Sweep<'a> {
@@ -33,6 +36,7 @@ impl<'a> Sweep<'a> {
             writer: None,
             swept: Swept::default(),
             gone_until: None,
+            begun: false,
         }
     }
 }
@@ -104,6 +108,14 @@ impl Sweep<'_> {
         }
     }
 
+    /// What the first piece that removes something says.
+    fn begins(&self) -> Option<Beginning> {
+        (!self.begun).then(|| Beginning {
+            cutoffs: self.cutoffs,
+            key: self.store.inner.key.clone(),
+        })
+    }
+
     async fn events(&mut self) -> Result<(), WriteError> {
         let read = |why: ReadError| WriteError::Database(why.to_string());
         let (reader, cutoffs) = (self.store.reader().clone(), self.cutoffs);
@@ -125,8 +137,12 @@ impl Sweep<'_> {
             let archived = ids.clone();
             self.archive(move |journal| events_of(journal, &archived)).await?;
             self.needs_archive();
-            let first = self.swept.events == 0;
-            let (some, until) = self.store.write(move |tx| remove_events(tx, &ids, first)).await?;
+            let begins = self.begins();
+            let (some, until) = self
+                .store
+                .write(move |tx| remove_events(tx, begins.as_ref(), &ids))
+                .await?;
+            self.begun |= some > 0;
             self.swept.events += some;
             self.gone_until = self.gone_until.max(until);
         }
@@ -147,11 +163,12 @@ impl Sweep<'_> {
             self.archive(move |journal| rows_of(journal, Of::Command, &archived))
                 .await?;
             self.needs_archive();
+            let begins = self.begins();
             let files = self
                 .store
                 .write(move |tx| {
                     let free = tx.journal.free_commands(before, &ids)?;
-                    remove(tx, free)
+                    remove(tx, begins.as_ref(), free)
                 })
                 .await?;
             all += self.add(files);
@@ -185,12 +202,13 @@ impl Sweep<'_> {
             let ids: Vec<CommandId> = old.iter().map(|old| old.id).collect();
             self.archive(move |journal| rows_of(journal, Of::Command, &ids)).await?;
             self.needs_archive();
+            let begins = self.begins();
             let files = self
                 .store
                 .write(move |tx| {
                     // Somebody may want it kept since it was looked for.
                     if tx.journal.is_free_pipeline(before, id)? {
-                        remove(tx, old.clone())
+                        remove(tx, begins.as_ref(), old.clone())
                     } else {
                         Ok(Vec::new())
                     }
@@ -203,7 +221,12 @@ impl Sweep<'_> {
         }
         self.archive(move |journal| rows_of(journal, Of::Pipeline, &[id]))
             .await?;
-        let gone = self.store.write(move |tx| remove_pipeline(tx, before, id)).await?;
+        let begins = self.begins();
+        let gone = self
+            .store
+            .write(move |tx| remove_pipeline(tx, begins.as_ref(), before, id))
+            .await?;
+        self.begun |= gone > 0;
         self.swept.pipelines += gone;
         Ok(all + gone)
     }
@@ -219,6 +242,7 @@ impl Sweep<'_> {
     fn add(&mut self, files: Vec<Option<String>>) -> i64 {
         let removed = count(files.len());
         self.swept.commands += removed;
+        self.begun |= removed > 0;
         self.swept.output_files.extend(files.into_iter().flatten());
         removed
     }

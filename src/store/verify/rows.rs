@@ -5,13 +5,13 @@ use std::path::Path;
 use diesel::prelude::*;
 use serde_json::Value;
 
-use super::super::chain::Canonical;
+use super::super::chain::{CHAINED, Canonical};
 use super::super::record::{self, Of};
-use super::super::schema::{definitions, sealed};
+use super::super::schema::definitions;
 use super::super::sweep::{Statement, TAMPERED};
 use super::super::{ReadError, Reader, output};
-use super::voucher::Voucher;
-use super::{Against, STEP, Verdict};
+use super::voucher::{Named, Voucher};
+use super::{Against, Limits, Verdict};
 use crate::domain::{CommandId, Digest, Timestamp};
 
 /// All rows, and all outputs.
@@ -19,28 +19,20 @@ pub(super) fn verify(
     reader: &Reader,
     data_dir: &Path,
     statement: Option<&Statement>,
+    limits: Limits,
     against: &Against,
     verdict: &mut Verdict,
 ) -> Result<(), ReadError> {
-    seals(
-        reader,
-        statement.and_then(|statement| statement.commands_before),
-        verdict,
-    )?;
     let base = statement
         .and_then(|statement| statement.base)
         .map_or(0, |base| base.event);
     let outputs = against.outputs && data_dir.join("output").is_dir();
-    let named = reader.read_blocking(|journal| journal.named(base))?;
-    let events_before = statement.and_then(|statement| {
-        let text = statement.removed["events_before"].as_str()?;
-        text.parse::<Timestamp>().ok()
-    });
+    let mut named = Named::after(base);
     for of in Of::ALL {
         let mut last = String::new();
         loop {
             let after = last.clone();
-            let rows = reader.read_blocking(|journal| journal.vouched(of, &after, &named, base))?;
+            let rows = reader.read_blocking(|journal| journal.vouched(of, &after, &mut named, base))?;
             let Some((newest, ..)) = rows.last() else { break };
             last.clone_from(newest);
             for (id, row, voucher) in rows {
@@ -66,7 +58,7 @@ pub(super) fn verify(
                     }
                     Some(Voucher::Digest(..)) => {}
                     None if open => {
-                        let young = !is_before(&row, events_before);
+                        let young = !is_before(&row, limits.events_before);
                         if young && !reader.read_blocking(|journal| journal.is_spoken_of(of, &id, base))? {
                             verdict.wrong(name, "it is open, but no event says who asked for it");
                         }
@@ -121,6 +113,13 @@ pub(super) fn exists(
             format!("event {}", event.id),
             "the dashboard itself found that somebody changed its database",
         );
+    }
+    if event.action == CHAINED {
+        verdict.notes.push(format!(
+            "Event {} says that what came before it was chained as it was found then: nothing vouches for it from before. \
+             That is right once, after an upgrade from a version without a chain",
+            event.id
+        ));
     }
     if !details.contains("\"record") {
         return Ok(());
@@ -203,65 +202,6 @@ fn file(data_dir: &Path, id: &str, row: &Value, name: String, verdict: &mut Verd
         }
         Err(why) => verdict.wrong(name, format!("its output cannot be read: {why}")),
     }
-}
-
-/// The digests that sweeps left, against the checkpoints that signed them, and whether their rows are there.
-fn seals(reader: &Reader, commands_before: Option<Timestamp>, verdict: &mut Verdict) -> Result<(), ReadError> {
-    let groups: Vec<Option<i64>> = reader.read_blocking(|journal| {
-        Ok(sealed::table
-            .filter(sealed::checkpoint_id.is_not_null())
-            .select(sealed::checkpoint_id)
-            .distinct()
-            .load(&mut journal.conn)?)
-    })?;
-    for group in groups.into_iter().flatten() {
-        let name = format!("checkpoint {group}");
-        let checkpoint = reader
-            .read_blocking(|journal| journal.checkpoints_after(group - 1, 1))?
-            .pop();
-        let signed = checkpoint
-            .filter(|checkpoint| checkpoint.id == group && checkpoint.is_signed())
-            .and_then(|checkpoint| serde_json::from_str::<Statement>(checkpoint.details.as_deref()?).ok());
-        let is = reader.read_blocking(|journal| journal.sealing(Some(group)))?;
-        if signed.is_none_or(|statement| statement.sealed != is) {
-            verdict.wrong(name, "the digests that it vouches for are not those that it signed");
-        }
-    }
-    let unsigned = reader.read_blocking(|journal| journal.sealing(None))?;
-    if unsigned.rows > 0 {
-        let text = format!(
-            "{} digests vouch for rows, but no checkpoint signed them",
-            unsigned.rows
-        );
-        verdict.wrong("the table sealed".to_owned(), text);
-    }
-    let mut last = 0;
-    loop {
-        let some: Vec<(i64, String)> = reader.read_blocking(|journal| {
-            Ok(sealed::table
-                .filter(sealed::id.gt(last))
-                .order(sealed::id.asc())
-                .limit(STEP)
-                .select((sealed::id, sealed::what))
-                .load(&mut journal.conn)?)
-        })?;
-        let Some((newest, _)) = some.last() else { return Ok(()) };
-        last = *newest;
-        for (_, what) in some {
-            if !may_be_gone(&what, commands_before) && !reader.read_blocking(|journal| journal.stands(&what))? {
-                verdict.wrong(what, "a checkpoint speaks of it, but it is gone, and no sweep took it");
-            }
-        }
-    }
-}
-
-/// Whether a sweep may have taken what stands at this place: hosts, users and tokens never, the rest by its age, which
-/// is in its id.
-fn may_be_gone(place: &str, before: Option<Timestamp>) -> bool {
-    let made = place.replace('-', "");
-    let made = made.get(..12).and_then(|hex| i64::from_str_radix(hex, 16).ok());
-    let made = made.map(|millis| Timestamp::from_micros(millis.saturating_mul(1_000)));
-    !place.contains(' ') && made.zip(before).is_some_and(|(made, before)| made < before)
 }
 
 /// Stored definitions are named by the digest of their text.

@@ -45,8 +45,21 @@ impl Of {
     }
 }
 
-/// What the newest event says of a host, user or token, by its place.
-pub(super) type Named = HashMap<String, (i64, Value)>;
+/// What the newest events say of hosts, users and tokens, by their places, up to an event.
+pub(super) struct Named {
+    up_to: i64,
+    by_place: HashMap<String, (i64, Value)>,
+}
+
+impl Named {
+    /// Nothing yet, of a log that begins behind an event.
+    pub(super) fn after(base: i64) -> Self {
+        Self {
+            up_to: base,
+            by_place: HashMap::new(),
+        }
+    }
+}
 
 /// What events of one pipeline say of rows that it wrote off: event and digest by the command's id.
 type WrittenOff = HashMap<String, (i64, Digest)>;
@@ -57,16 +70,19 @@ impl Journal {
         &mut self,
         of: Of,
         after: &str,
-        named: &Named,
+        named: &mut Named,
         base: i64,
     ) -> Result<Vec<(String, Value, Option<Voucher>)>, ReadError> {
+        if !of.may_be_open() {
+            self.catch_up(named)?;
+        }
         let rows = self.records_after(of, after, STEP)?;
         let mut written_off: HashMap<String, WrittenOff> = HashMap::new();
         let mut found = Vec::with_capacity(rows.len());
         for (id, row) in rows {
             let mut voucher = match of {
                 Of::Command | Of::Pipeline => self.voucher(of, &id, base)?,
-                Of::Host | Of::User | Of::Token => match named.get(&chain::place(of, &id)) {
+                Of::Host | Of::User | Of::Token => match named.by_place.get(&chain::place(of, &id)) {
                     Some((event, said)) => Some(Voucher::Event(*event, said.clone())),
                     None => self.sealed(&chain::place(of, &id))?,
                 },
@@ -142,15 +158,15 @@ impl Journal {
         }))
     }
 
-    /// What the newest events say of hosts, users and tokens.
-    pub(super) fn named(&mut self, base: i64) -> Result<Named, ReadError> {
-        let mut named = Named::new();
+    /// Up to the newest event, so that rows of the same look are in it.
+    fn catch_up(&mut self, named: &mut Named) -> Result<(), ReadError> {
+        let newest = self.head()?.event_id;
         for range in [
             "action IN ('host:add', 'host:remove')",
             "action >= 'user:' AND action < 'user;'",
             "action >= 'token:' AND action < 'token;'",
         ] {
-            let mut last = base;
+            let mut last = named.up_to;
             loop {
                 let some: Vec<Canonical> = diesel::sql_query(format!(
                     "SELECT id, link, {CANONICAL} FROM event_log WHERE {range} AND id > ? ORDER BY id LIMIT ?"
@@ -164,12 +180,14 @@ impl Journal {
                     let mut details: Value =
                         serde_json::from_str(event.details.as_deref().unwrap_or_default()).unwrap_or_default();
                     if let (Some((of, id)), true) = (event.about(&details), details["record"].is_object()) {
-                        named.insert(chain::place(of, &id), (event.id, details["record"].take()));
+                        let said = (event.id, details["record"].take());
+                        named.by_place.insert(chain::place(of, &id), said);
                     }
                 }
             }
         }
-        Ok(named)
+        named.up_to = newest;
+        Ok(())
     }
 
     fn written_off(&mut self, pipeline: &str, base: i64) -> Result<WrittenOff, ReadError> {

@@ -3,11 +3,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use diesel::prelude::*;
+
 use super::super::chain::Canonical;
+use super::super::schema::swept_events;
 use super::super::sweep::{Base, Statement};
 use super::super::{Journal, ReadError, Reader};
-use super::{Against, STEP, TOLD, Verdict, rows};
-use crate::domain::{Checkpoint, Link, Timestamp};
+use super::{Against, Limits, STEP, TOLD, Verdict, rows};
+use crate::domain::{Checkpoint, Link};
 
 /// The next row of the chain: there, or only its hash.
 struct Next {
@@ -21,12 +24,13 @@ struct Next {
 pub(super) struct Walk<'a> {
     reader: &'a Reader,
     base: Option<Base>,
-    /// What a sweep may have taken: commands that settled before.
-    commands_before: Option<Timestamp>,
+    limits: Limits,
     against: &'a Against,
     verdict: &'a mut Verdict,
-    rows: VecDeque<Canonical>,
-    hashes: VecDeque<(i64, Link, Link)>,
+    /// What comes next, of one look at both tables.
+    next: VecDeque<Next>,
+    /// The largest number that an event ever had, from before the first look.
+    largest: i64,
     /// By the event that they are about.
     stated: BTreeMap<i64, Vec<(String, Checkpoint)>>,
     id: i64,
@@ -39,6 +43,7 @@ impl<'a> Walk<'a> {
     pub(super) fn new(
         reader: &'a Reader,
         statement: Option<&Statement>,
+        limits: Limits,
         against: &'a Against,
         verdict: &'a mut Verdict,
     ) -> Result<Self, ReadError> {
@@ -47,11 +52,11 @@ impl<'a> Walk<'a> {
         Ok(Self {
             reader,
             base,
-            commands_before: statement.and_then(|statement| statement.commands_before),
+            limits,
             against,
             verdict,
-            rows: VecDeque::new(),
-            hashes: VecDeque::new(),
+            next: VecDeque::new(),
+            largest: reader.read_blocking(|journal| journal.largest_ever("event_log"))?,
             stated: BTreeMap::new(),
             id,
             link,
@@ -154,39 +159,11 @@ impl<'a> Walk<'a> {
     }
 
     fn next(&mut self) -> Result<Option<Next>, ReadError> {
-        if self.rows.is_empty() {
+        if self.next.is_empty() {
             let id = self.id;
-            self.rows = self.reader.read_blocking(|journal| journal.canonical(id, STEP))?.into();
+            self.next = self.reader.read_blocking(|journal| journal.chained_after(id))?;
         }
-        if self.hashes.is_empty() {
-            let id = self.id;
-            self.hashes = self
-                .reader
-                .read_blocking(|journal| journal.hashes_after(id, STEP))?
-                .into();
-        }
-        let row = self.rows.front().map(|row| row.id);
-        let hash = self.hashes.front().map(|(id, ..)| *id);
-        Ok(match (row, hash) {
-            (None, None) => None,
-            (Some(row), hash) if hash.is_none_or(|hash| row <= hash) => {
-                if hash == Some(row) {
-                    self.hashes.pop_front();
-                }
-                self.rows.pop_front().map(|row| Next {
-                    id: row.id,
-                    hash: row.row_hash(),
-                    link: Link::from_bytes(&row.link).ok(),
-                    row: Some(row),
-                })
-            }
-            (_, _) => self.hashes.pop_front().map(|(id, hash, link)| Next {
-                id,
-                hash,
-                link: Some(link),
-                row: None,
-            }),
-        })
+        Ok(self.next.pop_front())
     }
 
     pub(super) fn events(&mut self) -> Result<(), ReadError> {
@@ -214,7 +191,7 @@ impl<'a> Walk<'a> {
                 Some(row) => {
                     self.verdict.events += 1;
                     self.verdict.first.get_or_insert(row.id);
-                    rows::exists(self.reader, row, self.commands_before, self.verdict)?;
+                    rows::exists(self.reader, row, self.limits.commands_before, self.verdict)?;
                 }
                 None => self.verdict.hashes += 1,
             }
@@ -271,11 +248,54 @@ impl<'a> Walk<'a> {
                 self.id
             ));
         }
-        let largest = self.reader.read_blocking(Journal::largest_event_ever)?;
-        if largest > self.id {
-            let text = format!("the log ends here, but there was an event {largest}: its tail was cut off");
+        if self.largest > self.id {
+            let text = format!(
+                "the log ends here, but there was an event {}: its tail was cut off",
+                self.largest
+            );
             self.verdict.wrong(format!("event {}", self.id), text);
         }
         Ok(())
+    }
+}
+
+impl Journal {
+    /// What the chain has after an event, in its order: both tables in one look, for a sweep moves events from one to the
+    /// other.
+    fn chained_after(&mut self, id: i64) -> Result<VecDeque<Next>, ReadError> {
+        let rows = self.canonical(id, STEP)?;
+        let hashes = self.hashes_after(id, STEP)?;
+        // Where one look does not reach to the end, the other goes no further.
+        let full = |len: usize, last: Option<i64>| last.filter(|_| len as i64 == STEP);
+        let ends = [
+            full(rows.len(), rows.last().map(|row| row.id)),
+            full(hashes.len(), hashes.last().map(|(id, ..)| *id)),
+        ];
+        let until = ends.into_iter().flatten().min().unwrap_or(i64::MAX);
+        let mut all = BTreeMap::new();
+        for (id, hash, link) in hashes {
+            let (link, row) = (Some(link), None);
+            all.insert(id, Next { id, hash, link, row });
+        }
+        for row in rows {
+            let next = Next {
+                id: row.id,
+                hash: row.row_hash(),
+                link: Link::from_bytes(&row.link).ok(),
+                row: Some(row),
+            };
+            all.insert(next.id, next);
+        }
+        Ok(all.into_values().filter(|next| next.id <= until).collect())
+    }
+
+    /// What sweeps left of events after one: number, hash, link.
+    fn hashes_after(&mut self, id: i64, limit: i64) -> Result<Vec<(i64, Link, Link)>, ReadError> {
+        Ok(swept_events::table
+            .filter(swept_events::id.gt(id))
+            .order(swept_events::id.asc())
+            .limit(limit)
+            .select((swept_events::id, swept_events::row_hash, swept_events::link))
+            .load(&mut self.conn)?)
     }
 }
