@@ -88,7 +88,7 @@ pub use recovery::Recovered;
 pub use report::{ReportDone, ReportRow, ReviewRow};
 pub use report_walk::EventLine;
 pub use search::{Indexed, IndexedSome, SearchText};
-pub use session::{NewSession, SessionRow};
+pub use session::{NewSession, SessionOf, SessionRow};
 pub use survey::Survey;
 pub use sweep::{Cutoffs, LastSweep, Pending, Swept};
 pub use token::{NewToken, TokenRow};
@@ -175,6 +175,7 @@ struct Inner {
     ended: Mutex<bool>,
     /// One sweep at a time: what another one has begun is not left behind.
     sweeping: tokio::sync::Mutex<()>,
+    sessions: session::Recent,
 }
 
 impl Store {
@@ -228,6 +229,7 @@ impl Store {
                 chained_before: signed || had_key,
                 ended: Mutex::new(false),
                 sweeping: tokio::sync::Mutex::default(),
+                sessions: session::Recent::default(),
             }),
         })
     }

@@ -2,7 +2,7 @@
 //! instance file beside the database. Nothing here waits for the writer.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ pub(super) struct Shared {
     pub(super) data_dir: PathBuf,
     topics: [watch::Sender<i64>; Topic::ALL.len()],
     version: AtomicI64,
+    commits: AtomicU64,
     queued: AtomicUsize,
     life: Mutex<Life>,
 }
@@ -40,6 +41,7 @@ impl Shared {
             data_dir,
             topics: std::array::from_fn(|_| watch::Sender::new(version)),
             version: AtomicI64::new(version),
+            commits: AtomicU64::new(0),
             queued: AtomicUsize::new(0),
             life: Mutex::new(Life {
                 beat: Instant::now(),
@@ -88,6 +90,7 @@ impl Shared {
         life.error = None;
         life.end = Some(end);
         drop(life);
+        self.commits.fetch_add(1, Ordering::Release);
         // After the end: who reads both never has an end that is newer than its version.
         self.version.store(version, Ordering::Release);
         for topic in topics.iter() {
@@ -98,6 +101,12 @@ impl Shared {
     /// Where the last group left the log; none before the first.
     pub(super) fn end(&self) -> Option<End> {
         self.life().end.clone()
+    }
+
+    /// Groups that were committed since the opening, of whatever was in them. It has risen before anybody is answered
+    /// who waits for a commit: what was read at this number still holds while it is the same.
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Acquire)
     }
 
     pub(super) fn version(&self) -> i64 {
