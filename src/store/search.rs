@@ -242,11 +242,9 @@ fn words_of(message: String, details: Option<serde_json::Value>) -> String {
 
 /// Takes the words of events that go out of the index; those that were not indexed yet have none there.
 pub(super) fn unindex(tx: &mut Tx<'_>, events: &[i64]) -> Result<(), Fault> {
-    for id in events {
-        diesel::sql_query("DELETE FROM event_words WHERE rowid = ?")
-            .bind::<BigInt, _>(id)
-            .execute(&mut tx.journal.conn)?;
-    }
+    diesel::sql_query("DELETE FROM event_words WHERE rowid IN (SELECT value FROM json_each(?))")
+        .bind::<Text, _>(serde_json::json!(events).to_string())
+        .execute(&mut tx.journal.conn)?;
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::Topic;
+use super::end::End;
 use super::mark::Mark;
 use super::tx::Topics;
 use crate::domain::Timestamp;
@@ -31,6 +32,7 @@ struct Life {
     error: Option<String>,
     mark: Option<Mark>,
     marked: Instant,
+    end: Option<End>,
 }
 
 impl Shared {
@@ -46,6 +48,7 @@ impl Shared {
                 error: None,
                 mark: None,
                 marked: Instant::now(),
+                end: None,
             }),
         }
     }
@@ -82,13 +85,22 @@ impl Shared {
     }
 
     /// A group is in the journal: the version goes out to whoever watches a topic that it touched.
-    pub(super) fn committed(&self, version: i64, topics: Topics) {
+    pub(super) fn committed(&self, version: i64, topics: Topics, end: End) {
+        let mut life = self.life();
+        life.error = None;
+        life.end = Some(end);
+        drop(life);
         self.commits.fetch_add(1, Ordering::Release);
+        // After the end: who reads both never has an end that is newer than its version.
         self.version.store(version, Ordering::Release);
-        self.life().error = None;
         for topic in topics.iter() {
             self.topics[topic as usize].send_replace(version);
         }
+    }
+
+    /// Where the last group left the log; none before the first.
+    pub(super) fn end(&self) -> Option<End> {
+        self.life().end.clone()
     }
 
     /// Groups that were committed since the opening, of whatever was in them. It has risen before anybody is answered
@@ -117,6 +129,7 @@ impl Shared {
         life.marked = Instant::now();
         let Some(mark) = &life.mark else { return };
         let mark = Mark {
+            end: life.end.clone(),
             version: self.version(),
             alive_at: Timestamp::now(),
             ..mark.clone()
