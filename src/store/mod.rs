@@ -52,6 +52,7 @@ mod tx;
 mod user;
 mod verify;
 mod walk;
+mod whole;
 mod witness;
 mod writer;
 
@@ -93,6 +94,7 @@ pub use sweep::{Cutoffs, LastSweep, Pending, Swept};
 pub use token::{NewToken, TokenRow};
 pub use user::{NewUser, Proved, UserRow};
 pub use verify::{Against, Problem, Verdict, verify};
+pub use whole::{EventSpan, Stored, Whole};
 pub use witness::Witness;
 
 use crate::domain::SigningKey;

@@ -10,15 +10,12 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use diesel::prelude::*;
 use flate2::bufread::GzDecoder;
-use serde_json::Value;
 
-use super::super::schema::{event_log, pipelines};
 use super::super::{CommandRow, EventRow, Journal, PipelineRow, ReadError, Reader};
 use super::files::{self, ArchiveFile};
-use super::{EventLine, Line, Ranges, RowLine};
-use crate::domain::{Checkpoint, CommandId, Link, PipelineId, Timestamp};
+use super::{Line, Ranges};
+use crate::domain::{Checkpoint, CommandId, PipelineId, Timestamp};
 
 /// A range of time: events by their timestamp, commands and pipelines by when they were asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -34,7 +31,7 @@ impl Range {
         self.since.is_none_or(|since| at >= since) && self.until.is_none_or(|until| at < until)
     }
 
-    fn may_be_in(&self, part: Option<(Timestamp, Timestamp)>) -> bool {
+    pub(super) fn may_be_in(&self, part: Option<(Timestamp, Timestamp)>) -> bool {
         part.is_some_and(|(first, last)| {
             self.since.is_none_or(|since| last >= since) && self.until.is_none_or(|until| first < until)
         })
@@ -43,6 +40,9 @@ impl Range {
 
 /// A row that can be archived.
 pub trait Archived: Sized {
+    /// With what a line of its kind begins.
+    #[doc(hidden)]
+    const BEGINS: &'static [u8];
     /// When, for a range.
     #[doc(hidden)]
     fn at(&self) -> Timestamp;
@@ -72,7 +72,7 @@ pub enum Entry {
 /// What the header of a file says.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Marks(Ranges);
+pub struct Marks(pub(super) Ranges);
 
 /// Which rows were there already.
 #[doc(hidden)]
@@ -80,12 +80,12 @@ pub struct Marks(Ranges);
 pub struct Seen {
     /// Events: the last id of each run by its first.
     runs: BTreeMap<i64, i64>,
-    commands: HashSet<CommandId>,
-    pipelines: HashSet<PipelineId>,
+    pub(super) commands: HashSet<CommandId>,
+    pub(super) pipelines: HashSet<PipelineId>,
 }
 
 impl Seen {
-    fn event(&mut self, id: i64) -> bool {
+    pub(super) fn event(&mut self, id: i64) -> bool {
         let before = self.runs.range(..=id).next_back().map(|(first, last)| (*first, *last));
         if before.is_some_and(|(_, last)| last >= id) {
             return false;
@@ -136,22 +136,56 @@ pub fn pipelines(
 /// Rows of the archive on their way: an iterator, each row once. A damaged file is an error and ends that file alone.
 /// Rows that a sweep has written and not removed yet are in their table, too: [`Rows::batch`] leaves them out.
 pub struct Rows<T> {
+    data_dir: PathBuf,
     files: VecDeque<ArchiveFile>,
+    /// The names of those that were taken from `files`.
+    done: HashSet<String>,
     open: Option<(PathBuf, bool, Lines)>,
     range: Range,
     fits: Box<dyn Fn(&T) -> bool + Send>,
-    seen: Seen,
+    /// None where whoever reads looks for repeats.
+    seen: Option<Seen>,
+    failed: Option<ReadError>,
 }
 
 impl<T: Archived> Rows<T> {
     fn new(data_dir: &Path, range: Range, fits: impl Fn(&T) -> bool + Send + 'static) -> io::Result<Self> {
+        let seen = Some(Seen::default());
         Ok(Self {
+            seen,
+            ..Self::with_repeats(data_dir, range, Box::new(fits))?
+        })
+    }
+
+    /// The same, where a row that is in two files comes twice.
+    pub(in crate::store) fn with_repeats(
+        data_dir: &Path,
+        range: Range,
+        fits: Box<dyn Fn(&T) -> bool + Send>,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            data_dir: data_dir.to_owned(),
             files: files::list(data_dir)?.into(),
+            done: HashSet::new(),
             open: None,
             range,
-            fits: Box::new(fits),
-            seen: Seen::default(),
+            fits,
+            seen: None,
+            failed: None,
         })
+    }
+
+    /// Goes on with what has come since: files that were not there, and once more those that were not whole.
+    pub(in crate::store) fn again(&mut self) -> io::Result<()> {
+        self.done.retain(|name| name.ends_with(files::WHOLE));
+        self.list_anew()
+    }
+
+    fn list_anew(&mut self) -> io::Result<()> {
+        let mut files = files::list(&self.data_dir)?;
+        files.retain(|file| !self.done.contains(&file.name));
+        self.files = files.into();
+        Ok(())
     }
 
     /// The next rows, `limit` at most, without those that are still in their table; none after the last. Blocks.
@@ -159,11 +193,24 @@ impl<T: Archived> Rows<T> {
     /// Read the table first and the archive after it, or a row that is being swept may be missed.
     ///
     /// # Errors
-    /// [`ReadError`]: a damaged file, with its name; ask on for what comes after it.
+    /// [`ReadError::Row`]: a damaged file, with its name; ask on for what comes after it.
     pub fn batch(&mut self, reader: &Reader, limit: usize) -> Result<Option<Vec<T>>, ReadError> {
         loop {
-            let some = self.by_ref().take(limit).collect::<Result<Vec<T>, _>>()?;
-            if some.is_empty() {
+            if let Some(why) = self.failed.take() {
+                return Err(why);
+            }
+            let mut some = Vec::new();
+            while some.len() < limit
+                && self.failed.is_none()
+                && let Some(row) = self.next()
+            {
+                match row {
+                    Ok(row) => some.push(row),
+                    // What was read before it is given first.
+                    Err(why) => self.failed = Some(why),
+                }
+            }
+            if some.is_empty() && self.failed.is_none() {
                 return Ok(None);
             }
             let rows = reader.read_blocking(|journal| T::only_archived(some, journal))?;
@@ -176,6 +223,7 @@ impl<T: Archived> Rows<T> {
     fn open_next(&mut self) -> Option<Result<(), ReadError>> {
         loop {
             let file = self.files.pop_front()?;
+            self.done.insert(file.name.clone());
             // One that is not whole does not say yet what it has.
             if file.whole
                 && let Some(ranges) = files::ranges(&file.path)
@@ -184,13 +232,17 @@ impl<T: Archived> Rows<T> {
                 continue;
             }
             match entries(&file.path) {
-                // It was finished, or expired, meanwhile.
-                Err(why) if why.kind() == io::ErrorKind::NotFound => {}
-                Err(why) => return Some(Err(broken(&file.path, &why))),
                 Ok(lines) => {
                     self.open = Some((file.path, file.whole, lines));
                     return Some(Ok(()));
                 }
+                // Its sweep was finished meanwhile, or another one took it over: it has another name now.
+                Err(why) if why.kind() == io::ErrorKind::NotFound && !file.whole => {
+                    if let Err(why) = self.list_anew() {
+                        return Some(Err(broken(&file.path, &why)));
+                    }
+                }
+                Err(why) => return Some(Err(broken(&file.path, &why))),
             }
         }
     }
@@ -207,13 +259,13 @@ impl<T: Archived> Iterator for Rows<T> {
                     Err(why) => return Some(Err(why)),
                 }
             };
-            let row = match lines.next() {
-                None => {
+            let row = match lines.next_of(T::BEGINS) {
+                Ok(None) => {
                     self.open = None;
                     continue;
                 }
-                Some(Ok(line)) => T::of(line),
-                Some(Err(why)) => {
+                Ok(Some(line)) => T::of(line),
+                Err(why) => {
                     let why = broken(path, &why);
                     let whole = *whole;
                     self.open = None;
@@ -226,8 +278,10 @@ impl<T: Archived> Iterator for Rows<T> {
             };
             match row {
                 Err(why) => return Some(Err(why)),
-                Ok(Some(row)) if self.range.has(row.at()) && (self.fits)(&row) && row.is_new(&mut self.seen) => {
-                    return Some(Ok(row));
+                Ok(Some(row)) if self.range.has(row.at()) && (self.fits)(&row) => {
+                    if self.seen.as_mut().is_none_or(|seen| row.is_new(seen)) {
+                        return Some(Ok(row));
+                    }
                 }
                 Ok(_) => {}
             }
@@ -265,6 +319,16 @@ impl Lines {
         }
         Ok(Some(&self.text))
     }
+
+    /// The next line that begins so; the others are not looked at.
+    pub(super) fn next_of(&mut self, begins: &[u8]) -> io::Result<Option<Entry>> {
+        while let Some(text) = self.raw()? {
+            if text.starts_with(begins) {
+                return entry(text).map(Some);
+            }
+        }
+        Ok(None)
+    }
 }
 
 impl Iterator for Lines {
@@ -284,176 +348,6 @@ pub(super) fn entry(text: &[u8]) -> io::Result<Entry> {
         return Ok(Entry::Checkpoint(serde_json::from_slice(text)?));
     }
     Ok(Entry::Line(serde_json::from_slice(text)?))
-}
-
-fn wrong(why: impl std::fmt::Display) -> ReadError {
-    ReadError::Row(format!("of the archive: {why}"))
-}
-
-impl Archived for EventRow {
-    fn at(&self) -> Timestamp {
-        self.timestamp
-    }
-
-    fn of(line: Entry) -> Result<Option<Self>, ReadError> {
-        match line {
-            Entry::Line(Line::Event(line)) => event(*line).map(Some),
-            Entry::Line(_) | Entry::Checkpoint(_) => Ok(None),
-        }
-    }
-
-    fn may_be_in(range: Range, Marks(ranges): &Marks) -> bool {
-        range.may_be_in(ranges.event) || range.may_be_in(ranges.audit)
-    }
-
-    fn is_new(&self, seen: &mut Seen) -> bool {
-        seen.event(self.id)
-    }
-
-    fn only_archived(mut rows: Vec<Self>, journal: &mut Journal) -> Result<Vec<Self>, ReadError> {
-        let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-        let there = journal.events_still_here(&ids)?;
-        rows.retain(|row| !there.contains(&(row.id, row.link)));
-        Ok(rows)
-    }
-}
-
-fn event(line: EventLine) -> Result<EventRow, ReadError> {
-    Ok(EventRow {
-        id: line.id,
-        timestamp: line.timestamp.parse().map_err(wrong)?,
-        category: line.category.parse().map_err(wrong)?,
-        level: line.level.parse().map_err(wrong)?,
-        actor: line.actor.parse().map_err(wrong)?,
-        host_id: line.host_id.map(|id| id.parse()).transpose().map_err(wrong)?,
-        host: line.host,
-        action: line.action,
-        message: line.message,
-        details: line
-            .details
-            .map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text))),
-        command_id: line.command_id.map(|id| id.parse()).transpose().map_err(wrong)?,
-        pipeline_id: line.pipeline_id.map(|id| id.parse()).transpose().map_err(wrong)?,
-        link: line.link,
-    })
-}
-
-impl Archived for CommandRow {
-    fn at(&self) -> Timestamp {
-        self.created_at
-    }
-
-    fn of(line: Entry) -> Result<Option<Self>, ReadError> {
-        let Entry::Line(Line::Command(RowLine { host, mut row })) = line else {
-            return Ok(None);
-        };
-        row["host"] = host.unwrap_or_default().into();
-        row["output_cut"] = (row["output_cut"] == 1).into();
-        serde_json::from_value(row).map(Some).map_err(wrong)
-    }
-
-    fn may_be_in(range: Range, Marks(ranges): &Marks) -> bool {
-        range.may_be_in(ranges.command)
-    }
-
-    fn is_new(&self, seen: &mut Seen) -> bool {
-        seen.commands.insert(self.id)
-    }
-
-    fn only_archived(mut rows: Vec<Self>, journal: &mut Journal) -> Result<Vec<Self>, ReadError> {
-        let ids: Vec<CommandId> = rows.iter().map(|row| row.id).collect();
-        let gone: HashSet<CommandId> = journal.without_row(&ids)?.into_iter().collect();
-        rows.retain(|row| gone.contains(&row.id));
-        Ok(rows)
-    }
-}
-
-impl Archived for PipelineRow {
-    fn at(&self) -> Timestamp {
-        self.created_at
-    }
-
-    fn of(line: Entry) -> Result<Option<Self>, ReadError> {
-        let Entry::Line(Line::Pipeline(RowLine { mut row, .. })) = line else {
-            return Ok(None);
-        };
-        // Columns that are JSON themselves.
-        for column in ["hosts", "plan"] {
-            if let Some(text) = row[column].as_str() {
-                row[column] = serde_json::from_str(text).map_err(wrong)?;
-            }
-        }
-        if row["plan"].is_null() {
-            row["plan"] = serde_json::to_value(crate::domain::Plan::default()).map_err(wrong)?;
-        }
-        serde_json::from_value(row).map(Some).map_err(wrong)
-    }
-
-    fn may_be_in(range: Range, Marks(ranges): &Marks) -> bool {
-        range.may_be_in(ranges.pipeline)
-    }
-
-    fn is_new(&self, seen: &mut Seen) -> bool {
-        seen.pipelines.insert(self.id)
-    }
-
-    fn only_archived(mut rows: Vec<Self>, journal: &mut Journal) -> Result<Vec<Self>, ReadError> {
-        let ids: Vec<PipelineId> = rows.iter().map(|row| row.id).collect();
-        let there = journal.pipelines_still_here(&ids)?;
-        rows.retain(|row| !there.contains(&row.id));
-        Ok(rows)
-    }
-}
-
-impl Journal {
-    fn events_still_here(&mut self, ids: &[i64]) -> Result<HashSet<(i64, Link)>, ReadError> {
-        let mut there = HashSet::new();
-        for some in ids.chunks(500) {
-            let rows: Vec<(i64, Link)> = event_log::table
-                .filter(event_log::id.eq_any(some))
-                .select((event_log::id, event_log::link))
-                .load(&mut self.conn)?;
-            there.extend(rows);
-        }
-        Ok(there)
-    }
-
-    fn pipelines_still_here(&mut self, ids: &[PipelineId]) -> Result<HashSet<PipelineId>, ReadError> {
-        let rows: Vec<PipelineId> = pipelines::table
-            .filter(pipelines::id.eq_any(ids))
-            .select(pipelines::id)
-            .load(&mut self.conn)?;
-        Ok(rows.into_iter().collect())
-    }
-
-    /// Of some lines those whose rows are no longer in their tables; never a first line.
-    pub(super) fn only_archived(&mut self, lines: Vec<Line>) -> Result<Vec<Line>, ReadError> {
-        let (mut events, mut commands, mut pipelines) = (Vec::new(), Vec::new(), Vec::new());
-        let id_of = |line: &RowLine| line.row["id"].as_str().unwrap_or_default().to_owned();
-        for line in &lines {
-            match line {
-                Line::Archive(_) | Line::Definition { .. } => {}
-                Line::Event(event) => events.push(event.id),
-                Line::Command(line) => commands.extend(id_of(line).parse::<CommandId>()),
-                Line::Pipeline(line) => pipelines.extend(id_of(line).parse::<PipelineId>()),
-            }
-        }
-        let events = self.events_still_here(&events)?;
-        let commands: HashSet<String> = self.without_row(&commands)?.iter().map(ToString::to_string).collect();
-        let pipelines: HashSet<String> = self
-            .pipelines_still_here(&pipelines)?
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        let keeps = |line: &Line| match line {
-            Line::Archive(_) => false,
-            Line::Definition { .. } => true,
-            Line::Event(event) => !events.contains(&(event.id, event.link)),
-            Line::Command(line) => commands.contains(&id_of(line)),
-            Line::Pipeline(line) => !pipelines.contains(&id_of(line)),
-        };
-        Ok(lines.into_iter().filter(keeps).collect())
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use actix_web::web::{Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{Actor, Category, CommandId, ExportOf, HostName, Invalid, Level, PipelineId};
+use crate::domain::{Actor, Category, CommandId, ExportOf, HostName, Invalid, Level, PipelineId, Timestamp};
 use crate::store::{Cursor, EventFilter, EventRow, Indexed, SearchText, Selection, Topic};
 
 use super::super::clock::Clock;
@@ -18,6 +18,7 @@ use super::super::frame::{Frame, html};
 use super::super::live::{self, Shown, Waited};
 use super::super::words::count;
 use super::super::{Visitor, Web};
+use super::archived::{Archived, Asked};
 use super::event::{Kept, Line};
 use super::export::Places;
 use super::history::Pick;
@@ -51,6 +52,8 @@ struct LogPage {
     q: String,
     lags: Option<Indexed>,
     looked_back: Option<i64>,
+    /// The list goes on behind what the table holds.
+    beyond: Option<Archived>,
 }
 
 struct Chip {
@@ -192,6 +195,26 @@ impl View {
     fn is_filtered(&self) -> bool {
         self.place("", "") != "/log"
     }
+
+    /// Where a range that was asked for, or the last page, reaches behind what the table holds.
+    fn beyond(&self, reaches: Option<Timestamp>, is_last: bool, take: &Places, clock: &Clock) -> Option<Archived> {
+        let reaches = reaches?;
+        let asked = [self.filter.since, self.filter.until].into_iter().flatten().min();
+        if !asked.map_or(is_last, |asked| asked <= reaches) {
+            return None;
+        }
+        let since = clock.when(reaches).full;
+        let text =
+            format!("Only events after {since} are all listed here; sweeps have moved older ones to the archive.");
+        let asked = Asked {
+            since: &self.since,
+            until: &self.until,
+            host: self.host.as_ref().map_or("", HostName::as_str),
+            actor: &self.actor,
+            op: self.action.strip_prefix("op:").unwrap_or_default(),
+        };
+        Some(Archived::new(text, take, &asked))
+    }
 }
 
 /// The events that a page's address asks for, and the host that they are about by its name.
@@ -232,10 +255,10 @@ pub(in crate::web) async fn show(
             }
             let page = journal.events(&filter, cursor, ROWS)?;
             let kept = Kept::of(&page.rows, journal)?;
-            Ok(Some((journal.version()?, page, kept)))
+            Ok(Some((journal.version()?, page, kept, journal.reaches_back_to()?)))
         })
         .await?;
-    let Some((version, page, kept)) = found else {
+    let Some((version, page, kept, reaches)) = found else {
         return Err(Invalid::new("host", "no host of that name was ever in the fleet").into());
     };
     let fresh = held.map_or(0, |held| {
@@ -251,7 +274,9 @@ pub(in crate::web) async fn show(
         Some(Cursor::Before(id)) if (page.rows.len() as i64) < ROWS && view.goes_back() => Some(id),
         Some(Cursor::Before(_) | Cursor::After(_)) | None => None,
     };
+    let take = Places::of(ExportOf::Events, &view.place("", ""));
     let page = LogPage {
+        beyond: view.beyond(reaches, page.older.is_none(), &take, &clock),
         frame: Frame::new(&web, &visitor, "log", "System log"),
         version: Shown::text(&web, version),
         address: here,
@@ -265,7 +290,7 @@ pub(in crate::web) async fn show(
         older: page.older.map(|cursor| view.at(cursor)),
         newest: view.cursor.is_none(),
         filtered: view.is_filtered(),
-        take: Places::of(ExportOf::Events, &view.place("", "")),
+        take,
         days: days(&page.rows, &kept, &clock),
         categories: picks(Category::ALL, Category::as_str, view.category),
         levels: picks(Level::ALL, Level::as_str, view.level),
