@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::{CommandStatus, HostName, OpId, Paper, Tag};
+use crate::domain::{CommandStatus, HostName, OpId, Paper, Tag, Timestamp};
 
 use super::super::Context;
 use super::super::failure::{Failure, say};
@@ -125,7 +125,7 @@ fn notes(made: &Value) {
 fn body(args: &Args, context: &Context) -> Result<Value, Failure> {
     let time = |text: &Option<String>| {
         let text = text.as_deref();
-        text.map(|text| moment(text, &context.config.zone).map(|time| time.to_rfc3339()))
+        text.map(|text| moment(text, &context.config.zone).map(Timestamp::to_rfc3339))
             .transpose()
     };
     let (from, to) = (time(&args.from)?, time(&args.to)?);

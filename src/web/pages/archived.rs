@@ -1,5 +1,6 @@
 //! Said where a list is asked for what its table does not hold any more: where the rest is.
 
+use crate::web::Web;
 use crate::web::fields::to_query;
 
 use super::export::Places;
@@ -12,6 +13,14 @@ pub(super) struct Archived {
     pub(super) jsonl: String,
     /// The form of a report over the same range, filled in.
     pub(super) report: String,
+}
+
+/// What becomes of rows that are past their time, for a sentence.
+pub(super) fn taken(web: &Web) -> &'static str {
+    match web.engine.policy().archive {
+        Some(_) => "sweeps have moved older ones to the archive",
+        None => "sweeps have taken older ones, and no archive is kept",
+    }
 }
 
 /// The range and filters that a list and a report have in common, as they were typed.

@@ -8,7 +8,7 @@ use actix_web::web::{Data, Form, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{CommandId, CommandStatus, ExportOf, HostName, Invalid, Span, Timestamp};
+use crate::domain::{CommandId, CommandStatus, ExportOf, HostName, Invalid, Timestamp};
 use crate::engine::not_acknowledged;
 use crate::store::{Counts, HistoryFilter, HistoryLine, Page, PipelineRow, Selection, Topic};
 
@@ -19,7 +19,7 @@ use super::super::frame::{Frame, html_with, see};
 use super::super::live::{self, Shown, Waited};
 use super::super::words;
 use super::super::{Visitor, Web};
-use super::archived::{Archived, Asked as AskedFor};
+use super::archived::{Archived, Asked as AskedFor, taken};
 use super::export::Places;
 use super::history_line::Line;
 pub(super) use super::history_line::Pick;
@@ -186,7 +186,7 @@ impl HistoryPage {
         let clock = web.clock();
         let asked = view.asked(&clock);
         let beyond = match &asked {
-            Ok(asked) => beyond(&asked.filter, web.engine.keeps_commands(), &clock),
+            Ok(asked) => beyond(&asked.filter, web, &clock),
             Err(_) => None,
         };
         let found = match asked {
@@ -306,15 +306,16 @@ impl HistoryPage {
 }
 
 /// Said where a filter reaches back to what sweeps have taken.
-fn beyond(filter: &HistoryFilter, kept: Option<Span>, clock: &Clock) -> Option<String> {
-    let kept = kept?;
+fn beyond(filter: &HistoryFilter, web: &Web, clock: &Clock) -> Option<String> {
+    let kept = web.engine.keeps_commands()?;
     let oldest = clock.now.minus(kept);
     let asked = [filter.since, filter.until].into_iter().flatten().min()?;
     (asked < oldest).then(|| {
         format!(
-            "Commands stay listed for {} after their end: sweeps have moved what ended before {} to the archive.",
+            "Commands stay listed for {} after their end, those that ended after {} that is; {}.",
             rough(kept),
-            clock.when(oldest).full
+            clock.when(oldest).full,
+            taken(web)
         )
     })
 }

@@ -18,7 +18,7 @@ use super::super::frame::{Frame, html};
 use super::super::live::{self, Shown, Waited};
 use super::super::words::count;
 use super::super::{Visitor, Web};
-use super::archived::{Archived, Asked};
+use super::archived::{Archived, Asked, taken};
 use super::event::{Kept, Line};
 use super::export::Places;
 use super::history::Pick;
@@ -197,15 +197,21 @@ impl View {
     }
 
     /// Where a range that was asked for, or the last page, reaches behind what the table holds.
-    fn beyond(&self, reaches: Option<Timestamp>, is_last: bool, take: &Places, clock: &Clock) -> Option<Archived> {
+    fn beyond(
+        &self,
+        web: &Web,
+        reaches: Option<Timestamp>,
+        is_last: bool,
+        take: &Places,
+        clock: &Clock,
+    ) -> Option<Archived> {
         let reaches = reaches?;
         let asked = [self.filter.since, self.filter.until].into_iter().flatten().min();
         if !asked.map_or(is_last, |asked| asked <= reaches) {
             return None;
         }
         let since = clock.when(reaches).full;
-        let text =
-            format!("Only events after {since} are all listed here; sweeps have moved older ones to the archive.");
+        let text = format!("Events after {since} are all listed here; {}.", taken(web));
         let asked = Asked {
             since: &self.since,
             until: &self.until,
@@ -276,7 +282,7 @@ pub(in crate::web) async fn show(
     };
     let take = Places::of(ExportOf::Events, &view.place("", ""));
     let page = LogPage {
-        beyond: view.beyond(reaches, page.older.is_none(), &take, &clock),
+        beyond: view.beyond(&web, reaches, page.older.is_none(), &take, &clock),
         frame: Frame::new(&web, &visitor, "log", "System log"),
         version: Shown::text(&web, version),
         address: here,
