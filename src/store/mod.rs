@@ -51,6 +51,7 @@ mod token;
 mod tx;
 mod user;
 mod verify;
+mod vocabulary;
 mod walk;
 mod whole;
 mod witness;

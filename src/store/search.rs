@@ -341,6 +341,33 @@ mod tests {
         assert!(!indexed.lags(), "{indexed:?}");
     }
 
+    #[tokio::test]
+    async fn a_look_along_many_lists_goes_on_where_it_stopped() {
+        let dir = tempfile::tempdir().expect("folder");
+        let store = store_in(&dir);
+        let write = |message: &str| store.append_event(NewEvent::system(Level::Info, "x", message));
+        let wanted = write("one two three four five six seven eight").await.expect("written");
+        write("one two three four five six seven").await.expect("written");
+        while store.index_some_events().await.expect("indexed").more {}
+        let filter = EventFilter {
+            text: Some("one two three four five six seven eight".parse().expect("text")),
+            ..EventFilter::default()
+        };
+        let (mut cursor, mut found) = (None, Vec::new());
+        for _ in 0..20 {
+            let filter = filter.clone();
+            let read = move |journal: &mut Journal| journal.events(&filter, cursor, 50);
+            let page = store.reader().read_blocking(read).expect("read");
+            found.extend(page.rows.iter().map(|row| row.id));
+            cursor = page.older;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, [wanted]);
+        assert_eq!(cursor, None, "it comes to the end");
+    }
+
     /// SQLite's own check of a full-text index believes what its connection remembers of it.
     #[tokio::test]
     async fn a_journal_verifies_however_often_its_index_is_merged() {
