@@ -54,6 +54,7 @@ mod user;
 mod verify;
 mod vocabulary;
 mod walk;
+mod whole;
 mod witness;
 mod writer;
 
@@ -95,6 +96,7 @@ pub use sweep::{Cutoffs, LastSweep, Pending, Swept};
 pub use token::{NewToken, TokenRow};
 pub use user::{NewUser, Proved, UserRow};
 pub use verify::{Against, Problem, Verdict, verify};
+pub use whole::{EventSpan, Stored, Whole};
 pub use witness::Witness;
 
 use crate::domain::SigningKey;

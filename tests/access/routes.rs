@@ -47,7 +47,7 @@ fn takes(method: &str, path: &str) -> Need {
             _,
         ) => Ask::See,
         // An auditor makes, prints and marks reports.
-        (_, "audit", _) => Ask::See,
+        (_, "audit" | "reports", _) => Ask::See,
         ("POST", "run" | "commands" | "pipelines", "run" | "commands" | "pipelines" | "retry" | "continue") => Ask::Run,
         (
             "POST",

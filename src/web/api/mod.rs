@@ -23,6 +23,7 @@
 //! | `GET /ops` | the catalog |
 //! | `GET /events` | newest first with filters, `q=` for words in message and details; with `after=ID` oldest first, waiting up to `wait` seconds |
 //! | `GET /export` | every row that filters fit as a file: `what=events\|commands\|pipelines format=csv\|jsonl` and the filters of that list |
+//! | `POST /reports`; `GET /reports/{number}` | make an audit report: `{range \| since, until?, host?, …}`; its page |
 //! | `GET /deliveries` | the places outside that get events, checkpoints or notifications, and how far each has got |
 //! | `POST /notifications/{name}/test` | send a test message and say how that went |
 //! | `GET /state` | `{instance, version}` |
@@ -67,6 +68,8 @@ mod pipeline_body;
 mod pipelines;
 mod problem;
 mod query;
+mod report_body;
+mod reports;
 mod system;
 
 use std::sync::Arc;
@@ -222,6 +225,8 @@ pub(super) const LIST: &[Entry] = &[
     at(GET, "/api/v1/ops", May(Ask::See), || to(system::ops)),
     at(GET, "/api/v1/events", May(Ask::See), || to(events::list)),
     at(GET, "/api/v1/export", May(Ask::See), || to(export::download)),
+    at(POST, "/api/v1/reports", May(Ask::See), || to(reports::make)),
+    at(GET, "/api/v1/reports/{number}", May(Ask::See), || to(reports::show)),
     at(GET, "/api/v1/state", May(Ask::See), || to(system::state)),
     at(GET, "/api/v1/recovery", May(Ask::See), || to(system::recovery)),
     at(POST, "/api/v1/sweep", May(Ask::Settings), || to(system::sweep)),

@@ -8,7 +8,7 @@ use actix_web::web::{Data, Form, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{CommandId, CommandStatus, ExportOf, HostName, Invalid, Span, Timestamp};
+use crate::domain::{CommandId, CommandStatus, ExportOf, HostName, Invalid, Timestamp};
 use crate::engine::not_acknowledged;
 use crate::store::{Counts, HistoryFilter, HistoryLine, Page, PipelineRow, Selection, Topic};
 
@@ -19,6 +19,7 @@ use super::super::frame::{Frame, html_with, see};
 use super::super::live::{self, Shown, Waited};
 use super::super::words;
 use super::super::{Visitor, Web};
+use super::archived::{Archived, Asked as AskedFor, taken};
 use super::export::Places;
 use super::history_line::Line;
 pub(super) use super::history_line::Pick;
@@ -45,7 +46,8 @@ struct HistoryPage {
     newest: bool,
     filtered: bool,
     take: Places,
-    beyond: Option<String>,
+    /// A filter reaches behind what the table holds.
+    beyond: Option<Archived>,
     clear: String,
     view: View,
     ops: Vec<Pick>,
@@ -184,7 +186,7 @@ impl HistoryPage {
         let clock = web.clock();
         let asked = view.asked(&clock);
         let beyond = match &asked {
-            Ok(asked) => beyond(&asked.filter, web.engine.keeps_commands(), &clock),
+            Ok(asked) => beyond(&asked.filter, web, &clock),
             Err(_) => None,
         };
         let found = match asked {
@@ -195,7 +197,7 @@ impl HistoryPage {
         match found {
             Ok(found) => {
                 let mut page = Self::new(web, visitor, view, &found, &clock, ops);
-                page.beyond = beyond;
+                page.beyond = beyond.map(|text| page.archived(text));
                 Ok((page, StatusCode::OK))
             }
             Err(wrong) => {
@@ -286,21 +288,34 @@ impl HistoryPage {
         }
     }
 
+    fn archived(&self, text: String) -> Archived {
+        let view = &self.view;
+        let asked = AskedFor {
+            since: &view.since,
+            until: &view.until,
+            host: &view.host,
+            actor: &view.actor,
+            op: &view.op,
+        };
+        Archived::new(text, &self.take, &asked)
+    }
+
     fn is_picked(&self, id: &str) -> bool {
         self.picked.iter().any(|picked| picked == id)
     }
 }
 
-/// Said where a filter reaches back to what is deleted already.
-fn beyond(filter: &HistoryFilter, kept: Option<Span>, clock: &Clock) -> Option<String> {
-    let kept = kept?;
+/// Said where a filter reaches back to what sweeps have taken.
+fn beyond(filter: &HistoryFilter, web: &Web, clock: &Clock) -> Option<String> {
+    let kept = web.engine.keeps_commands()?;
     let oldest = clock.now.minus(kept);
     let asked = [filter.since, filter.until].into_iter().flatten().min()?;
     (asked < oldest).then(|| {
         format!(
-            "Commands are kept for {} after their end: what ended before {} is deleted and cannot be listed.",
+            "Commands stay listed for {} after their end, those that ended after {} that is; {}.",
             rough(kept),
-            clock.when(oldest).full
+            clock.when(oldest).full,
+            taken(web)
         )
     })
 }

@@ -1,6 +1,7 @@
 //! One file per page: its handlers and, beside them, the struct that its template draws.
 
 pub(super) mod account;
+mod archived;
 pub(super) mod command;
 pub(super) mod confirm;
 pub(super) mod definition;
