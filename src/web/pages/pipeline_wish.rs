@@ -3,14 +3,14 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, Path, ReqData};
+use actix_web::web::{Data, Path, ReqData};
 use askama::Template;
 
 use crate::domain::{Action, CancelMode, Definition, Digest, Invalid, PipelineId};
 use crate::engine::RetryPreview;
 use crate::store::{PipelineCounts, PipelineRow};
 
-use super::super::error::{Problem, bad_form};
+use super::super::error::Problem;
 use super::super::fields::Fields;
 use super::super::frame::{Frame, html, html_with, see};
 use super::super::words::count;
@@ -18,8 +18,6 @@ use super::super::{Visitor, Web};
 use super::pipeline::{id_of, missing};
 use super::pipeline_words as pipelines;
 use super::wish::{Change, changes};
-
-type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
 
 /// Hosts that the preview of a retry shows.
 const SHOWN: usize = 200;
@@ -82,10 +80,9 @@ pub(in crate::web) async fn keep(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     id: Path<String>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
     let id = id_of(&id)?;
-    let fields = Fields::form(form.map_err(|why| bad_form(&why))?.into_inner());
     let reason = fields.owned("reason").unwrap_or_default();
     web.engine.keep_pipeline(id, reason, visitor.by()).await?;
     Ok(see(&format!("/pipelines/{id}")))
@@ -125,9 +122,9 @@ pub(in crate::web) async fn cancel(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     id: Path<String>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let (id, fields) = (id_of(&id)?, read(form)?);
+    let id = id_of(&id)?;
     let reason = fields.owned("reason");
     let mode = fields.parse::<CancelMode>("mode").and_then(|mode| {
         mode.ok_or_else(|| Invalid::new("mode", "say whether what runs may end by itself, or is stopped"))
@@ -161,9 +158,9 @@ pub(in crate::web) async fn retry(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     id: Path<String>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let (id, fields) = (id_of(&id)?, read(form)?);
+    let id = id_of(&id)?;
     let reason = fields.owned("reason");
     let preview = web.engine.preview_retry(id).await?;
     let again = match fields.text("seen") {
@@ -184,11 +181,6 @@ pub(in crate::web) async fn retry(
     }
     let row = web.engine.retry_pipeline(id, reason, visitor.by()).await?;
     Ok(see(&format!("/pipelines/{}", row.id)))
-}
-
-fn read(form: FormPairs) -> Result<Fields, Problem> {
-    form.map(|form| Fields::form(form.into_inner()))
-        .map_err(|why| bad_form(&why))
 }
 
 fn asks(preview: &RetryPreview) -> bool {

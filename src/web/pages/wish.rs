@@ -2,19 +2,17 @@
 //! engine, which decides; the command's page then shows what came of it.
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Form, Path, ReqData};
+use actix_web::web::{Data, Path, ReqData};
 use askama::Template;
 
 use crate::domain::{Definition, Expect, Invalid, Span};
 use crate::engine::EngineError;
 
-use super::super::error::{Problem, bad_form};
+use super::super::error::Problem;
 use super::super::fields::Fields;
 use super::super::frame::{Frame, html, see};
 use super::super::{Visitor, Web};
 use super::command::{Found, again, id_of};
-
-type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
 
 #[derive(Template)]
 #[template(path = "command/retry.html")]
@@ -40,9 +38,9 @@ pub(in crate::web) async fn stop(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     id: Path<String>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let (id, fields) = (id_of(&id)?, read(form)?);
+    let id = id_of(&id)?;
     web.engine.cancel(id, fields.owned("reason"), visitor.by()).await?;
     Ok(see(&format!("/commands/{id}")))
 }
@@ -51,9 +49,9 @@ pub(in crate::web) async fn extend(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     id: Path<String>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let (id, fields) = (id_of(&id)?, read(form)?);
+    let id = id_of(&id)?;
     let span = match fields.parse::<Span>("span") {
         Ok(Some(span)) => Ok(span),
         Ok(None) => Err(Invalid::new("span", "is missing; write for example 30m")),
@@ -78,9 +76,9 @@ pub(in crate::web) async fn retry(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     id: Path<String>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let (id, fields) = (id_of(&id)?, read(form)?);
+    let id = id_of(&id)?;
     let reason = fields.owned("reason");
     let found = Found::read(&web, id).await?;
     let catalog = web.engine.catalog();
@@ -119,9 +117,9 @@ pub(in crate::web) async fn resolve(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     id: Path<String>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let (id, fields) = (id_of(&id)?, read(form)?);
+    let id = id_of(&id)?;
     let Some(reason) = fields.owned("reason") else {
         let wrong = Invalid::new("reason", "is missing; say how you know that it has ended");
         return again(&web, &visitor, id, wrong, None).await;
@@ -135,9 +133,9 @@ pub(in crate::web) async fn acknowledge(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     id: Path<String>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let (id, fields) = (id_of(&id)?, read(form)?);
+    let id = id_of(&id)?;
     let note = fields.owned("note").unwrap_or_default();
     match web.engine.acknowledge(vec![id], note.clone(), visitor.by()).await {
         Ok(_) => Ok(see(&format!("/commands/{id}"))),
@@ -150,9 +148,9 @@ pub(in crate::web) async fn keep(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     id: Path<String>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let (id, fields) = (id_of(&id)?, read(form)?);
+    let id = id_of(&id)?;
     let reason = fields.owned("reason").unwrap_or_default();
     web.engine.keep(id, reason, visitor.by()).await?;
     Ok(see(&format!("/commands/{id}")))
@@ -166,11 +164,6 @@ pub(in crate::web) async fn unkeep(
     let id = id_of(&id)?;
     web.engine.unkeep(id, visitor.by()).await?;
     Ok(see(&format!("/commands/{id}")))
-}
-
-pub(super) fn read(form: FormPairs) -> Result<Fields, Problem> {
-    form.map(|form| Fields::form(form.into_inner()))
-        .map_err(|why| bad_form(&why))
 }
 
 pub(super) fn changes(then: &Definition, today: &Definition) -> Vec<Change> {
