@@ -1,4 +1,4 @@
-//! Starts ops and pipelines, follows their jobs, stops them, settles them, recovers what a stop left open, and
+//! Starts ops and pipelines, follows their jobs, stops them, settles them, recovers what a stop left open,
 //! keeps the journal within its limits, and tells places outside what happens.
 //!
 //! This is the one place that joins the journal to the hosts. Both doors (pages and API) call the
@@ -9,6 +9,7 @@
 //! final only after the journal says so. Everything in between may be cut off at any instant.
 
 mod access;
+mod case;
 mod command;
 mod delivery;
 mod drive;
