@@ -8,8 +8,8 @@ use serde::Deserialize;
 use crate::domain::{Forward, Headers, Notice, Notify, Outside, Target, Witnessing, nearest};
 
 use super::ConfigError;
-use super::document::{Lines, Places, Table, tables};
 use super::places::Environment;
+use super::tables::{Lines, Places, Table, tables};
 
 /// The keys of a `[[forward]]` table.
 const FORWARD_KEYS: &[&str] = &["name", "syslog", "file", "witness", "from"];
