@@ -111,8 +111,8 @@ async fn s16_a_host_that_rebooted_while_nobody_looked_leaves_an_unknown_outcome(
     // The reboot: nothing of the job lives on, and the boot has another id. Its spool is still there.
     sshd.stop();
     let spool = qd.path("spool-web-03");
-    end(&[supervisor_of(&spool, &id)]);
-    end(&processes_of(&id));
+    kill_hard(&[supervisor_of(&spool, &id)]);
+    kill_hard(&processes_of(&id));
     boot.becomes("22222222-2222-4222-8222-222222222222");
     sshd.again();
     qd.start_again().await;
