@@ -49,32 +49,16 @@ impl Backoff {
     }
 }
 
-/// Takes the driver out of the engine's list when its task ends, however it ends.
-struct Registered(Engine, CommandId);
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.0.drivers().remove(&self.1);
-    }
-}
-
 impl Engine {
     /// Makes sure that a command has its one driver.
     pub(super) fn drive(&self, id: CommandId) {
-        let wake = Arc::new(Notify::new());
-        {
-            let mut drivers = self.drivers();
-            if drivers.contains_key(&id) {
-                return;
-            }
-            drivers.insert(id, Arc::clone(&wake));
-        }
-        let registered = Registered(self.clone(), id);
+        let Some(seat) = self.0.drivers.seat(id) else {
+            return;
+        };
         let engine = self.clone();
-        self.0.tasks.spawn(async move {
-            let _registered = registered;
-            engine.drive_to_the_end(id, &wake).await;
-        });
+        self.0
+            .tasks
+            .spawn(async move { engine.drive_to_the_end(id, &seat.wake).await });
     }
 
     async fn drive_to_the_end(&self, id: CommandId, wake: &Notify) {
@@ -343,7 +327,7 @@ impl Engine {
     }
 
     /// Length of what has been written of a command's output.
-    pub(super) async fn output_len(&self, id: CommandId) -> Result<u64, Trouble> {
+    async fn output_len(&self, id: CommandId) -> Result<u64, Trouble> {
         let data_dir = self.0.settings.data_dir.clone();
         Ok(blocking(move || Ok(Output::open(&data_dir, id)?.len())).await?)
     }
