@@ -1,5 +1,8 @@
 //! What a subcommand works with: the configuration, where it prints, and the dashboard or journal that it asks.
 
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
 use crate::config::Config;
 
 use super::client::{Client, Remote};
@@ -49,6 +52,20 @@ impl Context {
             }
         }
         Ok(login::session_for(&self.place()))
+    }
+
+    /// Sends a wish about one row, and prints that row: as JSON, or as the sentence that is made of it.
+    pub(super) async fn wish<R: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        body: &Value,
+        sentence: impl FnOnce(R) -> String,
+    ) -> Result<(), Failure> {
+        let row = self.client()?.post(path, body).await?;
+        if self.out.is_json() {
+            return self.out.json(&row);
+        }
+        self.out.line(&sentence(R::deserialize(row)?))
     }
 
     /// For what only reads: the dashboard, or the journal itself.
