@@ -48,6 +48,12 @@ const PIPELINE_KEYS: &[&str] = &[
     "count_unreachable",
 ];
 
+/// The keys of both.
+#[cfg(test)]
+pub(super) fn table_keys() -> impl Iterator<Item = &'static str> {
+    OP_KEYS.iter().chain(PIPELINE_KEYS).copied()
+}
+
 /// One key outside the ops and pipelines.
 pub(super) struct Entry {
     /// With its section: `retention.events_days`.

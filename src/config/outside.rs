@@ -29,6 +29,12 @@ const NOTIFY_KEYS: &[&str] = &[
     "tries",
 ];
 
+/// The keys of all three.
+#[cfg(test)]
+pub(super) fn table_keys() -> impl Iterator<Item = &'static str> {
+    FORWARD_KEYS.iter().chain(WITNESS_KEYS).chain(NOTIFY_KEYS).copied()
+}
+
 /// How often a notification is tried where nothing else is said: about two minutes of trying.
 const TRIES: u32 = 10;
 
