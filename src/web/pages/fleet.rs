@@ -5,18 +5,17 @@ use actix_web::web::{Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{Ask, CommandStatus, Invalid, Reach};
+use crate::domain::{Ask, CommandStatus, On, Reach, Span, Timestamp};
 use crate::engine::Start;
-use crate::store::{FleetRow, Topic};
+use crate::store::{CommandRow, Cursor, EventFilter, EventRow, FleetRow, Journal, ReadError, Topic};
 
+use super::super::clock::{Clock, When};
 use super::super::error::Problem;
 use super::super::fields::{Fields, Wrong, to_query};
 use super::super::frame::{Frame, html, html_with, see};
 use super::super::live::{self, Shown, Waited};
-use super::super::words::count;
+use super::super::words::{self, Word, count};
 use super::super::{Visitor, Web};
-use super::fleet_news::{Past, Restart};
-use super::fleet_row::{Part, Row};
 use super::run::{Choice, Confirm, choices};
 
 #[derive(Template)]
@@ -54,6 +53,153 @@ struct Filter {
     place: String,
     chosen: bool,
     tone: &'static str,
+}
+
+struct Row {
+    name: String,
+    /// Whether ops may be run there.
+    mine: bool,
+    os: String,
+    state: Word,
+    since: Option<When>,
+    running: Option<String>,
+    last: Option<Last>,
+    needs: Vec<Word>,
+    uptime: String,
+    tags: Vec<String>,
+    state_of: Part,
+    attention: bool,
+}
+
+struct Last {
+    id: String,
+    op: String,
+    status: Word,
+    at: When,
+}
+
+/// The last restart that found something running, while it is news.
+struct Restart {
+    at: When,
+    text: String,
+    found: Vec<Settled>,
+}
+
+/// One command that a restart found, and how it stands now.
+struct Settled {
+    id: String,
+    what: String,
+    status: Word,
+}
+
+/// What the journal says of the last restart and of its own age.
+struct Past {
+    recovered: Vec<EventRow>,
+    found: Vec<CommandRow>,
+    young: bool,
+}
+
+/// How long a restart is news.
+const NEWS: Span = Span::from_days(1);
+/// Recovery's events that are looked at for it.
+const RECOVERED: i64 = 500;
+
+/// How old a journal may be for the page to offer a first crash: the first ten minutes, and a little grace.
+const YOUNG: Span = Span::from_secs(15 * 60);
+/// Commands of the last restart that are named.
+const NAMED: usize = 5;
+
+/// The parts of the top line, each a filter of the rows that it counts. Every host is in one of the others;
+/// what needs attention is counted besides, whatever its host does now.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Attention,
+    Running,
+    Unreachable,
+    NotMet,
+    Idle,
+}
+
+impl Part {
+    const ALL: [Self; 5] = [
+        Self::Idle,
+        Self::Running,
+        Self::Unreachable,
+        Self::NotMet,
+        Self::Attention,
+    ];
+
+    fn key(self) -> &'static str {
+        match self {
+            Self::Attention => "attention",
+            Self::Running => "running",
+            Self::Unreachable => "unreachable",
+            Self::NotMet => "not-met",
+            Self::Idle => "idle",
+        }
+    }
+
+    fn sentence(self, number: usize) -> String {
+        match self {
+            Self::Attention if number == 1 => "1 needs attention".to_owned(),
+            Self::Attention => format!("{number} need attention"),
+            Self::NotMet => format!("{number} not met yet"),
+            Self::Running | Self::Unreachable | Self::Idle => format!("{number} {}", self.key()),
+        }
+    }
+
+    fn tone(self, number: usize) -> &'static str {
+        match self {
+            Self::Attention if number > 0 => "bad",
+            Self::Unreachable if number > 0 => "warn",
+            Self::Running if number > 0 => "run",
+            Self::Attention | Self::Running | Self::Unreachable | Self::NotMet | Self::Idle => "quiet",
+        }
+    }
+
+    fn has(self, row: &Row) -> bool {
+        match self {
+            Self::Attention => row.attention,
+            Self::Running | Self::Unreachable | Self::NotMet | Self::Idle => row.state_of == self,
+        }
+    }
+}
+
+impl Past {
+    fn read(journal: &mut Journal) -> Result<Self, ReadError> {
+        let now = Timestamp::now();
+        let recovery = EventFilter {
+            action: Some("recovery".to_owned()),
+            since: Some(now.minus(NEWS)),
+            ..EventFilter::default()
+        };
+        let recovered = Self::of_the_last(journal.events(&recovery, None, RECOVERED)?.rows);
+        let mut found = Vec::new();
+        for id in recovered.iter().filter_map(|event| event.command_id).take(NAMED) {
+            found.extend(journal.command(id)?);
+        }
+        let oldest = journal.events(&EventFilter::default(), Some(Cursor::After(0)), 1)?;
+        let young = oldest
+            .rows
+            .first()
+            .is_some_and(|event| now.since(event.timestamp) < YOUNG);
+        Ok(Self {
+            recovered,
+            found,
+            young,
+        })
+    }
+
+    /// Recovery writes one event for each command that was executing, then one for the restart itself: that one
+    /// first, and then its commands.
+    fn of_the_last(events: Vec<EventRow>) -> Vec<EventRow> {
+        let mut events = events.into_iter().skip_while(|event| event.command_id.is_some());
+        let summary = events.next();
+        summary
+            .into_iter()
+            .chain(events.take_while(|event| event.command_id.is_some()))
+            .collect()
+    }
 }
 
 pub(in crate::web) async fn show(
@@ -185,6 +331,77 @@ impl FleetPage {
     }
 }
 
+impl Restart {
+    fn of(past: &Past, fleet: &[FleetRow], clock: &Clock) -> Option<Self> {
+        let (summary, commands) = past.recovered.split_first()?;
+        let open = fleet.iter().filter_map(|row| row.open.as_ref());
+        let unknown = open.filter(|open| open.status == CommandStatus::Orphaned).count();
+        if commands.is_empty() {
+            return None;
+        }
+        let settled = count(commands.len().saturating_sub(unknown), "command was", "commands were");
+        let text = match unknown {
+            0 => format!("{settled} found again or settled"),
+            _ => format!("{settled} found again or settled, {unknown} still being found out"),
+        };
+        let found = past.found.iter().map(|row| Settled {
+            id: row.id.to_string(),
+            what: format!("{} on {}", row.op, row.host),
+            status: words::status(row, clock),
+        });
+        Some(Self {
+            at: clock.when(summary.timestamp),
+            text,
+            found: found.collect(),
+        })
+    }
+}
+
+impl Row {
+    fn new(row: FleetRow, visitor: &Visitor, clock: &Clock) -> Self {
+        let facts = row.facts.as_ref();
+        let lost = facts.is_some_and(super::host::is_lost);
+        let met = facts.is_some_and(|facts| facts.reachable.is_some());
+        let state_of = match &row.open {
+            Some(_) => Part::Running,
+            None if lost => Part::Unreachable,
+            None if !met => Part::NotMet,
+            None => Part::Idle,
+        };
+        let (state, since) = super::host::state(facts, row.open.as_ref(), clock);
+        Self {
+            mine: visitor.may_on(Ask::Run, On::Host(&row.host.hostname, &row.host.tags)),
+            name: row.host.hostname.to_string(),
+            os: facts
+                .and_then(super::host::os)
+                .unwrap_or_else(|| "not met yet".to_owned()),
+            state,
+            since,
+            running: row.open.as_ref().map(|open| open.id.to_string()),
+            // Where nothing ever ran, what was refused last is all there is to say.
+            last: row.last.as_ref().or(row.refused.as_ref()).map(|last| Last {
+                id: last.id.to_string(),
+                op: last.op.to_string(),
+                status: words::status(last, clock),
+                at: clock.when(last.finished_at.unwrap_or(last.created_at)),
+            }),
+            needs: facts.map(words::needs).unwrap_or_default(),
+            uptime: facts
+                .and_then(super::host::booted)
+                .map(|booted| words::uptime(booted, clock.now))
+                .unwrap_or_default(),
+            tags: row.host.tags.iter().map(ToString::to_string).collect(),
+            state_of,
+            attention: row.attention,
+        }
+    }
+
+    /// What needs a look first, then by what the host does now, then by name.
+    fn order(&self) -> (bool, Part, &str) {
+        (!self.attention, self.state_of, &self.name)
+    }
+}
+
 /// Runs one op on the chosen hosts; a dangerous one asks first.
 pub(in crate::web) async fn run(
     web: Data<Web>,
@@ -196,9 +413,9 @@ pub(in crate::web) async fn run(
     hosts.dedup();
     let op = fields
         .owned("op")
-        .ok_or_else(|| Invalid::new("op", "none was chosen; choose what to run"))?;
+        .ok_or_else(|| crate::domain::Invalid::new("op", "none was chosen; choose what to run"))?;
     if hosts.is_empty() {
-        return Err(Invalid::new("hosts", "none was chosen; tick one or more in the list").into());
+        return Err(crate::domain::Invalid::new("hosts", "none was chosen; tick one or more in the list").into());
     }
     let reason = fields.owned("reason");
     if let Some((status, confirm)) = Confirm::needed(&web, &visitor, &fields, &op, &hosts).await? {

@@ -10,8 +10,6 @@ pub(super) mod enter;
 pub(super) mod event;
 pub(super) mod export;
 pub(super) mod fleet;
-mod fleet_news;
-mod fleet_row;
 pub(super) mod history;
 mod history_line;
 mod history_view;

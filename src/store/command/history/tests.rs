@@ -1,4 +1,4 @@
-//! No list of commands without an index.
+//! Every combination of filters, beside what SQLite says of its plan.
 
 use super::super::super::tests::Plans;
 use super::*;
