@@ -100,7 +100,7 @@ impl FromRequest for Fields {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         Form::<Vec<(String, String)>>::from_request(request, payload)
-            .map_ok(|form| Self(form.into_inner()))
+            .map_ok(|form| Self::form(form.into_inner()))
             .map_err(|why| bad_form(&why))
             .boxed_local()
     }
