@@ -18,7 +18,7 @@ use std::io::Read as _;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
-use actix_web::web::{Data, Path, ReqData};
+use actix_web::web::{Data, Form, Path, ReqData};
 use askama::Template;
 use flate2::read::GzDecoder;
 use qrcode::render::svg;
@@ -29,11 +29,13 @@ use crate::store::{Journal, ReportRow, ReviewRow};
 
 use super::super::assets;
 use super::super::clock::{Clock, When};
-use super::super::error::Problem;
+use super::super::error::{Problem, bad_form};
 use super::super::fields::Fields;
 use super::super::frame::{Frame, html, see};
 use super::super::{Visitor, Web};
 use make::{Desk, blocking};
+
+type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
 
 #[derive(Template)]
 #[template(path = "report/report.html")]
@@ -100,8 +102,10 @@ const CHECK: &str = include_str!("../../../templates/report/check.txt");
 pub(in crate::web) async fn make(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
-    fields: Fields,
+    form: FormPairs,
 ) -> Result<HttpResponse, Problem> {
+    let sent = form.map_err(|why| bad_form(&why))?;
+    let fields = Fields::form(sent.into_inner());
     let ask = form::read(&fields, &web).await?;
     let desk = Desk {
         engine: &web.engine,
@@ -219,10 +223,11 @@ pub(in crate::web) async fn review(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     number: Path<String>,
-    fields: Fields,
+    form: FormPairs,
 ) -> Result<HttpResponse, Problem> {
     let number = read_number(&number)?;
-    let note = fields.owned("note");
+    let form = form.map_err(|why| bad_form(&why))?;
+    let note = Fields::form(form.into_inner()).owned("note");
     web.engine.review_report(number, note, visitor.by()).await?;
     Ok(see(&format!("/audit/reports/{number}")))
 }
