@@ -19,6 +19,8 @@ use super::pipeline::{id_of, missing};
 use super::pipeline_words as pipelines;
 use super::wish::{Change, changes};
 
+type Answer = Result<HttpResponse, Problem>;
+
 /// Hosts that the preview of a retry shows.
 const SHOWN: usize = 200;
 
@@ -66,11 +68,7 @@ struct Changed {
     parts: Vec<Change>,
 }
 
-pub(in crate::web) async fn hold(
-    web: Data<Web>,
-    visitor: ReqData<Visitor>,
-    id: Path<String>,
-) -> Result<HttpResponse, Problem> {
+pub(in crate::web) async fn hold(web: Data<Web>, visitor: ReqData<Visitor>, id: Path<String>) -> Answer {
     let id = id_of(&id)?;
     web.engine.hold_pipeline(id, visitor.by()).await?;
     Ok(see(&format!("/pipelines/{id}")))
@@ -81,39 +79,27 @@ pub(in crate::web) async fn keep(
     visitor: ReqData<Visitor>,
     id: Path<String>,
     fields: Fields,
-) -> Result<HttpResponse, Problem> {
+) -> Answer {
     let id = id_of(&id)?;
     let reason = fields.owned("reason").unwrap_or_default();
     web.engine.keep_pipeline(id, reason, visitor.by()).await?;
     Ok(see(&format!("/pipelines/{id}")))
 }
 
-pub(in crate::web) async fn unkeep(
-    web: Data<Web>,
-    visitor: ReqData<Visitor>,
-    id: Path<String>,
-) -> Result<HttpResponse, Problem> {
+pub(in crate::web) async fn unkeep(web: Data<Web>, visitor: ReqData<Visitor>, id: Path<String>) -> Answer {
     let id = id_of(&id)?;
     web.engine.unkeep_pipeline(id, visitor.by()).await?;
     Ok(see(&format!("/pipelines/{id}")))
 }
 
-pub(in crate::web) async fn go_on(
-    web: Data<Web>,
-    visitor: ReqData<Visitor>,
-    id: Path<String>,
-) -> Result<HttpResponse, Problem> {
+pub(in crate::web) async fn go_on(web: Data<Web>, visitor: ReqData<Visitor>, id: Path<String>) -> Answer {
     let id = id_of(&id)?;
     web.engine.continue_pipeline(id, visitor.by()).await?;
     Ok(see(&format!("/pipelines/{id}")))
 }
 
 /// Asks how.
-pub(in crate::web) async fn ask_cancel(
-    web: Data<Web>,
-    visitor: ReqData<Visitor>,
-    id: Path<String>,
-) -> Result<HttpResponse, Problem> {
+pub(in crate::web) async fn ask_cancel(web: Data<Web>, visitor: ReqData<Visitor>, id: Path<String>) -> Answer {
     let page = CancelPage::read(&web, &visitor, id_of(&id)?, String::new(), None).await?;
     html(&page)
 }
@@ -123,7 +109,7 @@ pub(in crate::web) async fn cancel(
     visitor: ReqData<Visitor>,
     id: Path<String>,
     fields: Fields,
-) -> Result<HttpResponse, Problem> {
+) -> Answer {
     let id = id_of(&id)?;
     let reason = fields.owned("reason");
     let mode = fields.parse::<CancelMode>("mode").and_then(|mode| {
@@ -143,11 +129,7 @@ pub(in crate::web) async fn cancel(
 }
 
 /// Shows what a retry would do.
-pub(in crate::web) async fn ask_retry(
-    web: Data<Web>,
-    visitor: ReqData<Visitor>,
-    id: Path<String>,
-) -> Result<HttpResponse, Problem> {
+pub(in crate::web) async fn ask_retry(web: Data<Web>, visitor: ReqData<Visitor>, id: Path<String>) -> Answer {
     let id = id_of(&id)?;
     let preview = web.engine.preview_retry(id).await?;
     html(&RetryPage::read(&web, &visitor, id, preview, String::new(), None).await?)
@@ -159,7 +141,7 @@ pub(in crate::web) async fn retry(
     visitor: ReqData<Visitor>,
     id: Path<String>,
     fields: Fields,
-) -> Result<HttpResponse, Problem> {
+) -> Answer {
     let id = id_of(&id)?;
     let reason = fields.owned("reason");
     let preview = web.engine.preview_retry(id).await?;

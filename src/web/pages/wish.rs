@@ -14,6 +14,8 @@ use super::super::frame::{Frame, html, see};
 use super::super::{Visitor, Web};
 use super::command::{Found, again, id_of};
 
+type Answer = Result<HttpResponse, Problem>;
+
 #[derive(Template)]
 #[template(path = "command/retry.html")]
 struct RetryPage {
@@ -39,7 +41,7 @@ pub(in crate::web) async fn stop(
     visitor: ReqData<Visitor>,
     id: Path<String>,
     fields: Fields,
-) -> Result<HttpResponse, Problem> {
+) -> Answer {
     let id = id_of(&id)?;
     web.engine.cancel(id, fields.owned("reason"), visitor.by()).await?;
     Ok(see(&format!("/commands/{id}")))
@@ -50,7 +52,7 @@ pub(in crate::web) async fn extend(
     visitor: ReqData<Visitor>,
     id: Path<String>,
     fields: Fields,
-) -> Result<HttpResponse, Problem> {
+) -> Answer {
     let id = id_of(&id)?;
     let span = match fields.parse::<Span>("span") {
         Ok(Some(span)) => Ok(span),
@@ -77,7 +79,7 @@ pub(in crate::web) async fn retry(
     visitor: ReqData<Visitor>,
     id: Path<String>,
     fields: Fields,
-) -> Result<HttpResponse, Problem> {
+) -> Answer {
     let id = id_of(&id)?;
     let reason = fields.owned("reason");
     let found = Found::read(&web, id).await?;
@@ -103,11 +105,7 @@ pub(in crate::web) async fn retry(
     Ok(see(&format!("/commands/{}", row.id)))
 }
 
-pub(in crate::web) async fn find_out(
-    web: Data<Web>,
-    visitor: ReqData<Visitor>,
-    id: Path<String>,
-) -> Result<HttpResponse, Problem> {
+pub(in crate::web) async fn find_out(web: Data<Web>, visitor: ReqData<Visitor>, id: Path<String>) -> Answer {
     let id = id_of(&id)?;
     web.engine.find_out(id, visitor.by()).await?;
     Ok(see(&format!("/commands/{id}")))
@@ -118,7 +116,7 @@ pub(in crate::web) async fn resolve(
     visitor: ReqData<Visitor>,
     id: Path<String>,
     fields: Fields,
-) -> Result<HttpResponse, Problem> {
+) -> Answer {
     let id = id_of(&id)?;
     let Some(reason) = fields.owned("reason") else {
         let wrong = Invalid::new("reason", "is missing; say how you know that it has ended");
@@ -134,7 +132,7 @@ pub(in crate::web) async fn acknowledge(
     visitor: ReqData<Visitor>,
     id: Path<String>,
     fields: Fields,
-) -> Result<HttpResponse, Problem> {
+) -> Answer {
     let id = id_of(&id)?;
     let note = fields.owned("note").unwrap_or_default();
     match web.engine.acknowledge(vec![id], note.clone(), visitor.by()).await {
@@ -149,18 +147,14 @@ pub(in crate::web) async fn keep(
     visitor: ReqData<Visitor>,
     id: Path<String>,
     fields: Fields,
-) -> Result<HttpResponse, Problem> {
+) -> Answer {
     let id = id_of(&id)?;
     let reason = fields.owned("reason").unwrap_or_default();
     web.engine.keep(id, reason, visitor.by()).await?;
     Ok(see(&format!("/commands/{id}")))
 }
 
-pub(in crate::web) async fn unkeep(
-    web: Data<Web>,
-    visitor: ReqData<Visitor>,
-    id: Path<String>,
-) -> Result<HttpResponse, Problem> {
+pub(in crate::web) async fn unkeep(web: Data<Web>, visitor: ReqData<Visitor>, id: Path<String>) -> Answer {
     let id = id_of(&id)?;
     web.engine.unkeep(id, visitor.by()).await?;
     Ok(see(&format!("/commands/{id}")))
