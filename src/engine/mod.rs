@@ -1,4 +1,4 @@
-//! Starts ops and pipelines, follows their jobs, stops them, settles them, recovers what a stop left open, and
+//! Starts ops and pipelines, follows their jobs, stops them, settles them, recovers what a stop left open,
 //! keeps the journal within its limits, and tells places outside what happens.
 //!
 //! This is the one place that joins the journal to the hosts. Both doors (pages and API) call the
@@ -9,9 +9,11 @@
 //! final only after the journal says so. Everything in between may be cut off at any instant.
 
 mod access;
+mod case;
 mod command;
 mod delivery;
 mod drive;
+mod drivers;
 mod error;
 mod export;
 mod follow;
@@ -29,11 +31,10 @@ mod settle;
 mod spools;
 mod stop;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -58,6 +59,8 @@ pub use preview::{Preview, PreviewStage};
 pub use recover::RecoveryPreview;
 pub use report::ClockState;
 pub use retention::SweepDone;
+
+use drivers::Drivers;
 
 /// What the engine is told once, at start.
 #[derive(Clone, Debug)]
@@ -122,10 +125,10 @@ struct Inner {
     catalog: Arc<Catalog>,
     store: Store,
     executor: Executor,
-    /// One entry per command that has a driver: the one task that may act for it.
-    drivers: Mutex<HashMap<CommandId, Arc<Notify>>>,
-    /// One entry per open pipeline: the one task that moves it on.
-    pipelines: Mutex<HashMap<PipelineId, Arc<Notify>>>,
+    /// Of commands: the one task that may act for each.
+    drivers: Drivers<CommandId>,
+    /// Of open pipelines: the one task that moves each on.
+    pipelines: Drivers<PipelineId>,
     follow_permits: Arc<Semaphore>,
     tasks: TaskTracker,
     /// Set at the beginning of a stop: nothing new is taken, drivers let go.
@@ -154,8 +157,8 @@ impl Engine {
             catalog: Arc::new(catalog),
             store,
             executor,
-            drivers: Mutex::default(),
-            pipelines: Mutex::default(),
+            drivers: Drivers::default(),
+            pipelines: Drivers::default(),
             follow_permits,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -278,19 +281,13 @@ impl Engine {
         self.0.executor.close().await;
     }
 
-    fn drivers(&self) -> std::sync::MutexGuard<'_, HashMap<CommandId, Arc<Notify>>> {
-        self.0.drivers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn output_problem(&self) -> std::sync::MutexGuard<'_, Option<String>> {
         self.0.output_problem.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Wakes the driver of a command, so that it reads its row again.
     fn nudge(&self, id: CommandId) {
-        if let Some(driver) = self.drivers().get(&id) {
-            driver.notify_one();
-        }
+        self.0.drivers.wake(id);
     }
 
     /// True where what never started proves nothing: the row is older than a restore of the database from a backup.

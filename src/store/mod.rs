@@ -34,6 +34,7 @@ mod key;
 mod mark;
 mod once;
 mod open;
+mod outage;
 pub mod output;
 mod page;
 mod pipeline;

@@ -11,7 +11,7 @@ use super::Api;
 use super::answers::{HostShown, HostTested, Hosts};
 use super::body::{self, HostBody};
 use super::caller::Caller;
-use super::problem::Problem;
+use super::problem::{Conflict, Problem};
 
 type Answer = Result<HttpResponse, Problem>;
 
@@ -51,7 +51,7 @@ pub(super) async fn show(api: Data<Api>, _: Caller, name: Path<String>) -> Answe
     summary = "Adds a host.", description = "Say how it is reached: either `ssh` or `local`. The name of a removed host revives it.",
     request_body = HostBody,
     responses((status = 201, description = "The host.", body = HostRow),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn add(api: Data<Api>, caller: Caller, payload: Payload) -> Answer {
     let Caller(by) = caller;
@@ -67,7 +67,7 @@ pub(super) async fn add(api: Data<Api>, caller: Caller, payload: Payload) -> Ans
     summary = "Removes a host from the fleet; its history stays.", description = "",
     params(("name" = HostName, Path, description = "The host.")),
     responses((status = 200, description = "The host as it is now.", body = HostRow),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn remove(api: Data<Api>, caller: Caller, name: Path<String>) -> Answer {
     let Caller(by) = caller;
@@ -81,7 +81,7 @@ pub(super) async fn remove(api: Data<Api>, caller: Caller, name: Path<String>) -
     summary = "Reaches a host now and says what was found.", description = "",
     params(("name" = HostName, Path, description = "The host.")),
     responses((status = 200, description = "What was found; also where it could not be reached.", body = HostTested),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn test(api: Data<Api>, caller: Caller, name: Path<String>) -> Answer {
     let Caller(by) = caller;

@@ -72,17 +72,18 @@ mod report_body;
 mod reports;
 mod system;
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use actix_web::Scope;
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::web::{ServiceConfig, scope, to};
-
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Ask, bounded};
+use crate::domain::{Ask, IdPart, bounded, part_means};
 use crate::engine::{By, Engine};
+use crate::store::{Journal, ReadError};
 use crate::web::Links;
 
 use super::entry::Need::{May, Open};
@@ -138,6 +139,36 @@ impl Api {
             }
         }
         answer
+    }
+
+    /// Does what is asked of one `thing` (“command 0198…”), once it is known which that is; a refusal of either is journaled.
+    async fn wish<I, T>(
+        &self,
+        by: &By,
+        what: &'static str,
+        thing: &str,
+        id: Result<I, Problem>,
+        act: impl AsyncFnOnce(I, By) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let answer = match id {
+            Ok(id) => act(id, by.clone()).await,
+            Err(problem) => Err(problem),
+        };
+        self.noted_as(by, what, &format!("{what} {thing}"), answer).await
+    }
+
+    /// The one command or pipeline that an id, or a part of one, means; what is no id is not found either.
+    async fn meant<I: Copy + Display + Send + 'static>(
+        &self,
+        kind: &str,
+        id: &str,
+        like: fn(&mut Journal, &IdPart) -> Result<Vec<I>, ReadError>,
+    ) -> Result<I, Problem> {
+        let part: IdPart = id
+            .parse()
+            .map_err(|_| Problem::not_found(format!("there is no {kind} of this id")))?;
+        let found = self.engine.reader().read(move |journal| like(journal, &part)).await?;
+        part_means(kind, id, &found).map_err(Problem::not_found)
     }
 }
 

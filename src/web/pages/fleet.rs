@@ -1,7 +1,7 @@
 //! The fleet: is anything wrong, what runs, since when, by whom, and the bar to run an op from.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, ReqData};
+use actix_web::web::{Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
@@ -406,10 +406,8 @@ impl Row {
 pub(in crate::web) async fn run(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
-    form: Result<Form<Vec<(String, String)>>, actix_web::Error>,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let form = form.map_err(|why| super::super::error::bad_form(&why))?;
-    let fields = Fields::form(form.into_inner());
     let mut hosts: Vec<String> = fields.many("host").map(str::to_owned).collect();
     hosts.sort();
     hosts.dedup();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, ReqData};
+use actix_web::web::{Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
@@ -24,9 +24,6 @@ use super::export::Places;
 use super::history_line::Line;
 pub(super) use super::history_line::Pick;
 use super::history_view::{Asked, FINDING_OUT, View};
-use super::wish;
-
-type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
 
 /// Lines on one page.
 const ROWS: i64 = 50;
@@ -147,9 +144,8 @@ pub(in crate::web) async fn show(
 pub(in crate::web) async fn acknowledge(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let fields = wish::read(form)?;
     let place = fields.owned("view").unwrap_or_default();
     let view = View::read(&Fields::query(place.split_once('?').map_or("", |(_, query)| query))?);
     let ids = fields.many("id").map(str::to_owned).collect::<Vec<_>>();

@@ -1,6 +1,6 @@
 //! One host: how it is reached, what it said of itself, what ran there, and what can be done with it.
 
-use actix_web::web::{Data, Form, Path, ReqData};
+use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
@@ -8,7 +8,7 @@ use crate::domain::{Ask, HostName, Invalid, On, Reach, RunAs, Span, SpoolDir, Ta
 use crate::store::{CommandRow, FactsRow, FleetRow, HistoryFilter, HostRow, NewHost, Topic};
 
 use super::super::clock::{Clock, When};
-use super::super::error::{Problem, bad_form};
+use super::super::error::Problem;
 use super::super::fields::{Fields, Wrong, to_query};
 use super::super::frame::{Frame, html, html_with, see};
 use super::super::live::{self, Shown, Waited};
@@ -20,8 +20,6 @@ use super::ticks::{Failed, Tick, ticks};
 
 /// Commands on a host's own page; the history has the rest.
 const LATEST: i64 = 20;
-
-type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
 
 #[derive(Template)]
 #[template(path = "host/host.html", blocks = ["region"])]
@@ -242,9 +240,8 @@ pub(super) fn booted(facts: &FactsRow) -> Option<Timestamp> {
 pub(in crate::web) async fn add(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let fields = Fields::form(form.map_err(|why| bad_form(&why))?.into_inner());
     let added = match new_host(&fields) {
         Ok(host) => {
             let name = host.name.clone();
@@ -314,9 +311,8 @@ pub(in crate::web) async fn remove(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     name: Path<String>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let fields = Fields::form(form.map_err(|why| bad_form(&why))?.into_inner());
     let name: HostName = name.parse().map_err(|_| Problem::missing("That host"))?;
     if fields.text("name") != Some(name.as_str()) {
         let wrong = Invalid::new("name", format!("type {name} to remove that host from the fleet"));

@@ -3,6 +3,7 @@
 pub(super) mod account;
 mod archived;
 pub(super) mod command;
+mod command_parts;
 pub(super) mod confirm;
 pub(super) mod definition;
 pub(super) mod docs;
@@ -22,6 +23,7 @@ mod pipeline_cells;
 mod pipeline_fields;
 pub(super) mod pipeline_form;
 pub(super) mod pipeline_list;
+mod pipeline_view;
 pub(super) mod pipeline_wish;
 mod pipeline_words;
 pub(super) mod report;

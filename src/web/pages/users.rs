@@ -1,19 +1,17 @@
 //! Users, for admins: who there is, what they may, and their sessions.
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Form, Path, ReqData};
+use actix_web::web::{Data, Path, ReqData};
 use askama::Template;
 
 use crate::domain::{Grants, Invalid};
 
 use super::super::clock::When;
-use super::super::error::{Problem, bad_form};
+use super::super::error::Problem;
 use super::super::fields::Fields;
 use super::super::frame::{Frame, html, see};
 use super::super::{Visitor, Web};
 use super::account::SessionView;
-
-type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
 
 #[derive(Template)]
 #[template(path = "access/users.html")]
@@ -61,9 +59,8 @@ pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> R
 pub(in crate::web) async fn add(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let fields = read(form)?;
     let name = fields.owned("name").ok_or_else(|| Invalid::new("name", "is missing"))?;
     let password = fields.raw("new_password").unwrap_or_default();
     web.engine
@@ -76,9 +73,8 @@ pub(in crate::web) async fn role(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     name: Path<String>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let fields = read(form)?;
     web.engine
         .set_grants(name.into_inner(), grants(&fields)?, visitor.by())
         .await?;
@@ -89,9 +85,8 @@ pub(in crate::web) async fn password(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     name: Path<String>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let fields = read(form)?;
     let password = fields.raw("new_password").unwrap_or_default();
     web.engine
         .set_password(name.into_inner(), password, None, visitor.by())
@@ -128,9 +123,4 @@ pub(in crate::web) async fn remove_totp(
 
 fn grants(fields: &Fields) -> Result<Grants, Problem> {
     Ok(fields.parse::<Grants>("role")?.unwrap_or_default())
-}
-
-fn read(form: FormPairs) -> Result<Fields, Problem> {
-    form.map(|form| Fields::form(form.into_inner()))
-        .map_err(|why| bad_form(&why))
 }
