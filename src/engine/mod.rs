@@ -15,6 +15,7 @@ mod drive;
 mod error;
 mod export;
 mod follow;
+mod host_key;
 mod hosts;
 mod index;
 mod keep;
