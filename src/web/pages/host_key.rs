@@ -16,8 +16,8 @@ pub(super) struct KeyView {
     /// Its type, as `ssh-keygen -l` says it.
     pub(super) kind: String,
     pub(super) fingerprint: String,
-    /// The keys that were known; none where the host is new.
-    pub(super) known: Vec<String>,
+    /// The keys that were known, by type and fingerprint; none where the host is new.
+    pub(super) known: Vec<(String, String)>,
     pub(super) revoked: bool,
     /// What prints the fingerprint on the host.
     pub(super) line: String,
@@ -30,7 +30,9 @@ impl KeyView {
         Self {
             kind: shown.key.word().to_owned(),
             fingerprint: shown.key.fingerprint.to_string(),
-            known: shown.known.iter().map(ToString::to_string).collect(),
+            known: (shown.known.iter())
+                .map(|key| (key.word().to_owned(), key.fingerprint.to_string()))
+                .collect(),
             revoked: shown.revoked,
             line: shown.key.line_on_host(),
             mine: visitor.may(Ask::Hosts),
