@@ -41,20 +41,21 @@ struct Ids {
     attention: bool,
 }
 
-/// One step in each of the indexes for each host, whose newest refusal is only shown where nothing ever ran. By name: left to
-/// itself SQLite walks `commands_host`, and over every refusal of a host that has nothing else. Refusals do not count
+/// One step in each of the indexes for each host; its newest refusal is looked for where nothing ever ran. By name: left
+/// to itself SQLite walks `commands_host`, and over every refusal of a host that has nothing else. Refusals do not count
 /// as a host's last command on purpose: who looks at the fleet wants to know how what last ran there ended.
 macro_rules! ids {
     ($hosts:literal) => {
         concat!(
-            "SELECT h.id AS host_id, ",
+            "WITH ends AS MATERIALIZED (SELECT h.id AS host_id, ",
             "(SELECT o.id FROM commands o WHERE o.host_id = h.id AND o.finished_at IS NULL) AS open, ",
             "(SELECT l.id FROM commands l INDEXED BY commands_last WHERE l.host_id = h.id AND l.finished_at IS NOT NULL ",
             "AND l.status <> 'BLOCKED' AND (l.refusal IS NULL OR l.started_at IS NOT NULL) ORDER BY l.id DESC LIMIT 1) AS last, ",
-            "(SELECT r.id FROM commands r INDEXED BY commands_host_status WHERE r.host_id = h.id AND r.status = 'BLOCKED' ORDER BY r.id DESC LIMIT 1) AS refused, ",
             "EXISTS (SELECT 1 FROM commands a INDEXED BY commands_attention_host WHERE a.host_id = h.id AND a.finished_at IS NOT NULL ",
             "AND a.acknowledged_at IS NULL AND +a.status IN ('ERROR', 'TIMEOUT', 'ORPHANED')) AS attention FROM hosts h WHERE ",
-            $hosts
+            $hosts,
+            ") SELECT *, CASE WHEN last IS NULL THEN (SELECT r.id FROM commands r INDEXED BY commands_host_status ",
+            "WHERE r.host_id = ends.host_id AND r.status = 'BLOCKED' ORDER BY r.id DESC LIMIT 1) END AS refused FROM ends"
         )
     };
 }
@@ -102,7 +103,7 @@ impl Journal {
     fn commands_of(&mut self, ids: &[Ids]) -> Result<HashMap<CommandId, CommandRow>, ReadError> {
         let wanted: Vec<CommandId> = ids
             .iter()
-            .flat_map(|ids| [ids.open, ids.last.or(ids.refused)])
+            .flat_map(|ids| [ids.open, ids.last, ids.refused])
             .flatten()
             .collect();
         let commands = self.commands_by_id(&wanted)?;
@@ -119,7 +120,6 @@ impl FleetRow {
     ) -> Self {
         let attention = ids.as_ref().is_some_and(|ids| ids.attention);
         let (open, last, refused) = ids.map_or((None, None, None), |ids| (ids.open, ids.last, ids.refused));
-        let refused = refused.filter(|_| last.is_none());
         let last = last.and_then(|id| commands.remove(&id));
         Self {
             host,

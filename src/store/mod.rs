@@ -88,7 +88,7 @@ pub use recovery::Recovered;
 pub use report::{ReportDone, ReportRow, ReviewRow};
 pub use report_walk::EventLine;
 pub use search::{Indexed, IndexedSome, SearchText};
-pub use session::{NewSession, SessionRow};
+pub use session::{NewSession, SessionOf, SessionRow};
 pub use survey::Survey;
 pub use sweep::{Cutoffs, LastSweep, Pending, Swept};
 pub use token::{NewToken, TokenRow};
@@ -171,6 +171,7 @@ struct Inner {
     linked: u64,
     /// One sweep at a time: what another one has begun is not left behind.
     sweeping: tokio::sync::Mutex<()>,
+    sessions: session::Recent,
 }
 
 impl Store {
@@ -221,6 +222,7 @@ impl Store {
                 key: Arc::new(key),
                 linked,
                 sweeping: tokio::sync::Mutex::default(),
+                sessions: session::Recent::default(),
             }),
         })
     }

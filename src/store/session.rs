@@ -1,5 +1,8 @@
 //! `sessions`: who is logged in, by the hash of a secret that is stored nowhere.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
 use diesel::prelude::*;
 
 use super::schema::{sessions, users};
@@ -48,13 +51,40 @@ pub struct NewSession {
     pub expires_at: Timestamp,
 }
 
+/// A session, and its user where it is one's.
+pub type SessionOf = (SessionRow, Option<UserRow>);
+
+/// Sessions that were found since the last commit: while nothing is written, pages that poll cost no query.
+#[derive(Default)]
+pub(super) struct Recent(Mutex<(u64, HashMap<String, SessionOf>)>);
+
+impl Recent {
+    fn get(&self, commits: u64, hash: &str) -> Option<SessionOf> {
+        let recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.0 == commits {
+            recent.1.get(hash).cloned()
+        } else {
+            None
+        }
+    }
+
+    /// Keeps what was read when so many groups were committed.
+    fn keep(&self, commits: u64, hash: String, found: SessionOf) {
+        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.0 != commits {
+            *recent = (commits, HashMap::new());
+        }
+        recent.1.insert(hash, found);
+    }
+}
+
 impl Journal {
     /// The session of this hash with its user, unless its time is up or the user was disabled.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn session(&mut self, hash: &str) -> Result<Option<(SessionRow, Option<UserRow>)>, ReadError> {
-        let found: Option<(SessionRow, Option<UserRow>)> = sessions::table
+    pub fn session(&mut self, hash: &str) -> Result<Option<SessionOf>, ReadError> {
+        let found: Option<SessionOf> = sessions::table
             .left_join(users::table)
             .filter(sessions::hash.eq(hash))
             .filter(sessions::expires_at.gt(Timestamp::now()))
@@ -71,7 +101,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn session_by_id(&mut self, id: i64) -> Result<Option<(SessionRow, Option<UserRow>)>, ReadError> {
+    pub fn session_by_id(&mut self, id: i64) -> Result<Option<SessionOf>, ReadError> {
         Ok(sessions::table
             .left_join(users::table)
             .filter(sessions::id.eq(id))
@@ -99,6 +129,23 @@ impl Journal {
 }
 
 impl Store {
+    /// As [`Journal::session`], without a query where nothing was written since the last one.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn session(&self, hash: String) -> Result<Option<SessionOf>, ReadError> {
+        let (commits, recent) = (self.inner.shared.commits(), &self.inner.sessions);
+        if let Some(found) = recent.get(commits, &hash) {
+            return Ok(Some(found).filter(|(session, _)| session.expires_at > Timestamp::now()));
+        }
+        let asked = hash.clone();
+        let found = self.reader().read(move |journal| journal.session(&asked)).await?;
+        if let Some(found) = &found {
+            recent.keep(commits, hash, found.clone());
+        }
+        Ok(found)
+    }
+
     /// Opens a session and forgets those whose time is up.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //! instance file beside the database. Nothing here waits for the writer.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ pub(super) struct Shared {
     pub(super) data_dir: PathBuf,
     topics: [watch::Sender<i64>; Topic::ALL.len()],
     version: AtomicI64,
+    commits: AtomicU64,
     queued: AtomicUsize,
     life: Mutex<Life>,
 }
@@ -38,6 +39,7 @@ impl Shared {
             data_dir,
             topics: std::array::from_fn(|_| watch::Sender::new(version)),
             version: AtomicI64::new(version),
+            commits: AtomicU64::new(0),
             queued: AtomicUsize::new(0),
             life: Mutex::new(Life {
                 beat: Instant::now(),
@@ -81,11 +83,18 @@ impl Shared {
 
     /// A group is in the journal: the version goes out to whoever watches a topic that it touched.
     pub(super) fn committed(&self, version: i64, topics: Topics) {
+        self.commits.fetch_add(1, Ordering::Release);
         self.version.store(version, Ordering::Release);
         self.life().error = None;
         for topic in topics.iter() {
             self.topics[topic as usize].send_replace(version);
         }
+    }
+
+    /// Groups that were committed since the opening, of whatever was in them. It has risen before anybody is answered
+    /// who waits for a commit: what was read at this number still holds while it is the same.
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Acquire)
     }
 
     pub(super) fn version(&self) -> i64 {

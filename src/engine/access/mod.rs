@@ -62,7 +62,7 @@ impl Engine {
     /// # Errors
     /// When the journal cannot be read.
     pub async fn recognise(&self, hash: String, alive: bool) -> Result<Option<Known>, EngineError> {
-        let found = self.reader().read(move |journal| journal.session(&hash)).await?;
+        let found = self.0.store.session(hash).await?;
         let Some((session, user)) = found else {
             return Ok(None);
         };
