@@ -48,7 +48,7 @@ impl Engine {
         }
         self.note_accepted(&row, &shown, &by).await?;
         if let Err(why) = self.0.executor.pin(&host, &shown).await {
-            let why = format!("the key of {name} could not be written, so nothing was changed: {why}");
+            let why = format!("the key of {name} could not be written: {why}");
             let event = NewEvent {
                 host_id: Some(row.id),
                 ..NewEvent::audit(&by, Level::Error, "host:key", why.clone())

@@ -144,22 +144,28 @@ pub(super) async fn shown(settings: &Settings, within: &Path, host: &Host) -> Re
     Ok(shown)
 }
 
-/// Makes `shown` the one key that is known of its host in the file where the client keeps such keys.
+/// Makes `shown` the one key that is known of its host in the files where the client keeps such keys: it stands in the
+/// first of them. The file of the whole system is not ours to change.
 pub(super) async fn pin(settings: &Settings, within: &Path, reach: &Reach, shown: &ShownKey) -> io::Result<()> {
     let folder = Private::make(within).map_err(io::Error::other)?;
     let configured = ssh::configured(settings, reach).await.unwrap_or_default();
-    let file = files_in(&configured, "userknownhostsfile")
+    let mut files = files_in(&configured, "userknownhostsfile");
+    let file = files
         .next()
         .filter(|file| file.is_absolute() && file != Path::new("/dev/null"))
-        .ok_or_else(|| {
-            io::Error::other("ssh is configured to keep no known host keys (UserKnownHostsFile); nothing was changed")
-        })?;
+        .ok_or_else(|| io::Error::other("ssh is configured to keep no known host keys (UserKnownHostsFile)"))?;
+    let others: Vec<PathBuf> = files.filter(|file| file.is_file()).collect();
     let mut line = format!("{} {} {}\n", shown.name, shown.key.kind, shown.blob);
     if ssh::value(&configured, "hashknownhosts") == Some("yes") {
         line = known_hosts::hashed(settings, &folder.0.join("line"), &line).await?;
     }
     let (settings, name, copy) = (settings.clone(), shown.name.clone(), folder.0.join("copy"));
-    let written = tokio::task::spawn_blocking(move || known_hosts::replace(&settings, &file, &copy, &name, &line));
+    let written = tokio::task::spawn_blocking(move || {
+        for other in others {
+            known_hosts::replace(&settings, &other, &copy, &name, "")?;
+        }
+        known_hosts::replace(&settings, &file, &copy, &name, &line)
+    });
     written.await.map_err(io::Error::other)?
 }
 

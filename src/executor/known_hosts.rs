@@ -51,7 +51,7 @@ pub(super) async fn hashed(settings: &Settings, file: &Path, line: &str) -> io::
     tokio::fs::read_to_string(file).await
 }
 
-/// Puts `line` into `file` in place of every key that is known of `name` there. The file is there afterwards with all of
+/// Puts `line` (or nothing, where it is empty) into `file` in place of every key that is known of `name` there. The file is there afterwards with all of
 /// that, for its owner alone, or as it was. `copy` is a private file. Blocks.
 pub(super) fn replace(settings: &Settings, file: &Path, copy: &Path, name: &str, line: &str) -> io::Result<()> {
     let file = whole_path(file)?;
@@ -60,6 +60,9 @@ pub(super) fn replace(settings: &Settings, file: &Path, copy: &Path, name: &str,
         fs::write(copy, &before)?;
         let found = read(&finder(settings, name, copy).output()?.stdout);
         let after = edited(&before, &found, name, line);
+        if after == before {
+            return Ok(());
+        }
         let new = beside(&file)?;
         let written = write(&new, &after).and_then(|()| {
             // Somebody's ssh may have added a host: then once more.
@@ -134,7 +137,7 @@ fn edited(before: &[u8], found: &[Found], name: &str, line: &str) -> Vec<u8> {
             after.extend_from_slice(rest.as_bytes());
         }
     }
-    if after.last().is_some_and(|byte| *byte != b'\n') {
+    if !line.is_empty() && after.last().is_some_and(|byte| *byte != b'\n') {
         after.push(b'\n');
     }
     after.extend_from_slice(line.as_bytes());

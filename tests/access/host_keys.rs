@@ -317,15 +317,21 @@ async fn what_cannot_be_written_or_was_revoked_is_not_accepted() {
         .collect();
     assert_eq!(levels, ["info", "error"], "asked for, and not done");
 
-    // Behind a link, which stays one; hashed, where the client is told to.
+    // Behind a link, which stays one; hashed, where the client is told to. What its second file knows goes.
     std::fs::remove_dir(&bench.known).expect("removed");
     let real = bench.sshd.dir.path().join("real");
     std::fs::write(&real, "").expect("written");
     std::os::unix::fs::symlink(&real, &bench.known).expect("a link");
     let config = std::fs::read_to_string(&bench.sshd.ssh_config).expect("ssh_config");
-    std::fs::write(&bench.sshd.ssh_config, format!("{config}  HashKnownHosts yes\n")).expect("ssh_config");
+    let second = bench.sshd.dir.path().join("second");
+    let old = std::fs::read_to_string(bench.sshd.dir.path().join("user.pub")).expect("another key");
+    std::fs::write(&second, format!("[127.0.0.1]:{} {old}{OTHERS}", bench.sshd.port)).expect("written");
+    let both = format!("{} {}\n  HashKnownHosts yes", bench.known.display(), second.display());
+    let config = config.replace(&bench.known.display().to_string(), &both);
+    std::fs::write(&bench.sshd.ssh_config, config).expect("ssh_config");
     let (status, answer) = dashboard.post("/hosts/web/accept-key", &accept).await;
     assert!(status == 200 && answer["reached"] == true, "{answer}");
     assert!(std::fs::symlink_metadata(&bench.known).expect("there").is_symlink());
     assert!(std::fs::read_to_string(&real).expect("text").starts_with("|1|"));
+    assert_eq!(std::fs::read_to_string(&second).expect("text"), OTHERS);
 }

@@ -93,6 +93,46 @@ async fn s51_a_trusted_proxy_says_who_it_is() {
 }
 
 #[tokio::test]
+async fn s51_what_a_proxy_says_and_nobody_can_read_is_counted_for_nobody() {
+    let dashboard = Dashboard::start(&format!("proxies = [\"127.0.0.0/8\"]\n{OPS}")).await;
+    user(&dashboard, "alice", "viewer").await;
+    let from = |address: &str| vec![("x-forwarded-for".to_owned(), address.to_owned())];
+    let mut browser = Browser::new(&dashboard);
+    browser.headers = from("203.0.113.7:51234");
+    browser.get("/enter").await;
+    let before = events(&dashboard, "refused").await;
+    for n in 0..25 {
+        for address in ["unknown", "203.0.113.9, _hidden", "", "203.0.113.9,"] {
+            browser.headers = from(address);
+            let form = [("name", format!("nobody{n}")), ("password", PASSWORD.to_owned())];
+            let form = form.each_ref().map(|(key, value)| (*key, value.as_str()));
+            let answer = browser.post("/enter", &form).await;
+            assert!(
+                answer.status == 400 && answer.text.contains("X-Forwarded-For"),
+                "{address:?}: {}",
+                answer.text
+            );
+        }
+        assert_eq!(browser.get("/").await.status, 400, "nor is anything shown");
+    }
+    assert_eq!(dashboard.sql("SELECT count(*) FROM login_attempts"), "0");
+    assert_eq!(events(&dashboard, "refused").await, before + 1, "an event, counted");
+    // The proxy's own requests, and those of its readable clients, are as before; a port does not count.
+    for headers in [Vec::new(), from("203.0.113.7:40000"), from("[2001:db8::1]:443")] {
+        let mut browser = Browser::new(&dashboard);
+        browser.headers = headers;
+        assert_eq!(browser.log_in("alice", PASSWORD, "").await.status, 303);
+    }
+    let opened = dashboard.events().await;
+    let addresses: Vec<_> = opened
+        .iter()
+        .filter(|event| event["action"] == "session:open")
+        .filter_map(|event| event["details"]["address"].as_str())
+        .collect();
+    assert_eq!(addresses, ["127.0.0.1", "203.0.113.7", "2001:db8::1"]);
+}
+
+#[tokio::test]
 async fn s51_a_stranger_locks_nobody_out() {
     let mut dashboard = Dashboard::start(&format!("proxies = [\"127.0.0.0/8\"]\n{OPS}")).await;
     user(&dashboard, "alice", "operator dangerous").await;
@@ -189,6 +229,9 @@ async fn s51_a_stranger_locks_nobody_out() {
     elsewhere.url.clone_from(&dashboard.url);
     let waits = elsewhere.log_in("alice", PASSWORD, "").await;
     assert_eq!(waits.status, 429);
+    // Whoever it was that tried: the page says until when, and the other way in.
+    let words = ["by whoever it was; try again after ", " UTC, in ", "quarterdeck open"];
+    assert!(words.iter().all(|words| waits.text.contains(words)), "{}", waits.text);
     assert!(
         waits.again.is_some_and(|seconds| (1..=241).contains(&seconds)),
         "{:?}",
