@@ -78,7 +78,7 @@ async fn a_set_up_link_is_good_for_an_hour() {
     let (old, key) = link(&dashboard);
     let mut browser = Browser::new(&dashboard);
     assert_eq!(browser.get(&old).await.status, 200);
-    clock.is_off_by(3599);
+    clock.is_off_by(3500);
     assert_eq!(browser.get(&old).await.status, 200);
     clock.is_off_by(3601);
     assert_eq!(browser.get(&old).await.status, 403);

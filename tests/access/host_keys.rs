@@ -128,7 +128,8 @@ async fn an_unknown_key_is_compared_and_accepted_on_the_page() {
     change(
         dashboard,
         "UPDATE sessions SET proved_at = '2020-01-01 00:00:00.000000'",
-    );
+    )
+    .await;
     let asked = alice.post("/hosts/web/accept-key", &accept(&own)).await;
     assert!(
         asked.status == 403 && asked.text.contains("Is it you?"),

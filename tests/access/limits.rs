@@ -49,7 +49,8 @@ async fn s51_bad_log_ins_are_limited_whatever_address_is_claimed() {
     change(
         &dashboard,
         "UPDATE login_attempts SET last_at = '2020-01-01 00:00:00.000000'",
-    );
+    )
+    .await;
     assert_eq!(browser.log_in("alice", PASSWORD, "").await.status, 303);
 }
 
@@ -173,7 +174,8 @@ async fn s51_a_stranger_locks_nobody_out() {
     change(
         &dashboard,
         "UPDATE sessions SET proved_at = '2020-01-01 00:00:00.000000'",
-    );
+    )
+    .await;
     let hurts = [("op", "hurts"), ("host", "localhost"), ("confirm_it_is_me", PASSWORD)];
     let ran = alice.post("/run", &hurts).await;
     assert!(
@@ -217,7 +219,8 @@ async fn s51_a_stranger_locks_nobody_out() {
     change(
         &dashboard,
         "UPDATE login_attempts SET failures = 53 WHERE failures = 50",
-    );
+    )
+    .await;
     // Where she has logged in before nobody keeps her out, over a restart too.
     dashboard.kill().await;
     dashboard.start_again().await;
@@ -318,7 +321,8 @@ async fn log_ins_that_go_well_have_a_limit_too() {
     change(
         &dashboard,
         "UPDATE login_attempts SET last_at = datetime(last_at, '-61 minutes') || '.000000'",
-    );
+    )
+    .await;
     browser.cookies.clear();
     assert_eq!(browser.log_in("alice", PASSWORD, "").await.status, 303, "an hour later");
 }

@@ -43,7 +43,7 @@ async fn s49_a_session_ends_when_it_should() {
     ] {
         let mut alice = Browser::of(&dashboard, "alice").await;
         assert_eq!(alice.get("/").await.status, 200);
-        change(&dashboard, statement);
+        change(&dashboard, statement).await;
         refused(&mut alice, why).await;
     }
 

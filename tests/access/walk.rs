@@ -22,7 +22,8 @@ async fn a_page_offers_each_role_what_is_theirs_to_press() {
         change(
             &dashboard,
             "UPDATE sessions SET proved_at = '2020-01-01 00:00:00.000000'",
-        );
+        )
+        .await;
         let forms = walk(&mut browser, name).await;
         for form in &forms {
             // Ends the session that walks.
@@ -33,7 +34,9 @@ async fn a_page_offers_each_role_what_is_theirs_to_press() {
             let answer = browser.post(&form.action, &fields).await;
             // Those of other hosts would be said to be left.
             let picks = form.action == "/history/acknowledge" && fields.iter().any(|(name, _)| *name == "id");
-            assert!(!picks || answer.status == 303, "{name}: {form:?}: {}", answer.text);
+            // Twice, from two views of the same page, is said to be so.
+            let went = answer.status == 303 || answer.text.contains("already, ");
+            assert!(!picks || went, "{name}: {form:?}: {}", answer.text);
             acknowledged += u32::from(picks);
             let asks = answer.status == 403 && answer.text.contains("Is it you?");
             assert!(
