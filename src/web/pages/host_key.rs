@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Form, Path, ReqData};
 
 use crate::domain::{Ask, Fingerprint, HostName, Invalid};
-use crate::executor::ShownKey;
+use crate::engine::ShownKey;
 
 use super::super::error::{Problem, bad_form};
 use super::super::fields::Fields;
