@@ -17,6 +17,7 @@ mod drivers;
 mod error;
 mod export;
 mod follow;
+mod host_key;
 mod hosts;
 mod index;
 mod keep;
@@ -43,6 +44,7 @@ use crate::executor::Executor;
 use crate::store::{Against, Reader, Store, Topic, Verdict};
 
 pub use crate::domain::{CancelMode, LimitsGiven, Selection};
+pub use crate::executor::ShownKey;
 pub use crate::store::{By, Swept};
 pub use access::{
     AccessSettings, Credentials, Known, LoggedIn, LoginError, NewTotp, PROOF_HOLDS, Shown, factor_in_words, hash_of,

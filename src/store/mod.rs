@@ -45,6 +45,7 @@ mod report;
 mod report_walk;
 mod schema;
 mod search;
+mod second_factor;
 mod session;
 mod shared;
 mod survey;

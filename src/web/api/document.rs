@@ -61,6 +61,7 @@ use super::{
         hosts::add,
         hosts::remove,
         hosts::test,
+        hosts::accept_key,
         system::ops,
         system::state,
         system::recovery,

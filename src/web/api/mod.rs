@@ -20,6 +20,7 @@
 //! | `GET /hosts`, `POST /hosts` | the fleet; add a host: `{name, ssh \| local, tags?, spool?, run_as?}` |
 //! | `GET /hosts/{name}`, `DELETE /hosts/{name}` | one host; remove it |
 //! | `POST /hosts/{name}/test` | reach it now and say what was found |
+//! | `POST /hosts/{name}/accept-key` | take the key that it shows as its own: `{fingerprint}` |
 //! | `GET /ops` | the catalog |
 //! | `GET /events` | newest first with filters, `q=` for words in message and details; with `after=ID` oldest first, waiting up to `wait` seconds |
 //! | `GET /export` | every row that filters fit as a file: `what=events\|commands\|pipelines format=csv\|jsonl` and the filters of that list |
@@ -247,6 +248,9 @@ pub(super) const LIST: &[Entry] = &[
     at(GET, "/api/v1/hosts/{name}", May(Ask::See), || to(hosts::show)),
     at(DELETE, "/api/v1/hosts/{name}", May(Ask::Hosts), || to(hosts::remove)),
     at(POST, "/api/v1/hosts/{name}/test", May(Ask::Test), || to(hosts::test)),
+    at(POST, "/api/v1/hosts/{name}/accept-key", May(Ask::Hosts), || {
+        to(hosts::accept_key)
+    }),
     // Places outside.
     at(GET, "/api/v1/deliveries", May(Ask::See), || to(deliveries::list)),
     at(POST, "/api/v1/notifications/{name}/test", May(Ask::Settings), || {

@@ -34,6 +34,8 @@ pub(super) struct SessionView {
     pub(super) id: i64,
     pub(super) whose: String,
     pub(super) here: bool,
+    /// Whether it is theirs to end.
+    pub(super) mine: bool,
     pub(super) address: String,
     pub(super) agent: String,
     pub(super) opened: When,
@@ -46,6 +48,7 @@ impl SessionView {
             id: row.id,
             whose: row.actor.to_string(),
             here: row.id == mine,
+            mine: true,
             address: row.address.unwrap_or_else(|| "this machine".to_owned()),
             agent: row.agent.unwrap_or_else(|| "did not say".to_owned()),
             opened: clock.when(row.created_at),

@@ -8,9 +8,9 @@ use actix_web::web::{Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{CommandId, CommandStatus, ExportOf, HostName, Invalid, Timestamp};
+use crate::domain::{Ask, CommandId, CommandStatus, ExportOf, HostName, Invalid, On, Timestamp};
 use crate::engine::not_acknowledged;
-use crate::store::{Counts, HistoryFilter, HistoryLine, Page, PipelineRow, Selection, Topic};
+use crate::store::{Counts, HistoryFilter, HistoryLine, HostRow, Page, PipelineRow, Selection, Topic};
 
 use super::super::clock::{Clock, rough};
 use super::super::error::Problem;
@@ -71,6 +71,8 @@ struct Found {
     counts: Counts,
     page: Page<HistoryLine>,
     pipelines: Vec<PipelineRow>,
+    /// Those of the commands, where they can be acknowledged together.
+    hosts: Vec<HostRow>,
 }
 
 impl Found {
@@ -96,6 +98,16 @@ impl Found {
                     HistoryLine::Pipeline(_) => None,
                 };
                 let ids: BTreeSet<_> = page.rows.iter().filter_map(of).collect();
+                let mut hosts = Vec::new();
+                if filter.attention_only {
+                    let host_of = |line: &HistoryLine| match line {
+                        HistoryLine::Command(row, _) => Some(row.host_id),
+                        HistoryLine::Pipeline(_) => None,
+                    };
+                    for id in page.rows.iter().filter_map(host_of).collect::<BTreeSet<_>>() {
+                        hosts.extend(journal.host_by_id(id)?);
+                    }
+                }
                 let mut pipelines = Vec::new();
                 for id in ids {
                     pipelines.extend(journal.pipeline(id)?);
@@ -105,6 +117,7 @@ impl Found {
                     counts: journal.counts()?,
                     page,
                     pipelines,
+                    hosts,
                 }))
             })
             .await?;
@@ -206,6 +219,7 @@ impl HistoryPage {
                         older: None,
                     },
                     pipelines: Vec::new(),
+                    hosts: Vec::new(),
                 };
                 let mut page = Self::new(web, visitor, view, &nothing, &clock, ops);
                 page.tabs.iter_mut().for_each(|tab| tab.count = None);
@@ -241,8 +255,16 @@ impl HistoryPage {
             .map(|status| pick(status.as_str(), status.name(), chosen))
             .chain([pick(FINDING_OUT, "Finding out", chosen)]);
         let frame = Frame::new(web, visitor, "history", "History");
+        let theirs: BTreeSet<&str> = (found.hosts.iter())
+            .filter(|host| visitor.may_on(Ask::Steer, On::Host(&host.hostname, &host.tags)))
+            .map(|host| host.hostname.as_str())
+            .collect();
         let lines: Vec<Line> = (found.page.rows.iter())
             .map(|line| Line::of(line, &found.pipelines, clock))
+            .map(|line| Line {
+                picked_from: line.attention && line.host.as_deref().is_some_and(|host| theirs.contains(host)),
+                ..line
+            })
             .collect();
         Self {
             version: Shown::text(web, found.version),

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
 use crate::domain::{Ask, HostName, Invalid, On, Reach, RunAs, Span, SpoolDir, Tag, Timestamp};
+use crate::engine::Tested;
 use crate::store::{CommandRow, FactsRow, FleetRow, HistoryFilter, HostRow, NewHost, Topic};
 
 use super::super::clock::{Clock, When};
@@ -15,6 +16,7 @@ use super::super::live::{self, Shown, Waited};
 use super::super::words::{self, Word};
 use super::super::{Visitor, Web};
 use super::history_line::Line;
+use super::host_key::KeyView;
 use super::run::{Choice, choices};
 use super::ticks::{Failed, Tick, ticks};
 
@@ -39,6 +41,7 @@ struct HostPage {
     running: Option<String>,
     facts: Option<FactsView>,
     ticks: Vec<Tick>,
+    key: Option<KeyView>,
     wrong: Option<Wrong>,
     needs: Vec<Word>,
     lines: Vec<Line>,
@@ -144,11 +147,16 @@ impl HostPage {
         let may = |ask| visitor.may_on(ask, On::Host(&host.hostname, &host.tags));
         let name = host.hostname.to_string();
         let (state, since) = state(facts, open, &clock);
-        let failed = Failed::kept(facts, web.engine.last_refusal(&host));
+        let shown = web.engine.shown_key(&host);
+        let mut failed = Failed::kept(facts, web.engine.last_refusal(&host));
+        if shown.is_some() {
+            failed = failed.map(Failed::in_brief);
+        }
         let ticks = match (&failed, tested) {
             (None, false) => Vec::new(),
+            // What is to be done about a key stands below, with the key.
             _ => ticks(&host, facts, failed.as_ref(), |refusal| {
-                web.engine.advice(&host, refusal)
+                web.engine.advice(&host, refusal).filter(|_| shown.is_none())
             }),
         };
         Self {
@@ -169,6 +177,7 @@ impl HostPage {
             running: open.map(|open| open.id.to_string()),
             facts: facts.map(|facts| FactsView::new(facts, &clock)),
             ticks,
+            key: shown.map(|shown| KeyView::new(&shown, visitor)),
             wrong: None,
             needs: facts.map(words::needs).unwrap_or_default(),
             lines: Vec::new(),
@@ -290,7 +299,16 @@ fn new_host(fields: &Fields) -> Result<NewHost, Invalid> {
 /// Contacts a host. What the journal keeps of that is on its page; what it does not keep is shown at once.
 async fn tested(web: &Web, visitor: &Visitor, name: HostName) -> Result<HttpResponse, Problem> {
     let tested = web.engine.test_host(&name, visitor.by()).await?;
-    match Failed::of(&tested) {
+    answer_test(web, visitor, name, &tested).await
+}
+
+pub(super) async fn answer_test(
+    web: &Web,
+    visitor: &Visitor,
+    name: HostName,
+    tested: &Tested,
+) -> Result<HttpResponse, Problem> {
+    match Failed::of(tested) {
         Some(failed) if !failed.is_kept() => html(&HostPage::read(web, visitor, name, true, Some(failed)).await?),
         _ => Ok(see(&format!("/hosts/{name}?tested=now"))),
     }

@@ -37,6 +37,8 @@ struct TokenView {
     used: Option<When>,
     expires: Option<When>,
     ended: bool,
+    /// Whether it is theirs to revoke.
+    mine: bool,
     /// Why it is refused though it has not ended.
     refused: Option<&'static str>,
 }
@@ -54,6 +56,7 @@ async fn page(web: &Web, visitor: &Visitor, made: Option<(String, String)>) -> R
             .into_iter()
             .map(|(token, refused)| TokenView {
                 ended: token.has_ended(clock.now),
+                mine: token.created_by == visitor.actor || visitor.may_give(&token.grants),
                 refused,
                 name: token.name,
                 grants: token.grants.to_string(),

@@ -1,10 +1,13 @@
 //! Users, for admins: who there is, what they may, and their sessions.
 
+use std::collections::HashMap;
+
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, ReqData};
 use askama::Template;
 
 use crate::domain::{Grants, Invalid};
+use crate::store::SessionRow;
 
 use super::super::clock::When;
 use super::super::error::Problem;
@@ -27,6 +30,8 @@ struct UserView {
     totp: bool,
     since: When,
     disabled: Option<When>,
+    /// Whether it is theirs to change.
+    mine: bool,
 }
 
 pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> Result<HttpResponse, Problem> {
@@ -36,12 +41,22 @@ pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> R
         .read(|journal| Ok((journal.users()?, journal.sessions(None)?)))
         .await?;
     let clock = web.clock();
-    let mine = visitor.known().session.id;
+    let here = visitor.known().session.id;
+    let grants: HashMap<i64, Grants> = users.iter().map(|user| (user.id, user.grants.clone())).collect();
+    // What an account of this machine opened may everything.
+    let may_end = |row: &SessionRow| {
+        let theirs = row
+            .user_id
+            .and_then(|id| grants.get(&id).cloned())
+            .unwrap_or_else(Grants::all);
+        row.actor == visitor.actor || visitor.may_give(&theirs)
+    };
     html(&UsersPage {
         frame: Frame::new(&web, &visitor, "users", "Users"),
         users: users
             .into_iter()
             .map(|user| UserView {
+                mine: visitor.may_give(&user.grants),
                 name: user.name,
                 grants: user.grants.to_string(),
                 totp: user.totp_secret.is_some(),
@@ -51,7 +66,10 @@ pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> R
             .collect(),
         sessions: sessions
             .into_iter()
-            .map(|row| SessionView::new(row, mine, &clock))
+            .map(|row| SessionView {
+                mine: may_end(&row),
+                ..SessionView::new(row, here, &clock)
+            })
             .collect(),
     })
 }
