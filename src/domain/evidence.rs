@@ -105,6 +105,9 @@ impl Evidence {
     }
 }
 
+/// What is said of a stop marker in a job's folder when no wish to stop it is journaled; part of a sentence.
+pub const STRAY_MARKER: &str = "; a stop marker lay in its folder, though nobody had asked to stop it";
+
 /// What the journal knows of a command when its host's evidence is weighed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Known {
@@ -156,6 +159,14 @@ impl Outcome {
         }
     }
 
+    /// Says of what went wrong that a stop marker was there which nobody had asked for.
+    fn with_stray_marker(mut self) -> Self {
+        if let Self::Final { error: Some(text), .. } = &mut self {
+            text.push_str(STRAY_MARKER);
+        }
+        self
+    }
+
     fn orphaned(why: &str) -> Self {
         Self::final_with(CommandStatus::Orphaned, None, why.to_owned())
     }
@@ -177,6 +188,9 @@ pub fn settle(known: &Known, now: &Identity, evidence: &Evidence) -> Outcome {
             stopped,
             ..
         } => {
+            let marked = stopped.is_some();
+            // The journal knows who asked; a marker by itself may be anybody's who can write into that folder.
+            let stopped = known.stop.filter(|_| marked);
             // A reboot's own script ends before the machine does, by its end or by the shutdown's signal.
             // What ended in another way said how it went, and a boot that comes later does not change it.
             if awaits_reboot && stopped.is_none() && (*code == 0 || *code > 128) {
@@ -186,13 +200,20 @@ pub fn settle(known: &Known, now: &Identity, evidence: &Evidence) -> Outcome {
                     Some(StopReason::Timeout) | None => Outcome::Follow,
                 };
             }
-            exit(*code, *check, *duration_ms, *stopped)
+            let outcome = exit(*code, *check, *duration_ms, stopped);
+            if marked && stopped.is_none() {
+                outcome.with_stray_marker()
+            } else {
+                outcome
+            }
         }
         Evidence::Running { .. } => Outcome::Follow,
         Evidence::ExitLost { .. } if awaits_reboot && rebooted => back(),
         Evidence::ExitLost { .. } if rebooted => Outcome::orphaned("host rebooted"),
-        Evidence::ExitLost { stopped: Some(reason) } => stopped_without_exit(*reason),
-        Evidence::ExitLost { stopped: None } => Outcome::orphaned("exit code lost"),
+        Evidence::ExitLost { stopped } => match known.stop.filter(|_| stopped.is_some()) {
+            Some(reason) => stopped_without_exit(reason),
+            None => Outcome::orphaned("exit code lost"),
+        },
         Evidence::Locked { .. } => Outcome::final_with(
             CommandStatus::Blocked,
             None,
@@ -317,6 +338,10 @@ mod tests {
         }
     }
 
+    fn asked(stop: Option<StopReason>) -> Known {
+        Known { stop, ..known() }
+    }
+
     fn status(outcome: &Outcome) -> Option<CommandStatus> {
         match outcome {
             Outcome::Final { status, .. } => Some(*status),
@@ -343,9 +368,30 @@ mod tests {
             (143, None, Some(StopReason::Cancel), Cancelled),
             (137, None, Some(StopReason::Timeout), Timeout),
         ] {
-            let outcome = settle(&known(), &here(), &exit_of(code, check, stopped));
+            let outcome = settle(&asked(stopped), &here(), &exit_of(code, check, stopped));
             assert_eq!(status(&outcome), Some(expected), "{code} {check:?} {stopped:?}");
         }
+    }
+
+    #[test]
+    fn a_marker_without_a_wish_stops_nothing() {
+        for reason in [StopReason::Cancel, StopReason::Timeout] {
+            let failed = settle(&known(), &here(), &exit_of(3, None, Some(reason)));
+            assert_eq!(status(&failed), Some(CommandStatus::Error));
+            let text = error(failed);
+            assert!(text.contains("exit 3") && text.ends_with(STRAY_MARKER), "{text}");
+            let went_well = settle(&known(), &here(), &exit_of(0, None, Some(reason)));
+            assert_eq!(status(&went_well), Some(CommandStatus::Success));
+            let lost = settle(&known(), &here(), &Evidence::ExitLost { stopped: Some(reason) });
+            assert_eq!(status(&lost), Some(CommandStatus::Orphaned));
+        }
+        // The journal knows why it was to be stopped, whatever the marker says.
+        let late = settle(
+            &asked(Some(StopReason::Timeout)),
+            &here(),
+            &exit_of(143, None, Some(StopReason::Cancel)),
+        );
+        assert_eq!(status(&late), Some(CommandStatus::Timeout));
     }
 
     #[test]
@@ -446,8 +492,19 @@ mod tests {
             (exit_of(143, None, Some(StopReason::Cancel)), CommandStatus::Cancelled),
             (exit_of(137, None, Some(StopReason::Timeout)), CommandStatus::Timeout),
         ] {
+            let stop = match evidence {
+                Evidence::Exit { stopped, .. } => stopped,
+                _ => None,
+            };
             assert_eq!(
-                status(&settle(&awaiting, &after, &evidence)),
+                status(&settle(
+                    &Known {
+                        stop,
+                        ..awaiting.clone()
+                    },
+                    &after,
+                    &evidence
+                )),
                 Some(expected),
                 "its end was reported before the boot: {evidence:?}"
             );

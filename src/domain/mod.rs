@@ -38,7 +38,7 @@ pub use delivery::{DeliveryKind, Forward, Headers, Notice, Notify, Outside, Targ
 pub use details::flattened;
 pub use duration::Span;
 pub use event::{Actor, Category, Level};
-pub use evidence::{Evidence, Identity, Known, Outcome, StopReason, settle};
+pub use evidence::{Evidence, Identity, Known, Outcome, STRAY_MARKER, StopReason, settle};
 pub use export::{ExportFormat, ExportOf};
 pub use host::{HostName, Reach, RunAs, SpoolDir, Tag};
 pub use id::{CommandId, IdPart, PipelineId, part_means};

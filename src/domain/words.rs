@@ -1,6 +1,6 @@
 //! What a command's status is called: the one table of words, for pages, print and command line alike.
 
-use super::{CommandStatus, Evidence, Invalid, PipelineStatus, Refusal, Span, StopReason, bounded};
+use super::{CommandStatus, Evidence, Invalid, PipelineStatus, Refusal, STRAY_MARKER, Span, StopReason, bounded};
 
 /// What the words for a command depend on.
 #[derive(Clone, Copy, Debug)]
@@ -139,9 +139,10 @@ impl PipelineStatus {
 }
 
 impl Evidence {
-    /// What the host said, in a sentence. `spool` is the command's folder there.
+    /// What the host said, in a sentence. `spool` is the command's folder there; `asked` whether a wish to stop it is
+    /// journaled.
     #[must_use]
-    pub fn sentence(&self, spool: Option<&str>) -> String {
+    pub fn sentence(&self, spool: Option<&str>, asked: bool) -> String {
         let sentence = match self {
             Self::Exit {
                 code,
@@ -156,6 +157,7 @@ impl Evidence {
                     Span::from_millis(*duration_ms).human()
                 );
                 match stopped {
+                    Some(_) if !asked => text.push_str(STRAY_MARKER),
                     Some(StopReason::Cancel) => text.push_str(", after it had been told to stop"),
                     Some(StopReason::Timeout) => text.push_str(", after it had been stopped because its time was up"),
                     None => {}

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::domain::{CommandId, CommandStatus, Definition, Evidence, Expect, Identity, Refusal, Span, Timestamp};
+use crate::domain::{
+    CommandId, CommandStatus, Definition, Evidence, Expect, Identity, Level, Refusal, Span, Timestamp,
+};
 use crate::executor::{self, HostError, Job, JobId};
 use crate::store::output::Output;
 use crate::store::{By, CommandRow, ReadError, WriteError};
@@ -134,8 +136,32 @@ impl Engine {
         let engine = self.clone();
         self.0.tasks.spawn(async move {
             let _registered = registered;
-            engine.drive_to_the_end(id, &wake).await;
+            let mut backoff = Backoff::new();
+            let mut said = None;
+            let drive = || {
+                let (engine, wake) = (engine.clone(), Arc::clone(&wake));
+                async move { engine.drive_to_the_end(id, &wake).await }
+            };
+            // A driver that panicked has a successor, as after a restart: it finds out from the journal and the host.
+            while let Err(why) = unless_it_panics(drive).await {
+                if said.as_ref() != Some(&why) {
+                    engine.say_driver_panicked(id, &why).await;
+                    said = Some(why);
+                }
+                if !engine.rest(backoff.pause(), &wake).await {
+                    return;
+                }
+            }
         });
+    }
+
+    async fn say_driver_panicked(&self, id: CommandId, why: &str) {
+        tracing::error!(command = %id, %why, "a driver panicked; another one takes its place");
+        let message = format!("A fault of the dashboard's own ended its work on this command; it begins anew: {why}");
+        let details = serde_json::json!({ "panic": why });
+        if let Err(trouble) = self.0.store.note(id, Level::Error, message, Some(details)).await {
+            tracing::warn!(command = %id, %trouble, "cannot write the journal");
+        }
     }
 
     async fn drive_to_the_end(&self, id: CommandId, wake: &Notify) {
@@ -441,6 +467,24 @@ impl Engine {
     }
 }
 
+/// Runs `work` in a task of its own, so that a panic ends that alone; then says where and why it panicked.
+pub(super) async fn unless_it_panics<F: Future<Output = ()> + Send + 'static>(
+    work: impl FnOnce() -> F,
+) -> Result<(), String> {
+    match tokio::spawn(work())
+        .await
+        .map_err(tokio::task::JoinError::try_into_panic)
+    {
+        Err(Ok(panic)) => Err(panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "without a word".to_owned())),
+        // It ended, or the program does.
+        Ok(()) | Err(Err(_)) => Ok(()),
+    }
+}
+
 /// File work off the async threads.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
@@ -448,4 +492,25 @@ pub(super) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|gone| Err(std::io::Error::other(gone)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_noticed_and_the_work_can_be_done_again() {
+        let tries = Arc::new(AtomicUsize::new(0));
+        let work = || {
+            let tries = Arc::clone(&tries);
+            async move {
+                assert!(tries.fetch_add(1, Ordering::Relaxed) > 0, "the first try");
+            }
+        };
+        assert_eq!(unless_it_panics(work).await, Err("the first try".to_owned()));
+        assert_eq!(unless_it_panics(work).await, Ok(()));
+        assert_eq!(tries.load(Ordering::Relaxed), 2);
+    }
 }

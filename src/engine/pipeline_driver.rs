@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 use crate::domain::{CommandStatus, PipelineId, PipelineStatus, Span, Timestamp};
 use crate::store::{Advanced, Journal, ReadError, Topic};
 
-use super::drive::Backoff;
+use super::drive::{Backoff, unless_it_panics};
 use super::{Engine, EngineError};
 
 /// Ends that come together are one advance.
@@ -46,7 +46,17 @@ impl Engine {
         let engine = self.clone();
         self.0.tasks.spawn(async move {
             let _registered = registered;
-            engine.drive_pipeline_to_the_end(id, &wake).await;
+            let mut backoff = Backoff::new();
+            let drive = || {
+                let (engine, wake) = (engine.clone(), Arc::clone(&wake));
+                async move { engine.drive_pipeline_to_the_end(id, &wake).await }
+            };
+            while let Err(why) = unless_it_panics(drive).await {
+                tracing::error!(pipeline = %id, %why, "its driver panicked; another one takes its place");
+                if !engine.rest(backoff.pause(), &wake).await {
+                    return;
+                }
+            }
         });
     }
 

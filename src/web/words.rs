@@ -111,7 +111,11 @@ pub(super) fn level(level: Level) -> Word {
 /// What the host said, in a sentence.
 pub(super) fn evidence(row: &CommandRow) -> Option<String> {
     let evidence = row.evidence.as_ref()?;
-    Some(evidence.sentence(row.spool.as_deref()))
+    let mut text = evidence.sentence(row.spool.as_deref(), row.stop_reason.is_some());
+    if row.output_cut && !matches!(evidence, Evidence::Exit { output_cut: true, .. }) {
+        text.push_str("; it sent more output than the limit, and the dashboard kept none of that");
+    }
+    Some(text)
 }
 
 /// Who wants a row kept.

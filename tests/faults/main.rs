@@ -9,5 +9,6 @@ mod disk;
 mod door;
 mod evidence;
 mod launch;
+mod liar;
 mod schema;
 mod volume;
