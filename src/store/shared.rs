@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::Topic;
+use super::high_water::HighWater;
 use super::mark::Mark;
 use super::tx::Topics;
 use crate::domain::Timestamp;
@@ -24,6 +25,7 @@ pub(super) struct Shared {
     commits: AtomicU64,
     queued: AtomicUsize,
     life: Mutex<Life>,
+    high_water: Mutex<Option<HighWater>>,
 }
 
 struct Life {
@@ -47,6 +49,7 @@ impl Shared {
                 mark: None,
                 marked: Instant::now(),
             }),
+            high_water: Mutex::new(None),
         }
     }
 
@@ -86,8 +89,23 @@ impl Shared {
         self.commits.fetch_add(1, Ordering::Release);
         self.version.store(version, Ordering::Release);
         self.life().error = None;
+        self.raise_high_water(version);
         for topic in topics.iter() {
             self.topics[topic as usize].send_replace(version);
+        }
+    }
+
+    /// From now on each commit is told to this mark.
+    pub(super) fn keep_high_water(&self, mark: HighWater) {
+        *self.high_water.lock().unwrap_or_else(PoisonError::into_inner) = Some(mark);
+        self.raise_high_water(self.version());
+    }
+
+    fn raise_high_water(&self, version: i64) {
+        let mut mark = self.high_water.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Err(error)) = mark.as_ref().map(|mark| mark.set(version)) {
+            tracing::warn!(%error, "the high-water mark of this machine cannot be written; it is given up");
+            *mark = None;
         }
     }
 
