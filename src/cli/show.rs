@@ -41,6 +41,13 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
         ("deadline", row.deadline.filter(|_| !row.is_final()).map(at)),
         ("stopped by", row.stop_by.as_deref().map(name)),
         (
+            "said later",
+            row.late_word
+                .as_ref()
+                .zip(row.late_at)
+                .map(|(word, heard)| format!("{word}, {}", at(heard))),
+        ),
+        (
             "seen by",
             row.acknowledged_by.as_deref().map(|by| {
                 let when = row.acknowledged_at.map(at).unwrap_or_default();

@@ -21,6 +21,8 @@ pub struct Standing<'a> {
     pub refusal: Option<Refusal>,
     /// Why it was refused or skipped, or what is known of its outcome.
     pub why: &'a str,
+    /// What its host said after it had been resolved by hand; empty where it has said nothing.
+    pub late: &'a str,
 }
 
 impl Standing<'_> {
@@ -51,7 +53,14 @@ impl Standing<'_> {
                 _ => format!("{name}: not needed"),
             },
             CommandStatus::Orphaned if !self.ended => format!("Finding out{stopping}"),
-            CommandStatus::Orphaned => format!("{name}: {}", self.why_or("no reason was kept")),
+            CommandStatus::Orphaned => format!("{name}: {}{}", self.why_or("no reason was kept"), self.said_later()),
+        }
+    }
+
+    fn said_later(&self) -> String {
+        match self.late {
+            "" => String::new(),
+            late => format!("; the host said later: {late}"),
         }
     }
 
@@ -232,6 +241,7 @@ mod tests {
             exit_code: None,
             cancelled_by: "alice",
             refusal: None,
+            late: "",
             why: "",
         };
         assert_eq!(running.words(), "Running, being stopped");

@@ -344,6 +344,10 @@ impl Engine {
                 return Ok(Next::Again);
             }
         }
+        if let Some((refusal, text)) = self.in_the_way_there(case, &prepared.at).await? {
+            self.0.store.refuse(id, refusal, text, None).await?;
+            return Ok(Next::Again);
+        }
         self.0.store.begin_executing(id, &prepared.at, None).await?;
         Ok(Next::Again)
     }
