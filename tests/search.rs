@@ -129,6 +129,153 @@ async fn s45_words_in_messages_and_details_are_found() {
 }
 
 #[tokio::test]
+async fn a_star_stands_for_the_rest_of_a_word_however_many_words_begin_so() {
+    let qd = Dashboard::start(OPS).await;
+    let mut ids = Vec::new();
+    for reason in [
+        "moved kilo1 beside kilo2",
+        "moved kilogram elsewhere",
+        &(0..90).map(|n| format!("zq{n}x")).collect::<Vec<_>>().join(" "),
+    ] {
+        let body = json!({"op": "uptime", "hosts": ["localhost"], "reason": reason});
+        let (status, answer) = qd.post("/commands", &body).await;
+        assert_eq!(status, 202, "{answer}");
+        let id = answer["commands"][0]["id"].as_str().expect("id").to_owned();
+        qd.until_final(&id).await;
+        ids.push(id);
+    }
+    for (text, commands) in [
+        ("kilo*", vec![0, 1]),
+        ("KILO*", vec![0, 1]),
+        ("kilog*", vec![1]),
+        ("\"moved kilo\"*", vec![]),
+        ("moved kilo* beside", vec![0]),
+        ("kilogram*", vec![1]),
+        ("kilograms*", vec![]),
+        // More words than are spelled out, and the same among other filters.
+        ("zq0x zq1*", vec![2]),
+        ("zq1*", vec![2]),
+        ("zq1x zq8*", vec![2]),
+    ] {
+        let found: BTreeSet<String> = found(&qd, &[("q", text)])
+            .await
+            .iter()
+            .filter_map(|event| event["command_id"].as_str().map(str::to_owned))
+            .collect();
+        let expected: BTreeSet<String> = commands.iter().map(|n: &usize| ids[*n].clone()).collect();
+        assert_eq!(found, expected, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_filter_of_the_log_gives_its_form_back() {
+    let qd = Dashboard::start(OPS).await;
+    let browser = Browser::signed_in(&qd).await;
+    let field = |page: &str, name: &str| -> String {
+        let mark = format!("name=\"{name}\"");
+        let label = page.split("<label").find(|label| label.contains(&mark)).expect(name);
+        label.split("</label>").next().expect("its end").to_owned()
+    };
+    for (name, bad, says) in [
+        ("since", "soon", "2026"),
+        ("until", "2026-13-01", "2026"),
+        ("category", "noise", "audit"),
+        ("level", "loud", "warn"),
+        ("host", "nobody", "no host of that name"),
+        ("host", "-x", "host"),
+        ("command", "17", "id"),
+        ("pipeline", "17", "id"),
+        ("q", "-+", "has no word"),
+        ("q", "ab*", "3 letters"),
+    ] {
+        let good = if name == "actor" {
+            ""
+        } else {
+            "&actor=alice&action=op:fails"
+        };
+        let (status, page) = browser
+            .get(&format!("/log?{name}={}{good}", bad.replace('+', "%2B")))
+            .await;
+        assert_eq!(status, 400, "{name}={bad}");
+        assert!(page.contains("<nav aria-label=\"Main\">"), "{name}: {page}");
+        assert!(page.contains("<details class=\"search\" open>"), "{name}: {page}");
+        let label = field(&page, name);
+        assert!(label.contains("role=\"alert\"") && label.contains(says), "{label}");
+        assert!(label.contains(&format!("value=\"{bad}\"")), "as it was typed: {label}");
+        // What was right stays, and is not blamed.
+        assert!(field(&page, "actor").contains("value=\"alice\""), "{page}");
+        assert!(field(&page, "action").contains("value=\"op:fails\""), "{page}");
+        assert_eq!(page.matches("role=\"alert\"").count(), 1, "{page}");
+        assert!(!page.contains("data-live=") && !page.contains("<tr id=\"e-"), "{page}");
+    }
+    // A place in the list is in no field.
+    let (status, page) = browser.get("/log?before=x&actor=alice").await;
+    assert_eq!(status, 400);
+    assert!(page.contains("id=\"problem\"") && page.contains("before"), "{page}");
+    assert!(field(&page, "actor").contains("value=\"alice\""), "{page}");
+}
+
+#[tokio::test]
+async fn a_long_sentence_is_shortened_in_the_list_and_whole_on_its_page() {
+    let op = "[[op]]\nid = \"talks\"\nscript = \"true\"\n\
+              pre_check = \"i=0; while [ $i -lt 90 ]; do printf 'and so on '; i=$((i+1)); done; echo the end; exit 1\"\n";
+    let qd = Dashboard::start(&format!("{OPS}{op}")).await;
+    let id = qd.accepted("talks", "localhost").await;
+    qd.until_final(&id).await;
+    let of_it = qd.events_of(&id).await;
+    let long = |event: &&Value| event["message"].as_str().is_some_and(|text| text.len() > 900);
+    let event = of_it
+        .iter()
+        .find(long)
+        .unwrap_or_else(|| panic!("a long sentence: {of_it:?}"));
+    let number = event["id"].as_i64().expect("id");
+    let browser = Browser::signed_in(&qd).await;
+    let (_, page) = browser.get(&format!("/log?command={id}&before=999999")).await;
+    let line = page.split(&format!("<tr id=\"e-{number}\"")).nth(1).expect("its line");
+    let sentence = line.split("<details").next().expect("its sentence");
+    assert!(!sentence.contains("the end") && sentence.contains("…"), "{sentence}");
+    assert!(
+        sentence.contains(&format!("href=\"/log/{number}\">All of it")),
+        "{sentence}"
+    );
+    let (_, page_of_it) = browser.get(&format!("/log/{number}")).await;
+    let whole = page_of_it
+        .split("<h1")
+        .nth(1)
+        .and_then(|rest| rest.split("</h1>").next());
+    assert!(whole.is_some_and(|text| text.contains("the end")), "{page_of_it}");
+    // From a part of the log there is a way to its newest events, with the same filters.
+    assert!(
+        page.contains(&format!("href=\"/log?command={id}\">To the newest events")),
+        "{page}"
+    );
+    let (_, newest) = browser.get(&format!("/log?command={id}")).await;
+    assert!(!newest.contains("To the newest events"), "{newest}");
+}
+
+#[tokio::test]
+async fn a_bare_name_finds_whoever_has_it() {
+    let qd = Dashboard::start(OPS).await;
+    let (status, made) = qd.post("/tokens", &json!({"name": "ci", "role": "operator"})).await;
+    assert_eq!(status, 201, "{made}");
+    let client = reqwest::Client::new();
+    let answer = client
+        .post(format!("{}/api/v1/commands", qd.url))
+        .bearer_auth(made["token"].as_str().expect("its secret"))
+        .json(&json!({"op": "uptime", "hosts": ["localhost"]}))
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.status().as_u16(), 202);
+    let browser = Browser::signed_in(&qd).await;
+    for (who, there) in [("ci", true), ("token:ci", true), ("user:ci", false), ("nobody", false)] {
+        let (status, page) = browser.get(&format!("/log?actor={who}&action=op:uptime")).await;
+        assert_eq!(status, 200, "{who}");
+        assert_eq!(page.contains("<td data-th=\"Who\">ci</td>"), there, "{who}: {page}");
+    }
+}
+
+#[tokio::test]
 async fn the_index_catches_up_by_itself() {
     let qd = Dashboard::start(OPS).await;
     let id = qd.accepted("fails", "localhost").await;

@@ -14,6 +14,7 @@ mod failure;
 mod find_out;
 mod follow;
 mod history;
+mod hold;
 mod host;
 mod keep;
 mod log;
@@ -154,6 +155,9 @@ enum Command {
     Recover,
     /// Delete what is past its retention, now
     Sweep,
+    /// Ranges of time of which no sweep takes anything
+    #[command(subcommand)]
+    Hold(hold::Command),
 }
 
 /// What a subcommand works with.
@@ -301,6 +305,7 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure
         Command::Notify(command) => notify::execute(command, context).await,
         Command::Recover => recover::execute(context).await,
         Command::Sweep => sweep::execute(context).await,
+        Command::Hold(command) => hold::execute(command, context).await,
     }
 }
 
@@ -371,6 +376,10 @@ mod tests {
             "quarterdeck notify test chat",
             "quarterdeck recover",
             "quarterdeck sweep",
+            "quarterdeck hold add --from 2026-11-01 --until 2d --reason case",
+            "quarterdeck hold list --json",
+            "quarterdeck hold release 1 --reason closed",
+            "quarterdeck hold lift 1 --reason closed",
         ] {
             assert!(
                 parse(line).is_ok(),
@@ -403,6 +412,8 @@ mod tests {
             ("quarterdeck user add alice --role root", "is none of"),
             ("quarterdeck token add ci --role admin@lab", "whole fleet"),
             ("quarterdeck audit export --what rows", "events, commands, pipelines"),
+            ("quarterdeck hold add --from 2d", "--reason"),
+            ("quarterdeck hold release 0 --reason x", "not in"),
             ("quarterdeck histroy", "history"),
         ] {
             let wrong = parse(line).expect_err(line);

@@ -111,27 +111,38 @@ impl Source {
         }
     }
 
-    /// The last events, oldest first.
+    /// The last events, oldest first. A look for few among many stops now and then, and goes on from there.
     pub(super) async fn last_events(&self, limit: i64, search: Option<&SearchText>) -> Result<Vec<Value>, Failure> {
-        let mut rows = match self {
-            Self::Live(client) => {
-                let mut query = vec![("limit", limit.to_string())];
-                query.extend(search.map(|text| ("q", text.to_string())));
-                list(&client.get("/events", &query).await?, "events")
+        let mut rows: Vec<Value> = Vec::new();
+        let mut cursor: Option<i64> = None;
+        loop {
+            let left = limit - i64::try_from(rows.len()).unwrap_or(i64::MAX);
+            if left <= 0 {
+                break;
             }
-            Self::AtRest(journal) => {
-                let filter = EventFilter {
-                    text: search.cloned(),
-                    ..EventFilter::default()
-                };
-                let page = journal
-                    .reader
-                    .read_blocking(|journal| journal.events(&filter, None, limit))?;
-                page.rows.iter().map(|row| json!(row)).collect()
+            let (page, next) = match self {
+                Self::Live(client) => client.events(left, search, cursor).await?,
+                Self::AtRest(journal) => journal.events(left, search, cursor)?,
+            };
+            rows.extend(page);
+            cursor = next;
+            if cursor.is_none() {
+                break;
             }
-        };
+        }
         rows.reverse();
         Ok(rows)
+    }
+
+    /// The holds, newest first.
+    pub(super) async fn holds(&self) -> Result<Vec<Value>, Failure> {
+        match self {
+            Self::Live(client) => Ok(list(&client.get("/holds", &[]).await?, "holds")),
+            Self::AtRest(journal) => {
+                let rows = journal.reader.read_blocking(Journal::holds)?;
+                Ok(rows.iter().map(|row| json!(row)).collect())
+            }
+        }
     }
 
     /// The next bytes of a command's output; none where there are no more (yet).
@@ -184,8 +195,17 @@ fn host_row(fleet: &FleetRow) -> Value {
 }
 
 type Page = (Vec<Value>, Option<CommandId>);
+type Events = (Vec<Value>, Option<i64>);
 
 impl Client {
+    async fn events(&self, limit: i64, search: Option<&SearchText>, before: Option<i64>) -> Result<Events, Failure> {
+        let mut query = vec![("limit", limit.to_string())];
+        query.extend(search.map(|text| ("q", text.to_string())));
+        query.extend(before.map(|id| ("cursor", id.to_string())));
+        let answer = self.get("/events", &query).await?;
+        Ok((list(&answer, "events"), answer["next"].as_i64()))
+    }
+
     async fn history(&self, wanted: &Wanted, cursor: Option<CommandId>, limit: i64) -> Result<Page, Failure> {
         let status: Vec<_> = wanted.status.iter().map(|status| status.as_str()).collect();
         let query = [
@@ -210,6 +230,22 @@ impl Client {
 }
 
 impl AtRest {
+    fn events(&self, limit: i64, search: Option<&SearchText>, before: Option<i64>) -> Result<Events, Failure> {
+        let filter = EventFilter {
+            text: search.cloned(),
+            ..EventFilter::default()
+        };
+        let cursor = before.map(Cursor::Before);
+        let page = self
+            .reader
+            .read_blocking(|journal| journal.events(&filter, cursor, limit))?;
+        let next = match page.older {
+            Some(Cursor::Before(id)) => Some(id),
+            Some(Cursor::After(_)) | None => None,
+        };
+        Ok((page.rows.iter().map(|row| json!(row)).collect(), next))
+    }
+
     /// The number of a host.
     pub(super) fn host_id(&self, name: &HostName) -> Result<i64, Failure> {
         let row = self.reader.read_blocking(|journal| journal.host(name))?;

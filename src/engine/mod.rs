@@ -57,6 +57,7 @@ pub use pipeline::{RetryPreview, StartPipeline};
 pub use preview::{Preview, PreviewStage};
 pub use recover::RecoveryPreview;
 pub use report::ClockState;
+pub use retention::SweepDone;
 
 /// What the engine is told once, at start.
 #[derive(Clone, Debug)]

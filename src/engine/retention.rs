@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::domain::{Category, CommandId, Level, Span, Timestamp};
 use crate::store::output;
-use crate::store::{By, Cutoffs, EventFilter, Journal, NewEvent, Swept};
+use crate::store::{By, Cutoffs, EventFilter, Journal, LastSweep, NewEvent, Swept};
 
 use super::drive::blocking;
 use super::{Engine, EngineError};
@@ -182,7 +182,9 @@ impl Engine {
         self.sweep_once().await
     }
 
-    fn cutoffs(&self) -> Cutoffs {
+    /// What is older than this is past its time now.
+    #[must_use]
+    pub fn cutoffs(&self) -> Cutoffs {
         self.cutoffs_at(Timestamp::now())
     }
 
@@ -194,6 +196,12 @@ impl Engine {
             commands: before(self.0.settings.keep_commands),
             archive: before(self.0.settings.keep_archive),
         }
+    }
+
+    /// Whether a sweep with these cut-offs would be announced and done an hour later, unless that was announced already.
+    #[must_use]
+    pub fn would_wait(&self, last: Option<&LastSweep>, cutoffs: &Cutoffs) -> bool {
+        last.is_some_and(|last| jumped(&last.cutoffs, cutoffs))
     }
 
     /// When the next sweep by itself is due, and its cut-offs.

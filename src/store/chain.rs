@@ -180,6 +180,14 @@ impl Journal {
         Ok(Head { event_id, link })
     }
 
+    /// The largest number that SQLite has given to a row of this table, also where that row is gone.
+    pub(super) fn largest_ever(&mut self, table: &str) -> Result<i64, ReadError> {
+        let numbers: Vec<Number> = diesel::sql_query("SELECT seq AS n FROM sqlite_sequence WHERE name = ?")
+            .bind::<Text, _>(table)
+            .load(&mut self.conn)?;
+        Ok(numbers.first().map_or(0, |number| number.n))
+    }
+
     /// Events in the order of their ids, beginning after `after`, as the chain sees them.
     pub(super) fn canonical(&mut self, after: i64, limit: i64) -> Result<Vec<Canonical>, ReadError> {
         Ok(diesel::sql_query(format!(
@@ -216,6 +224,15 @@ pub(super) fn link_before(journal: &mut Journal, id: i64) -> Result<Option<Link>
     Ok(base.filter(|base| base.event == id - 1).map(|base| base.link))
 }
 
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+/// The action of the event that says that older events were chained as they were found.
+pub(super) const CHAINED: &str = "chained";
+
 /// Rows that are linked in one step.
 const STEP: i64 = 1_000;
 
@@ -249,11 +266,16 @@ fn link_all(journal: &mut Journal) -> Result<u64, ReadError> {
         let Some(newest) = some.last() else { return Ok(linked) };
         last = newest.id;
         linked += some.len() as u64;
-        for row in &some {
+        let links = some.iter().map(|row| {
             link = link.next(row.row_hash());
-            diesel::update(event_log::table.find(row.id))
-                .set(event_log::link.eq(link))
-                .execute(&mut journal.conn)?;
-        }
+            serde_json::json!([row.id, link])
+        });
+        // One statement for all of them: each by itself costs twice the time.
+        let links = Value::Array(links.collect()).to_string();
+        diesel::sql_query(
+            "UPDATE event_log SET link = unhex(new.value ->> 1) FROM json_each(?) new WHERE event_log.id = new.value ->> 0",
+        )
+        .bind::<Text, _>(links)
+        .execute(&mut journal.conn)?;
     }
 }

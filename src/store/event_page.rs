@@ -6,7 +6,7 @@ use super::page::Cut;
 use super::schema::{event_log, hosts};
 use super::walk::Part;
 use super::{Cursor, EventRow, Journal, PAGE_LIMIT, Page, ReadError, SearchText};
-use crate::domain::{Category, CommandId, Level, PipelineId, Timestamp};
+use crate::domain::{Actor, Category, CommandId, Level, PipelineId, Timestamp};
 
 /// The lowest and the highest id that are asked for, where a range of time is.
 pub(super) type Bounds = (Option<i64>, Option<i64>);
@@ -18,7 +18,7 @@ pub struct EventFilter {
     pub category: Option<Category>,
     /// Of this level.
     pub level: Option<Level>,
-    /// Caused by this actor, as it is written: `user:alice`.
+    /// Caused by this actor, as it is written: `user:alice`; a bare name is whoever has it ([`Actor::meant`]).
     pub actor: Option<String>,
     /// About the host of this id.
     pub host: Option<i64>,
@@ -114,15 +114,18 @@ impl Journal {
             (None, Some(level)) => parts.push(Part::Level(level)),
             (None, None) => {}
         }
-        parts.extend(filter.actor.clone().map(Part::Actor));
+        if let Some(name) = &filter.actor {
+            parts.push(any(Actor::meant(name).into_iter().map(Part::Actor)));
+        }
         parts.extend(filter.host.map(Part::Host));
         if let Some(start) = &filter.action {
-            parts.push(Part::Actions(self.actions_from(start)?));
+            parts.push(any(self.actions_from(start)?.into_iter().map(Part::Action)));
         }
         parts.extend(filter.command.map(Part::Command));
         parts.extend(filter.pipeline.map(Part::Pipeline));
-        let terms = filter.text.iter().flat_map(SearchText::terms);
-        parts.extend(terms.cloned().map(Part::Text));
+        for term in filter.text.iter().flat_map(SearchText::terms) {
+            parts.push(Part::Text(self.spelled_out(term)?));
+        }
         if parts.is_empty() {
             parts.push(Part::All);
         }
@@ -211,6 +214,18 @@ impl Journal {
                 Some(action) if action.starts_with(start) && actions.len() < ACTIONS => actions.push(action),
                 _ => return Ok(actions),
             }
+        }
+    }
+}
+
+/// One of these; where that is one, itself.
+fn any(parts: impl Iterator<Item = Part>) -> Part {
+    let mut parts: Vec<Part> = parts.collect();
+    match parts.pop() {
+        Some(only) if parts.is_empty() => only,
+        last => {
+            parts.extend(last);
+            Part::Any(parts)
         }
     }
 }

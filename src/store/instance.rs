@@ -6,6 +6,7 @@ use std::path::Path;
 use diesel::prelude::*;
 use uuid::Uuid;
 
+use super::chain::CHAINED;
 use super::error::Fault;
 use super::high_water::HighWater;
 use super::mark::Mark;
@@ -115,7 +116,9 @@ impl Store {
         };
         let restored = behind.is_some() || disagree(found.as_ref(), row.instance.as_deref(), version);
         // The file first names both starts: whichever is journaled when the power goes, they agree.
+        let left = found.as_ref().and_then(|mark| mark.end.clone()).filter(|_| !restored);
         let before = Mark {
+            end: left.clone(),
             instance: row.instance.clone(),
             next: Some(self.instance().to_owned()),
             version,
@@ -127,9 +130,16 @@ impl Store {
         }
         let instance = self.instance().to_owned();
         let alive = found.map(|mark| mark.alive_at);
-        let (key, linked) = (self.inner.key.clone(), self.inner.linked);
+        let (key, linked, chained_before) = (self.inner.key.clone(), self.inner.linked, self.inner.chained_before);
         let started = self
             .write(move |tx| {
+                let mut wrong = match restored {
+                    true => Vec::new(), // Another past is what a backup is.
+                    false => tx.journal.changed_since(left.as_ref())?,
+                };
+                if linked > 0 && chained_before && !restored {
+                    wrong.push("its events had links, which were taken away".to_owned());
+                }
                 let started = start(tx, &instance, restored, behind, alive)?;
                 hold_after_absence(tx, started.away, resume_within, restored)?;
                 if linked > 0 {
@@ -138,13 +148,17 @@ impl Store {
                         ..NewEvent::audit(
                             &By::system(),
                             Level::Warn,
-                            "chained",
+                            CHAINED,
                             format!(
                                 "{linked} events from before were chained now, as they were found; until now nothing \
                                  vouched for them. This is right once, after an upgrade from a version without a chain"
                             ),
                         )
                     })?;
+                }
+                if !wrong.is_empty() {
+                    let left = serde_json::json!({ "left": left, "found": wrong });
+                    tx.tampered(&format!("{}. No dashboard ran meanwhile", wrong.join("; ")), left)?;
                 }
                 if tx.is_new_key(&key)? {
                     tx.event(NewEvent::audit(
@@ -166,13 +180,14 @@ impl Store {
         Ok(started)
     }
 
-    /// Journals that the dashboard stops as it was told to. The next start then knows that it did not crash.
+    /// Journals that the dashboard stops as it was told to. The next start then knows that it did not crash. Nothing is
+    /// written after it: what is found there later is of somebody else.
     ///
     /// # Errors
     /// [`WriteError`].
     pub async fn clean_stop(&self) -> Result<(), WriteError> {
         let key = self.inner.key.clone();
-        self.write(move |tx| {
+        self.write_last(move |tx| {
             diesel::update(instance::table)
                 .set(instance::stopped_at.eq(tx.now))
                 .execute(&mut tx.journal.conn)?;
@@ -207,6 +222,8 @@ impl Store {
 
     async fn write_mark(&self, keep: bool) -> Result<(), WriteError> {
         let mark = Mark {
+            // First the end, then the version: see there.
+            end: self.inner.shared.end(),
             instance: Some(self.instance().to_owned()),
             next: None,
             version: self.inner.shared.version(),

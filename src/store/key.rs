@@ -14,14 +14,15 @@ use crate::domain::{Invalid, SigningKey};
 
 const FILE: &str = "checkpoint.key";
 
-/// Reads the key; in the data folder it is made where there is none.
-pub(super) fn load_or_make(settings: &OpenSettings) -> Result<SigningKey, OpenError> {
+/// Reads the key; in the data folder it is made where there is none. Whether it was in the data folder already.
+pub(super) fn load_or_make(settings: &OpenSettings) -> Result<(SigningKey, bool), OpenError> {
     let own = settings.data_dir.join(FILE);
     let path = settings.checkpoint_key.as_deref().unwrap_or(&own);
     let io = |source| OpenError::Io {
         path: path.to_owned(),
         source,
     };
+    let had_key = settings.checkpoint_key.is_none() && own.exists();
     let pem = match std::fs::read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound && settings.checkpoint_key.is_none() => {
             let pem = SigningKey::generate()
@@ -38,7 +39,8 @@ pub(super) fn load_or_make(settings: &OpenSettings) -> Result<SigningKey, OpenEr
             format!("it is no PKCS #8 in PEM ({why})"),
         )))
     })?;
-    SigningKey::from_pkcs8(der.secret_pkcs8_der()).map_err(|why| io(invalid(&why)))
+    let key = SigningKey::from_pkcs8(der.secret_pkcs8_der()).map_err(|why| io(invalid(&why)))?;
+    Ok((key, had_key))
 }
 
 fn invalid(why: &Invalid) -> std::io::Error {

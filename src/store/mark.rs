@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::end::End;
 use crate::domain::Timestamp;
 
 const FILE: &str = "instance";
@@ -20,6 +21,9 @@ pub(super) struct Mark {
     pub(super) next: Option<String>,
     /// The journal's version was at least this.
     pub(super) version: i64,
+    /// Where the log ended, or went on from: with that version, or earlier.
+    #[serde(default)]
+    pub(super) end: Option<End>,
     /// The last sign of life.
     pub(super) alive_at: Timestamp,
 }
@@ -32,6 +36,7 @@ impl Mark {
                 instance: None,
                 next: None,
                 version: i64::MAX,
+                end: None,
                 alive_at: Timestamp::from_micros(0),
             }))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

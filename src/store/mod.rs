@@ -19,6 +19,7 @@ mod command;
 mod connect;
 mod cursor;
 mod definition;
+mod end;
 mod error;
 mod event;
 mod event_page;
@@ -52,6 +53,7 @@ mod token;
 mod tx;
 mod user;
 mod verify;
+mod vocabulary;
 mod walk;
 mod witness;
 mod writer;
@@ -171,6 +173,10 @@ struct Inner {
     key: Arc<SigningKey>,
     /// Events that were chained at this opening.
     linked: u64,
+    /// Whether there were signs of an older chain before that.
+    chained_before: bool,
+    /// Whether the last piece was handed to the writer.
+    ended: Mutex<bool>,
     /// One sweep at a time: what another one has begun is not left behind.
     sweeping: tokio::sync::Mutex<()>,
     sessions: session::Recent,
@@ -197,8 +203,9 @@ impl Store {
         let mut witness = connect::query_only(&connect::uri(&opened.path, "rw"))
             .map(Journal::over)
             .map_err(|error| problem(error.to_string()))?;
+        let signed = journal.was_signed().map_err(|error| problem(error.to_string()))?;
         let linked = chain::link_old_events(&mut journal).map_err(|error| problem(error.to_string()))?;
-        let key = key::load_or_make(settings)?;
+        let (key, had_key) = key::load_or_make(settings)?;
         let version = witness.version().map_err(|error| problem(error.to_string()))?;
         let reader = Reader::new(&opened.path, "rw")?;
         let shared = Arc::new(Shared::new(settings.data_dir.clone(), version));
@@ -223,6 +230,8 @@ impl Store {
                 dashboard_id,
                 key: Arc::new(key),
                 linked,
+                chained_before: signed || had_key,
+                ended: Mutex::new(false),
                 sweeping: tokio::sync::Mutex::default(),
                 sessions: session::Recent::default(),
             }),
@@ -351,14 +360,34 @@ impl Store {
         &self,
         piece: impl FnMut(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, WriteError> {
+        self.hand_over(piece, false).await.unwrap_or(Err(WriteError::Closed))
+    }
+
+    /// The same, and nothing after it: further pieces are answered with [`WriteError::Closed`].
+    async fn write_last<T: Send + 'static>(
+        &self,
+        piece: impl FnMut(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, WriteError> {
+        self.hand_over(piece, true).await.unwrap_or(Err(WriteError::Closed))
+    }
+
+    fn hand_over<T: Send + 'static>(
+        &self,
+        piece: impl FnMut(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
+        last: bool,
+    ) -> oneshot::Receiver<Result<T, WriteError>> {
         let (reply, answer) = oneshot::channel();
+        let mut ended = self.inner.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        if *ended {
+            return answer; // Nobody will send one.
+        }
+        *ended = last;
         self.inner.shared.queue_one();
         let sent = self.inner.queue.send(Message::Piece(Box::new(Work::new(piece, reply))));
         if sent.is_err() {
-            self.inner.shared.done(1);
-            return Err(WriteError::Closed);
+            self.inner.shared.done(1); // The piece was dropped, and so is its answer: that is read as Closed.
         }
-        answer.await.unwrap_or(Err(WriteError::Closed))
+        answer
     }
 }
 

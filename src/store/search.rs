@@ -242,11 +242,9 @@ fn words_of(message: String, details: Option<serde_json::Value>) -> String {
 
 /// Takes the words of events that go out of the index; those that were not indexed yet have none there.
 pub(super) fn unindex(tx: &mut Tx<'_>, events: &[i64]) -> Result<(), Fault> {
-    for id in events {
-        diesel::sql_query("DELETE FROM event_words WHERE rowid = ?")
-            .bind::<BigInt, _>(id)
-            .execute(&mut tx.journal.conn)?;
-    }
+    diesel::sql_query("DELETE FROM event_words WHERE rowid IN (SELECT value FROM json_each(?))")
+        .bind::<Text, _>(serde_json::json!(events).to_string())
+        .execute(&mut tx.journal.conn)?;
     Ok(())
 }
 
@@ -339,6 +337,33 @@ mod tests {
         while store.index_some_events().await.expect("indexed").more {}
         let indexed = store.reader().read_blocking(Journal::indexed).expect("read");
         assert!(!indexed.lags(), "{indexed:?}");
+    }
+
+    #[tokio::test]
+    async fn a_look_along_many_lists_goes_on_where_it_stopped() {
+        let dir = tempfile::tempdir().expect("folder");
+        let store = store_in(&dir);
+        let write = |message: &str| store.append_event(NewEvent::system(Level::Info, "x", message));
+        let wanted = write("one two three four five six seven eight").await.expect("written");
+        write("one two three four five six seven").await.expect("written");
+        while store.index_some_events().await.expect("indexed").more {}
+        let filter = EventFilter {
+            text: Some("one two three four five six seven eight".parse().expect("text")),
+            ..EventFilter::default()
+        };
+        let (mut cursor, mut found) = (None, Vec::new());
+        for _ in 0..20 {
+            let filter = filter.clone();
+            let read = move |journal: &mut Journal| journal.events(&filter, cursor, 50);
+            let page = store.reader().read_blocking(read).expect("read");
+            found.extend(page.rows.iter().map(|row| row.id));
+            cursor = page.older;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, [wanted]);
+        assert_eq!(cursor, None, "it comes to the end");
     }
 
     /// SQLite's own check of a full-text index believes what its connection remembers of it.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::Topic;
+use super::end::End;
 use super::high_water::HighWater;
 use super::mark::Mark;
 use super::tx::Topics;
@@ -33,6 +34,7 @@ struct Life {
     error: Option<String>,
     mark: Option<Mark>,
     marked: Instant,
+    end: Option<End>,
 }
 
 impl Shared {
@@ -48,6 +50,7 @@ impl Shared {
                 error: None,
                 mark: None,
                 marked: Instant::now(),
+                end: None,
             }),
             high_water: Mutex::new(None),
         }
@@ -85,10 +88,14 @@ impl Shared {
     }
 
     /// A group is in the journal: the version goes out to whoever watches a topic that it touched.
-    pub(super) fn committed(&self, version: i64, topics: Topics) {
+    pub(super) fn committed(&self, version: i64, topics: Topics, end: End) {
+        let mut life = self.life();
+        life.error = None;
+        life.end = Some(end);
+        drop(life);
         self.commits.fetch_add(1, Ordering::Release);
+        // After the end: who reads both never has an end that is newer than its version.
         self.version.store(version, Ordering::Release);
-        self.life().error = None;
         self.raise_high_water(version);
         for topic in topics.iter() {
             self.topics[topic as usize].send_replace(version);
@@ -107,6 +114,11 @@ impl Shared {
             tracing::warn!(%error, "the high-water mark of this machine cannot be written; it is given up");
             *mark = None;
         }
+    }
+
+    /// Where the last group left the log; none before the first.
+    pub(super) fn end(&self) -> Option<End> {
+        self.life().end.clone()
     }
 
     /// Groups that were committed since the opening, of whatever was in them. It has risen before anybody is answered
@@ -135,6 +147,7 @@ impl Shared {
         life.marked = Instant::now();
         let Some(mark) = &life.mark else { return };
         let mark = Mark {
+            end: life.end.clone(),
             version: self.version(),
             alive_at: Timestamp::now(),
             ..mark.clone()

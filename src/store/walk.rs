@@ -24,6 +24,8 @@ const LOOK: Duration = if cfg!(test) {
 } else {
     Duration::from_millis(5)
 };
+/// Where each time takes long (a star for very many words), it stops after this.
+const LONGEST_LOOK: Duration = Duration::from_millis(50);
 
 /// One filter, with an index of its own whose entries are in the order of ids.
 #[derive(Clone, Debug)]
@@ -36,12 +38,13 @@ pub(super) enum Part {
     Kind(Category, Level),
     Actor(String),
     Host(i64),
-    /// One of these.
-    Actions(Vec<String>),
+    Action(String),
     Command(CommandId),
     Pipeline(PipelineId),
-    /// One word or phrase, as FTS5 has it.
+    /// A query of FTS5.
     Text(String),
+    /// One of these.
+    Any(Vec<Part>),
 }
 
 /// What a walk found.
@@ -82,7 +85,10 @@ impl Journal {
             for run in &mut runs {
                 run.skip_to(at);
                 if run.ids.is_empty() && !run.ended {
-                    if fetches >= FETCHES && begun.elapsed() >= LOOK {
+                    // Whoever goes on where it stopped must come further, so it moves at least once.
+                    let moved = at != cut;
+                    let looked = begun.elapsed();
+                    if moved && (fetches >= FETCHES && looked >= LOOK || looked >= LONGEST_LOOK) {
                         walked.stopped = place(at);
                         return Ok(walked);
                     }
@@ -119,15 +125,12 @@ impl Journal {
             ids.retain(|id| bounds.0.is_none_or(|low| *id >= low) && bounds.1.is_none_or(|high| *id <= high));
             return Ok(ids);
         }
-        let Part::Actions(actions) = part else {
-            return Ok(query(part, None, bounds, at).limit(limit).load(&mut self.conn)?);
+        let Part::Any(parts) = part else {
+            return Ok(query(part, bounds, at).limit(limit).load(&mut self.conn)?);
         };
         let mut all = Vec::new();
-        for action in actions {
-            let some: Vec<i64> = query(part, Some(action), bounds, at)
-                .limit(limit)
-                .load(&mut self.conn)?;
-            all.extend(some);
+        for part in parts {
+            all.extend(self.ids_of(part, bounds, at, limit)?);
         }
         match at {
             Cut::Newest | Cut::Below(_) => all.sort_unstable_by_key(|id| std::cmp::Reverse(*id)),
@@ -215,11 +218,11 @@ fn within(at: Cut<i64>, (low, high): Bounds) -> Cut<i64> {
 type Ids<'a> =
     diesel::helper_types::IntoBoxed<'a, diesel::dsl::Select<event_log::table, event_log::id>, diesel::sqlite::Sqlite>;
 
-/// The ids of one part: answered by its index alone.
-fn query<'a>(part: &Part, action: Option<&String>, bounds: Bounds, at: Cut<i64>) -> Ids<'a> {
+/// The ids of one part that has a list of its own in the log: answered by its index alone.
+fn query<'a>(part: &Part, bounds: Bounds, at: Cut<i64>) -> Ids<'a> {
     let mut query = event_log::table.select(event_log::id).into_boxed();
     query = match part {
-        Part::All | Part::Text(_) => query,
+        Part::All | Part::Text(_) | Part::Any(_) => query,
         Part::Category(category) => query.filter(event_log::category.eq(*category)),
         Part::Level(level) => query.filter(event_log::level.eq(*level)),
         Part::Kind(category, level) => query
@@ -227,13 +230,10 @@ fn query<'a>(part: &Part, action: Option<&String>, bounds: Bounds, at: Cut<i64>)
             .filter(event_log::level.eq(*level)),
         Part::Actor(actor) => query.filter(event_log::actor.eq(actor.clone())),
         Part::Host(host) => query.filter(event_log::host_id.eq(*host)),
-        Part::Actions(_) => query,
+        Part::Action(action) => query.filter(event_log::action.eq(action.clone())),
         Part::Command(id) => query.filter(event_log::command_id.eq(*id)),
         Part::Pipeline(id) => query.filter(event_log::pipeline_id.eq(*id)),
     };
-    if let Some(action) = action {
-        query = query.filter(event_log::action.eq(action.clone()));
-    }
     if let Some(low) = bounds.0 {
         query = query.filter(event_log::id.ge(low));
     }
@@ -262,15 +262,14 @@ mod tests {
             (Part::Kind(Category::Audit, Level::Warn), "event_log_category_level"),
             (Part::Actor("user:x".to_owned()), "event_log_actor"),
             (Part::Host(1), "event_log_host"),
-            (Part::Actions(Vec::new()), "event_log_action"),
+            (Part::Action("op:pull".to_owned()), "event_log_action"),
             (Part::Command(CommandId::after(None)), "event_log_command"),
             (Part::Pipeline(PipelineId::after(None)), "event_log_pipeline"),
         ];
         for (part, index) in parts {
-            let action = matches!(part, Part::Actions(_)).then(|| "op:pull".to_owned());
             for bounds in [(None, None), (Some(1), Some(9)), (Some(1), None)] {
                 for at in [Cut::Newest, Cut::Below(7), Cut::Above(7)] {
-                    let query = query(&part, action.as_ref(), bounds, at).limit(50);
+                    let query = query(&part, bounds, at).limit(50);
                     let plan = plans.of(&diesel::debug_query::<diesel::sqlite::Sqlite, _>(&query).to_string());
                     assert!(!plan.contains("TEMP B-TREE"), "{part:?} {at:?}: {plan}");
                     // Only the unfiltered log is walked by its own id, and stops after a page.

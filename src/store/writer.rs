@@ -13,8 +13,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
-use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
+use diesel::{ExpressionMethods, RunQueryDsl};
 
+use super::end::End;
 use super::error::{Fault, is_locked};
 use super::schema::state_version;
 use super::shared::Shared;
@@ -89,6 +90,8 @@ pub(super) struct Writer {
     /// Only reads. It keeps the shared memory of the write-ahead log open, so that on a full disk, where a new
     /// connection cannot be had, it is still known what was committed.
     witness: Journal,
+    /// Where it left the log; none before its first transaction.
+    left: Option<End>,
     /// Held as long as anything may be written.
     _lock: std::fs::File,
 }
@@ -116,6 +119,7 @@ impl Writer {
             shared,
             journal: Some(journal),
             witness,
+            left: None,
             _lock: lock,
         }
     }
@@ -216,11 +220,22 @@ impl Writer {
             }
             return whole(error.to_string());
         }
-        let before = match counters(journal) {
+        let before = match journal.look() {
             Ok(before) => before,
             Err(error) => return whole(error.to_string()),
         };
         let mut touched = Touched::default();
+        let differs = self.left.as_ref().filter(|left| **left != before.end);
+        if let Some(left) = differs {
+            tracing::error!(?left, found = ?before.end, "something else has written into the journal");
+            let mut piece = Differs(left.clone(), before.end.clone());
+            match in_savepoint(journal, &mut piece) {
+                Ok(these) => touched.join(these),
+                Err(Fault::Alone(why)) => tracing::error!(%why, "and that cannot be said in it"),
+                Err(Fault::Group(why)) => return whole(why),
+            }
+        }
+        let differs = differs.is_some();
         let mut verdicts = Vec::with_capacity(group.len());
         for (index, piece) in group.iter_mut().enumerate() {
             match in_savepoint(journal, piece.as_mut()) {
@@ -237,14 +252,18 @@ impl Writer {
                 }
             }
         }
-        let changed = match counters(journal) {
-            Ok(after) => touched.any() || after.changes != before.changes,
+        let after = match journal.look() {
+            Ok(after) => after,
             Err(error) => return whole(error.to_string()),
         };
+        let changed = touched.any() || after.changes != before.changes;
         // What changed nothing costs no sync: there is nothing that a loss of power could take back.
-        if !changed || verdicts.iter().all(Result::is_err) {
+        if !changed || (verdicts.iter().all(Result::is_err) && !differs) {
             return match journal.conn.batch_execute("ROLLBACK") {
-                Ok(()) => Ended::Committed(verdicts),
+                Ok(()) => {
+                    self.left.get_or_insert(before.end);
+                    Ended::Committed(verdicts)
+                }
                 Err(error) => whole(error.to_string()),
             };
         }
@@ -257,7 +276,8 @@ impl Writer {
         {
             return whole(error.to_string());
         }
-        self.shared.committed(version, touched.topics);
+        self.shared.committed(version, touched.topics, after.end.clone());
+        self.left = Some(after.end);
         Ended::Committed(verdicts)
     }
 
@@ -268,7 +288,7 @@ impl Writer {
         self.journal = None;
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
-            match counters(&mut self.witness) {
+            match self.witness.look() {
                 Ok(found) => return found.groups >= expected,
                 Err(problem) if Instant::now() > deadline => {
                     tracing::error!(%why, %problem, "a commit failed, and the journal cannot be read either; ending");
@@ -324,22 +344,15 @@ pub(super) fn panic_text(panic: &Box<dyn std::any::Any + Send>) -> String {
         .unwrap_or_else(|| "without a word".to_owned())
 }
 
-diesel::define_sql_function! {
-    /// Rows that this connection has changed so far; SQLite's own.
-    fn total_changes() -> diesel::sql_types::BigInt;
-}
+/// Says that the log does not end where the writer left it.
+struct Differs(End, End);
 
-/// How many groups were committed, and how many rows this connection has changed, undone or not.
-struct Counters {
-    groups: i64,
-    changes: i64,
-}
+impl Piece for Differs {
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Fault> {
+        tx.end_differs(&self.0, &self.1)
+    }
 
-fn counters(journal: &mut Journal) -> diesel::QueryResult<Counters> {
-    let (groups, changes) = state_version::table
-        .select((state_version::groups, total_changes()))
-        .get_result(&mut journal.conn)?;
-    Ok(Counters { groups, changes })
+    fn answer(self: Box<Self>, _: Result<(), WriteError>) {}
 }
 
 fn raise(journal: &mut Journal, changed: bool) -> diesel::QueryResult<i64> {

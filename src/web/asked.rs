@@ -40,6 +40,7 @@ pub(super) fn asked(request: &HttpRequest) -> String {
         ["tokens", token, verb] => format!("to {} token {}", plain(verb), name(token)),
         ["audit", "reports"] => "to make an audit report".to_owned(),
         ["audit", "reports", number, "reviewed"] => format!("to mark the audit report {} as reviewed", name(number)),
+        ["settings", "sweep"] => "to sweep".to_owned(),
         ["settings", "holds"] => "to hold a range of time".to_owned(),
         ["settings", "holds", _, "release"] => "to release a hold".to_owned(),
         ["logout"] => "to log out".to_owned(),

@@ -115,6 +115,7 @@ pub(super) const LIST: &[Entry] = &[
     at(GET, "/audit/export", May(Ask::See), || to(export::download)),
     // What is kept, and for how long.
     at(GET, "/settings", May(Ask::See), || to(settings::show)),
+    at(POST, "/settings/sweep", May(Ask::Settings), || to(settings::sweep::now)),
     at(POST, "/settings/holds", May(Ask::Settings), || to(settings::hold)),
     at(POST, "/settings/holds/{id}/release", May(Ask::Settings), || {
         to(settings::release)

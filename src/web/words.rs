@@ -183,13 +183,14 @@ pub(super) fn repeated(word: Word, repeats: i64) -> Word {
     }
 }
 
-/// `812 bytes`, `12 KiB`, `3.1 MiB`.
+/// `812 bytes`, `12 KiB`, `3.1 MiB`, `38.2 GiB`.
 pub(super) fn bytes(bytes: u64) -> String {
     match bytes {
         1 => "1 byte".to_owned(),
         0..1_024 => format!("{bytes} bytes"),
         1_024..1_048_576 => format!("{} KiB", bytes / 1_024),
-        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+        1_048_576..1_073_741_824 => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+        _ => format!("{:.1} GiB", bytes as f64 / 1_073_741_824.0),
     }
 }
 
@@ -242,5 +243,6 @@ mod tests {
         assert_eq!(bytes(1), "1 byte");
         assert_eq!(bytes(2_048), "2 KiB");
         assert_eq!(bytes(3_250_586), "3.1 MiB");
+        assert_eq!(bytes(40_989_000_000), "38.2 GiB");
     }
 }

@@ -160,6 +160,8 @@ async fn s07_s26_on_a_full_disk_whoever_is_told_something_finds_it_so() {
     );
     qd.stop().await;
     assert_eq!(disk.sql("SELECT * FROM pragma_integrity_check LIMIT 1"), "ok");
+    let alarms = disk.sql("SELECT count(*) FROM event_log WHERE action = 'tampered'");
+    assert_eq!(alarms, "0", "a commit that failed is no change by somebody else");
     let rows = disk.sql("SELECT count(*) FROM commands WHERE status != 'BLOCKED'");
     assert_eq!(rows, started.len().to_string(), "no row of an op that was answered 503");
     let marks = lines_of(&qd.path("home/started"));

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 mod api;
 pub(crate) mod audit;
+pub(crate) mod chain;
 pub(crate) mod chromium;
 pub(crate) mod cli;
 mod dice;

@@ -14,6 +14,7 @@
 
 mod files;
 mod filter;
+mod kinds;
 mod read;
 mod verify;
 mod write;

@@ -10,15 +10,12 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use diesel::prelude::*;
 use flate2::bufread::GzDecoder;
-use serde_json::Value;
 
-use super::super::schema::{event_log, pipelines};
 use super::super::{CommandRow, EventRow, Journal, PipelineRow, ReadError, Reader};
 use super::files::{self, ArchiveFile};
-use super::{EventLine, Line, Ranges, RowLine};
-use crate::domain::{Checkpoint, CommandId, Link, PipelineId, Timestamp};
+use super::{Line, Ranges};
+use crate::domain::{Checkpoint, CommandId, PipelineId, Timestamp};
 
 /// A range of time: events by their timestamp, commands and pipelines by when they were asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -34,7 +31,7 @@ impl Range {
         self.since.is_none_or(|since| at >= since) && self.until.is_none_or(|until| at < until)
     }
 
-    fn may_be_in(&self, part: Option<(Timestamp, Timestamp)>) -> bool {
+    pub(super) fn may_be_in(&self, part: Option<(Timestamp, Timestamp)>) -> bool {
         part.is_some_and(|(first, last)| {
             self.since.is_none_or(|since| last >= since) && self.until.is_none_or(|until| first < until)
         })
@@ -72,7 +69,7 @@ pub enum Entry {
 /// What the header of a file says.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Marks(Ranges);
+pub struct Marks(pub(super) Ranges);
 
 /// Which rows were there already.
 #[doc(hidden)]
@@ -80,12 +77,12 @@ pub struct Marks(Ranges);
 pub struct Seen {
     /// Events: the last id of each run by its first.
     runs: BTreeMap<i64, i64>,
-    commands: HashSet<CommandId>,
-    pipelines: HashSet<PipelineId>,
+    pub(super) commands: HashSet<CommandId>,
+    pub(super) pipelines: HashSet<PipelineId>,
 }
 
 impl Seen {
-    fn event(&mut self, id: i64) -> bool {
+    pub(super) fn event(&mut self, id: i64) -> bool {
         let before = self.runs.range(..=id).next_back().map(|(first, last)| (*first, *last));
         if before.is_some_and(|(_, last)| last >= id) {
             return false;
@@ -284,176 +281,6 @@ pub(super) fn entry(text: &[u8]) -> io::Result<Entry> {
         return Ok(Entry::Checkpoint(serde_json::from_slice(text)?));
     }
     Ok(Entry::Line(serde_json::from_slice(text)?))
-}
-
-fn wrong(why: impl std::fmt::Display) -> ReadError {
-    ReadError::Row(format!("of the archive: {why}"))
-}
-
-impl Archived for EventRow {
-    fn at(&self) -> Timestamp {
-        self.timestamp
-    }
-
-    fn of(line: Entry) -> Result<Option<Self>, ReadError> {
-        match line {
-            Entry::Line(Line::Event(line)) => event(*line).map(Some),
-            Entry::Line(_) | Entry::Checkpoint(_) => Ok(None),
-        }
-    }
-
-    fn may_be_in(range: Range, Marks(ranges): &Marks) -> bool {
-        range.may_be_in(ranges.event) || range.may_be_in(ranges.audit)
-    }
-
-    fn is_new(&self, seen: &mut Seen) -> bool {
-        seen.event(self.id)
-    }
-
-    fn only_archived(mut rows: Vec<Self>, journal: &mut Journal) -> Result<Vec<Self>, ReadError> {
-        let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-        let there = journal.events_still_here(&ids)?;
-        rows.retain(|row| !there.contains(&(row.id, row.link)));
-        Ok(rows)
-    }
-}
-
-fn event(line: EventLine) -> Result<EventRow, ReadError> {
-    Ok(EventRow {
-        id: line.id,
-        timestamp: line.timestamp.parse().map_err(wrong)?,
-        category: line.category.parse().map_err(wrong)?,
-        level: line.level.parse().map_err(wrong)?,
-        actor: line.actor.parse().map_err(wrong)?,
-        host_id: line.host_id.map(|id| id.parse()).transpose().map_err(wrong)?,
-        host: line.host,
-        action: line.action,
-        message: line.message,
-        details: line
-            .details
-            .map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text))),
-        command_id: line.command_id.map(|id| id.parse()).transpose().map_err(wrong)?,
-        pipeline_id: line.pipeline_id.map(|id| id.parse()).transpose().map_err(wrong)?,
-        link: line.link,
-    })
-}
-
-impl Archived for CommandRow {
-    fn at(&self) -> Timestamp {
-        self.created_at
-    }
-
-    fn of(line: Entry) -> Result<Option<Self>, ReadError> {
-        let Entry::Line(Line::Command(RowLine { host, mut row })) = line else {
-            return Ok(None);
-        };
-        row["host"] = host.unwrap_or_default().into();
-        row["output_cut"] = (row["output_cut"] == 1).into();
-        serde_json::from_value(row).map(Some).map_err(wrong)
-    }
-
-    fn may_be_in(range: Range, Marks(ranges): &Marks) -> bool {
-        range.may_be_in(ranges.command)
-    }
-
-    fn is_new(&self, seen: &mut Seen) -> bool {
-        seen.commands.insert(self.id)
-    }
-
-    fn only_archived(mut rows: Vec<Self>, journal: &mut Journal) -> Result<Vec<Self>, ReadError> {
-        let ids: Vec<CommandId> = rows.iter().map(|row| row.id).collect();
-        let gone: HashSet<CommandId> = journal.without_row(&ids)?.into_iter().collect();
-        rows.retain(|row| gone.contains(&row.id));
-        Ok(rows)
-    }
-}
-
-impl Archived for PipelineRow {
-    fn at(&self) -> Timestamp {
-        self.created_at
-    }
-
-    fn of(line: Entry) -> Result<Option<Self>, ReadError> {
-        let Entry::Line(Line::Pipeline(RowLine { mut row, .. })) = line else {
-            return Ok(None);
-        };
-        // Columns that are JSON themselves.
-        for column in ["hosts", "plan"] {
-            if let Some(text) = row[column].as_str() {
-                row[column] = serde_json::from_str(text).map_err(wrong)?;
-            }
-        }
-        if row["plan"].is_null() {
-            row["plan"] = serde_json::to_value(crate::domain::Plan::default()).map_err(wrong)?;
-        }
-        serde_json::from_value(row).map(Some).map_err(wrong)
-    }
-
-    fn may_be_in(range: Range, Marks(ranges): &Marks) -> bool {
-        range.may_be_in(ranges.pipeline)
-    }
-
-    fn is_new(&self, seen: &mut Seen) -> bool {
-        seen.pipelines.insert(self.id)
-    }
-
-    fn only_archived(mut rows: Vec<Self>, journal: &mut Journal) -> Result<Vec<Self>, ReadError> {
-        let ids: Vec<PipelineId> = rows.iter().map(|row| row.id).collect();
-        let there = journal.pipelines_still_here(&ids)?;
-        rows.retain(|row| !there.contains(&row.id));
-        Ok(rows)
-    }
-}
-
-impl Journal {
-    fn events_still_here(&mut self, ids: &[i64]) -> Result<HashSet<(i64, Link)>, ReadError> {
-        let mut there = HashSet::new();
-        for some in ids.chunks(500) {
-            let rows: Vec<(i64, Link)> = event_log::table
-                .filter(event_log::id.eq_any(some))
-                .select((event_log::id, event_log::link))
-                .load(&mut self.conn)?;
-            there.extend(rows);
-        }
-        Ok(there)
-    }
-
-    fn pipelines_still_here(&mut self, ids: &[PipelineId]) -> Result<HashSet<PipelineId>, ReadError> {
-        let rows: Vec<PipelineId> = pipelines::table
-            .filter(pipelines::id.eq_any(ids))
-            .select(pipelines::id)
-            .load(&mut self.conn)?;
-        Ok(rows.into_iter().collect())
-    }
-
-    /// Of some lines those whose rows are no longer in their tables; never a first line.
-    pub(super) fn only_archived(&mut self, lines: Vec<Line>) -> Result<Vec<Line>, ReadError> {
-        let (mut events, mut commands, mut pipelines) = (Vec::new(), Vec::new(), Vec::new());
-        let id_of = |line: &RowLine| line.row["id"].as_str().unwrap_or_default().to_owned();
-        for line in &lines {
-            match line {
-                Line::Archive(_) | Line::Definition { .. } => {}
-                Line::Event(event) => events.push(event.id),
-                Line::Command(line) => commands.extend(id_of(line).parse::<CommandId>()),
-                Line::Pipeline(line) => pipelines.extend(id_of(line).parse::<PipelineId>()),
-            }
-        }
-        let events = self.events_still_here(&events)?;
-        let commands: HashSet<String> = self.without_row(&commands)?.iter().map(ToString::to_string).collect();
-        let pipelines: HashSet<String> = self
-            .pipelines_still_here(&pipelines)?
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        let keeps = |line: &Line| match line {
-            Line::Archive(_) => false,
-            Line::Definition { .. } => true,
-            Line::Event(event) => !events.contains(&(event.id, event.link)),
-            Line::Command(line) => commands.contains(&id_of(line)),
-            Line::Pipeline(line) => !pipelines.contains(&id_of(line)),
-        };
-        Ok(lines.into_iter().filter(keeps).collect())
-    }
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use super::super::archive::Contents;
 use super::super::error::Fault;
 use super::super::schema::{event_log, sealed, swept_events};
 use super::super::tx::Tx;
-use super::super::{Journal, NewEvent, ReadError};
+use super::super::{Journal, ReadError};
 use super::{BATCH, Number};
-use crate::domain::{Category, Digest, Level, Link, Timestamp};
+use crate::domain::{Digest, Link, Timestamp};
 
 /// What the checkpoint of a sweep states beside the chain's head; that of the first start of a log which is older than
 /// its chain states where that begins.
@@ -25,6 +25,11 @@ pub(in crate::store) struct Statement {
     pub(in crate::store) hashes: Sealing,
     /// Commands that settled before this time may be missing.
     pub(in crate::store) commands_before: Option<Timestamp>,
+    /// Events from before this time may be missing.
+    pub(in crate::store) events_before: Option<Timestamp>,
+    /// Which commands and pipelines of those that were made before it left standing; none where it does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::store) standing: Option<Standing>,
     /// Counts, and cut-offs.
     pub(in crate::store) removed: serde_json::Value,
     /// What is in its file of the archive; none where no archive is kept.
@@ -39,6 +44,24 @@ pub(in crate::store) struct Base {
     pub(in crate::store) event: i64,
     /// Its link.
     pub(in crate::store) link: Link,
+}
+
+/// What a sweep left standing of what it might have taken. Ids rise, so no row comes in among them later.
+#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub(in crate::store) struct Standing {
+    pub(in crate::store) commands: UpTo,
+    pub(in crate::store) pipelines: UpTo,
+}
+
+/// The rows of one table up to an id.
+#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub(in crate::store) struct UpTo {
+    /// The last one's id; none where there is none.
+    pub(in crate::store) last: Option<String>,
+    /// How many.
+    pub(in crate::store) rows: usize,
+    /// SHA-256 of their ids, each on a line of its own, in their order.
+    pub(in crate::store) sha256: Option<Digest>,
 }
 
 /// The digests of one sweep.
@@ -109,60 +132,6 @@ impl Journal {
             sha256: (rows > 0).then(|| Digest::from_hash(&hash.finalize())),
         })
     }
-
-    /// Whether a sweep has begun to remove events and has not said yet what it removed: it is under way, or was cut off.
-    pub(super) fn sweep_is_open(&mut self) -> Result<bool, ReadError> {
-        let closed = self.base_checkpoint()?.map_or(0, |checkpoint| checkpoint.event_id);
-        let begun: Option<i64> = event_log::table
-            .filter(event_log::action.eq(BEGUN))
-            .filter(event_log::id.gt(closed))
-            .select(event_log::id)
-            .order(event_log::id.desc())
-            .get_result(&mut self.conn)
-            .optional()?;
-        Ok(begun.is_some())
-    }
-}
-
-/// The action of the event with which a sweep begins to remove events.
-pub(super) const BEGUN: &str = "retention";
-
-/// The action of the event that says that something else changed the database.
-pub(in crate::store) const TAMPERED: &str = "tampered";
-
-/// Before a sweep signs for what is missing: that all of it was taken by sweeps. What was not is an event, and vouches
-/// for nothing.
-pub(super) fn explain(tx: &mut Tx<'_>) -> Result<(), Fault> {
-    let stated = tx.journal.newest_statement()?.unwrap_or_default();
-    let hashes = tx.journal.hashes(stated.base)?;
-    let unsigned: i64 = sealed::table
-        .filter(sealed::checkpoint_id.is_null())
-        .count()
-        .get_result(&mut tx.journal.conn)?;
-    if (hashes == stated.hashes && unsigned == 0) || tx.journal.sweep_is_open()? {
-        return Ok(());
-    }
-    let known: Option<i64> = event_log::table
-        .filter(event_log::action.eq(TAMPERED))
-        .select(event_log::id)
-        .order(event_log::id.desc())
-        .get_result(&mut tx.journal.conn)
-        .optional()?;
-    if known.is_some() && unsigned == 0 {
-        return Ok(()); // It is said already, and stays said.
-    }
-    diesel::delete(sealed::table.filter(sealed::checkpoint_id.is_null())).execute(&mut tx.journal.conn)?;
-    tx.event(NewEvent {
-        category: Category::Audit,
-        details: Some(serde_json::json!({ "stated": stated.hashes, "found": hashes, "unsigned": unsigned })),
-        ..NewEvent::system(
-            Level::Error,
-            TAMPERED,
-            "The database was changed by something else than the dashboard: events are gone that no sweep took, or \
-             digests were added that no sweep left",
-        )
-    })?;
-    Ok(())
 }
 
 pub(super) fn sealing(tx: &mut Tx<'_>, checkpoint: Option<i64>) -> Result<Sealing, Fault> {

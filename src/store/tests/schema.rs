@@ -163,6 +163,7 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
             "INSERT INTO holds (from_at, reason, placed_by) VALUES ('2026-01-01 00:00:00', 'r', 'user:a'); \
              UPDATE commands SET kept_by = 'user:a', kept_at = '2026-01-01 00:00:00', kept_reason = 'r'",
         ),
+        ("known words", "INSERT INTO event_words (rowid, text) VALUES (2, 'z')"),
         (
             "late_word",
             "UPDATE commands SET late_word = 'exit 0', late_at = '2026-01-01 00:00:00'",

@@ -251,6 +251,7 @@ async fn a_full_disk_in_the_middle_of_groups_lies_to_nobody() {
     for mark in &told_failed {
         assert!(!actions.contains(mark), "{mark} was told failed");
     }
+    assert!(!actions.contains("tampered"), "what was not committed is not missed");
 }
 
 #[tokio::test]

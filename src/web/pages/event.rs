@@ -18,6 +18,8 @@ use super::super::{Visitor, Web};
 /// In a line of the log so many details are shown, and so much of each; the event's own page has all.
 const SHOWN: usize = 12;
 const LONGEST: usize = 300;
+/// And so much of its sentence.
+const SENTENCE: usize = 600;
 
 /// What an event is about: a command or a pipeline.
 pub(super) struct About {
@@ -41,6 +43,8 @@ pub(super) struct Line {
     pub(super) action: String,
     pub(super) host: String,
     pub(super) message: String,
+    /// Whether there is more of the sentence than that.
+    pub(super) shortened: bool,
     pub(super) about: Vec<About>,
     pub(super) details: Vec<Detail>,
     /// Whether there is more of the details than that.
@@ -90,19 +94,16 @@ impl Line {
         let all = row.details.iter().flat_map(flattened);
         // The record of what ended repeats the sentence, for the chain: it is on the event's own page.
         let (mut details, mut cut) = (Vec::new(), false);
+        let whole = clock.spoken(&row.message, row.timestamp);
+        let message = short(&whole, SENTENCE);
         for (key, value) in all {
             if details.len() == SHOWN || key.starts_with("record.") {
                 cut = true;
                 continue;
             }
-            let short: String = value.chars().take(LONGEST).collect();
-            let value = if short.len() < value.len() {
-                cut = true;
-                format!("{short}…")
-            } else {
-                value
-            };
-            details.push(Detail { key, value });
+            let shown = short(&value, LONGEST);
+            cut |= shown != value;
+            details.push(Detail { key, value: shown });
         }
         Self {
             id: row.id,
@@ -111,7 +112,8 @@ impl Line {
             by: row.actor.name().to_owned(),
             action: row.action.clone(),
             host: row.host.as_ref().map(ToString::to_string).unwrap_or_default(),
-            message: clock.spoken(&row.message, row.timestamp),
+            shortened: message != whole,
+            message,
             about: kept.about(row),
             details,
             cut,
@@ -129,11 +131,20 @@ impl Line {
     }
 }
 
+/// So many characters of a text, and a sign where there is more.
+fn short(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
 #[derive(Template)]
 #[template(path = "log/event.html")]
 struct EventPage {
     frame: Frame,
     line: Line,
+    message: String,
     category: &'static str,
     actor: String,
     all: Vec<Detail>,
@@ -180,6 +191,7 @@ pub(in crate::web) async fn show(
     html(&EventPage {
         frame: Frame::new(&web, &visitor, "log", format!("Event #{number}")),
         line: Line::new(&row, &kept, &clock),
+        message: clock.spoken(&row.message, row.timestamp),
         category: row.category.as_str(),
         actor: row.actor.to_string(),
         all,

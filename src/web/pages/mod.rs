@@ -14,6 +14,7 @@ mod history_line;
 mod history_view;
 pub(super) mod host;
 pub(super) mod log;
+mod log_view;
 mod output;
 pub(super) mod pipeline;
 mod pipeline_cells;

@@ -1,6 +1,8 @@
 //! What is kept, and for how long: sizes, sweeps, archive, holds, checkpoints. Whoever may see the journal may see it,
 //! for an auditor has to; holds are placed and released by admins.
 
+pub(in crate::web) mod sweep;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, ReqData};
@@ -10,7 +12,8 @@ use crate::domain::{Ask, Checkpoint, DeliveryKind, Invalid, Span};
 use crate::engine::EngineError;
 use crate::store::archive::{Archives, archives};
 use crate::store::{
-    Delivery, EventFilter, EventRow, HoldRow, InstanceRow, Journal, LastSweep, Pending, ReadError, Survey, Witness,
+    Cutoffs, Delivery, EventFilter, EventRow, HoldRow, InstanceRow, Journal, LastSweep, Pending, ReadError, Survey,
+    Witness,
 };
 
 use super::super::clock::{Clock, When};
@@ -40,6 +43,10 @@ struct SettingsPage {
     gone_until: Option<When>,
     next: When,
     takes: String,
+    /// What "Sweep now" would do, for those who may.
+    asks: Option<sweep::Asks>,
+    /// What it did.
+    swept: Option<String>,
     failure: Vec<String>,
     sweeps: Vec<Sweep>,
     archive: Option<Archive>,
@@ -134,6 +141,8 @@ struct Found {
     survey: Survey,
     last: Option<LastSweep>,
     pending: Pending,
+    /// The same for a sweep at this moment, where somebody looks who may ask for one.
+    pending_now: Option<Pending>,
     sweeps: Vec<EventRow>,
     holds: Vec<HoldRow>,
     checkpoint: Option<Checkpoint>,
@@ -202,7 +211,8 @@ fn read(form: FormPairs) -> Result<Fields, Problem> {
 }
 
 impl Found {
-    fn read(journal: &mut Journal, cutoffs: &crate::store::Cutoffs) -> Result<Self, ReadError> {
+    /// With the cut-offs of the next sweep, and those of this moment.
+    fn read(journal: &mut Journal, next: &Cutoffs, now: Option<&Cutoffs>) -> Result<Self, ReadError> {
         let sweeps = EventFilter {
             action: Some("sweep".to_owned()),
             ..EventFilter::default()
@@ -210,7 +220,8 @@ impl Found {
         Ok(Self {
             survey: journal.survey()?,
             last: journal.last_cutoffs()?,
-            pending: journal.pending(cutoffs)?,
+            pending: journal.pending(next)?,
+            pending_now: now.map(|now| journal.pending(now)).transpose()?,
             sweeps: journal.events(&sweeps, None, SWEEPS)?.rows,
             holds: journal.holds()?,
             checkpoint: journal.newest_checkpoint()?,
@@ -222,11 +233,12 @@ impl Found {
 }
 
 async fn page(web: &Web, visitor: &Visitor) -> Result<SettingsPage, Problem> {
-    let (next, cutoffs) = web.engine.next_sweep();
+    let manages = visitor.may(Ask::Settings);
+    let ((next, cutoffs), now) = (web.engine.next_sweep(), web.engine.cutoffs());
     let found = web
         .engine
         .reader()
-        .read(move |journal| Found::read(journal, &cutoffs))
+        .read(move |journal| Found::read(journal, &cutoffs, manages.then_some(&now)))
         .await?;
     let data_dir = web.engine.data_dir().to_owned();
     let archive = tokio::task::spawn_blocking(move || archives(&data_dir))
@@ -236,9 +248,15 @@ async fn page(web: &Web, visitor: &Visitor) -> Result<SettingsPage, Problem> {
     let clock = web.clock();
     let health = web.engine.health();
     let policy = web.engine.policy();
+    let asks = found.pending_now.map(|pending| {
+        let waits = web.engine.would_wait(found.last.as_ref(), &now);
+        sweep::Asks::new(&now, &pending, waits, policy.archive.is_some(), &clock)
+    });
     Ok(SettingsPage {
         frame: Frame::new(web, visitor, "settings", "Settings"),
-        manages: visitor.may(Ask::Settings),
+        asks,
+        swept: None,
+        manages,
         database: words::bytes(found.survey.database_bytes),
         wal: words::bytes(health.writer.wal_bytes),
         free: health

@@ -1,0 +1,102 @@
+//! What sweeps left: digests that stand for events which went, and rows that they did not take.
+
+use diesel::prelude::*;
+
+use super::super::schema::sealed;
+use super::super::sweep::{Statement, UpTo};
+use super::super::{ReadError, Reader};
+use super::{STEP, Verdict};
+use crate::domain::Timestamp;
+
+/// The digests that sweeps left, against the checkpoints that signed them, and whether their rows are there.
+pub(super) fn verify(
+    reader: &Reader,
+    commands_before: Option<Timestamp>,
+    verdict: &mut Verdict,
+) -> Result<(), ReadError> {
+    let groups: Vec<Option<i64>> = reader.read_blocking(|journal| {
+        Ok(sealed::table
+            .filter(sealed::checkpoint_id.is_not_null())
+            .select(sealed::checkpoint_id)
+            .distinct()
+            .load(&mut journal.conn)?)
+    })?;
+    for group in groups.into_iter().flatten() {
+        let name = format!("checkpoint {group}");
+        let checkpoint = reader
+            .read_blocking(|journal| journal.checkpoints_after(group - 1, 1))?
+            .pop();
+        let signed = checkpoint
+            .filter(|checkpoint| checkpoint.id == group && checkpoint.is_signed())
+            .and_then(|checkpoint| serde_json::from_str::<Statement>(checkpoint.details.as_deref()?).ok());
+        let is = reader.read_blocking(|journal| journal.sealing(Some(group)))?;
+        // A whole group goes when none of its rows is left.
+        if is.rows > 0 && signed.is_none_or(|statement| statement.sealed != is) {
+            verdict.wrong(name, "the digests that it vouches for are not those that it signed");
+        }
+    }
+    let mut last = 0;
+    loop {
+        let some: Vec<(i64, String)> = reader.read_blocking(|journal| {
+            Ok(sealed::table
+                .filter(sealed::id.gt(last))
+                .order(sealed::id.asc())
+                .limit(STEP)
+                .select((sealed::id, sealed::what))
+                .load(&mut journal.conn)?)
+        })?;
+        let Some((newest, _)) = some.last() else { return Ok(()) };
+        last = *newest;
+        for (_, what) in some {
+            if !may_be_gone(&what, commands_before) && !reader.read_blocking(|journal| journal.stands(&what))? {
+                verdict.wrong(what, "a checkpoint speaks of it, but it is gone, and no sweep took it");
+            }
+        }
+    }
+}
+
+/// Whether a sweep may have taken what stands at this place: hosts, users and tokens never, the rest by its age, which
+/// is in its id.
+fn may_be_gone(place: &str, before: Option<Timestamp>) -> bool {
+    let made = place.replace('-', "");
+    let made = made.get(..12).and_then(|hex| i64::from_str_radix(hex, 16).ok());
+    let made = made.map(|millis| Timestamp::from_micros(millis.saturating_mul(1_000)));
+    !place.contains(' ') && made.zip(before).is_some_and(|(made, before)| made < before)
+}
+
+/// No digest vouches for a row that no checkpoint has signed.
+pub(super) fn unsigned(reader: &Reader, verdict: &mut Verdict) -> Result<(), ReadError> {
+    let unsigned = reader.read_blocking(|journal| journal.sealing(None))?;
+    if unsigned.rows > 0 {
+        let text = format!(
+            "{} digests vouch for rows, but no checkpoint signed them",
+            unsigned.rows
+        );
+        verdict.wrong("the table sealed".to_owned(), text);
+    }
+    Ok(())
+}
+
+/// What the newest sweep left standing, though it was of its time, is there.
+pub(super) fn standing(reader: &Reader, statement: Option<&Statement>, verdict: &mut Verdict) -> Result<(), ReadError> {
+    let Some(stated) = statement.and_then(|statement| statement.standing.as_ref()) else {
+        return Ok(());
+    };
+    let found = reader.read_blocking(|journal| journal.still_standing(stated))?;
+    let mut compare = |table: &str, stated: &UpTo, found: &UpTo| {
+        if stated == found {
+            return;
+        }
+        let last = stated.last.as_deref().unwrap_or_default();
+        let text = format!(
+            "of those up to {last} the newest sweep left {} standing, and there are {}{}: no sweep took or made one since",
+            stated.rows,
+            found.rows,
+            if stated.rows == found.rows { ", others" } else { "" },
+        );
+        verdict.wrong(format!("the table {table}"), text);
+    };
+    compare("commands", &stated.commands, &found.commands);
+    compare("pipelines", &stated.pipelines, &found.pipelines);
+    Ok(())
+}

@@ -1,0 +1,210 @@
+//! What vouches for a row: the newest event that carries it, or the digest that a sweep left of such an event.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use serde_json::Value;
+
+use super::super::chain::{self, CANONICAL, Canonical};
+use super::super::record::Of;
+use super::super::schema::sealed;
+use super::super::{Journal, ReadError};
+use super::STEP;
+use crate::domain::Digest;
+
+#[derive(QueryableByName)]
+struct Details {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Text)]
+    details: String,
+}
+
+/// What vouches for a row.
+pub(super) enum Voucher {
+    /// The newest event that carries it whole.
+    Event(i64, Value),
+    /// An event, or the checkpoint of a sweep, that carries its digest.
+    Digest(String, Digest),
+}
+
+impl Of {
+    /// The newest event that carries this row whole.
+    const fn event(self) -> &'static str {
+        match self {
+            Self::Command | Self::Host | Self::User | Self::Token => {
+                "SELECT id, details FROM event_log WHERE command_id = ? AND id > ? AND json_extract(details, '$.record') IS NOT NULL \
+                 ORDER BY id DESC LIMIT 1"
+            }
+            Self::Pipeline => {
+                "SELECT id, details FROM event_log WHERE pipeline_id = ? AND id > ? AND command_id IS NULL \
+                 AND json_extract(details, '$.record') IS NOT NULL ORDER BY id DESC LIMIT 1"
+            }
+        }
+    }
+}
+
+/// What the newest events say of hosts, users and tokens, by their places, up to an event.
+pub(super) struct Named {
+    up_to: i64,
+    by_place: HashMap<String, (i64, Value)>,
+}
+
+impl Named {
+    /// Nothing yet, of a log that begins behind an event.
+    pub(super) fn after(base: i64) -> Self {
+        Self {
+            up_to: base,
+            by_place: HashMap::new(),
+        }
+    }
+}
+
+/// What events of one pipeline say of rows that it wrote off: event and digest by the command's id.
+type WrittenOff = HashMap<String, (i64, Digest)>;
+
+impl Journal {
+    /// Some rows in the order of their keys, each with what vouches for it.
+    pub(super) fn vouched(
+        &mut self,
+        of: Of,
+        after: &str,
+        named: &mut Named,
+        base: i64,
+    ) -> Result<Vec<(String, Value, Option<Voucher>)>, ReadError> {
+        if !of.may_be_open() {
+            self.catch_up(named)?;
+        }
+        let rows = self.records_after(of, after, STEP)?;
+        let mut written_off: HashMap<String, WrittenOff> = HashMap::new();
+        let mut found = Vec::with_capacity(rows.len());
+        for (id, row) in rows {
+            let mut voucher = match of {
+                Of::Command | Of::Pipeline => self.voucher(of, &id, base)?,
+                Of::Host | Of::User | Of::Token => match named.by_place.get(&chain::place(of, &id)) {
+                    Some((event, said)) => Some(Voucher::Event(*event, said.clone())),
+                    None => self.sealed(&chain::place(of, &id))?,
+                },
+            };
+            if let (None, Some(pipeline)) = (&voucher, row["pipeline_id"].as_str()) {
+                if !written_off.contains_key(pipeline) {
+                    written_off.insert(pipeline.to_owned(), self.written_off(pipeline, base)?);
+                }
+                let digest = written_off.get(pipeline).and_then(|all| all.get(&id));
+                voucher = digest.map(|(event, digest)| Voucher::Digest(format!("event {event}"), digest.clone()));
+            }
+            found.push((id, row, voucher));
+        }
+        Ok(found)
+    }
+
+    fn voucher(&mut self, of: Of, id: &str, base: i64) -> Result<Option<Voucher>, ReadError> {
+        let event: Vec<Details> = diesel::sql_query(of.event())
+            .bind::<Text, _>(id)
+            .bind::<BigInt, _>(base)
+            .load(&mut self.conn)?;
+        if let Some(event) = event.into_iter().next() {
+            let details: Value = serde_json::from_str(&event.details).unwrap_or_default();
+            return Ok(Some(Voucher::Event(event.id, details["record"].clone())));
+        }
+        self.sealed(id)
+    }
+
+    /// Whether any event of the log is about this command or pipeline.
+    pub(super) fn is_spoken_of(&mut self, of: Of, id: &str, base: i64) -> Result<bool, ReadError> {
+        let column = match of {
+            Of::Pipeline => "pipeline_id",
+            Of::Command | Of::Host | Of::User | Of::Token => "command_id",
+        };
+        let event: Vec<Details> = diesel::sql_query(format!(
+            "SELECT id, coalesce(details, '') AS details FROM event_log WHERE {column} = ? AND id > ? LIMIT 1"
+        ))
+        .bind::<Text, _>(id)
+        .bind::<BigInt, _>(base)
+        .load(&mut self.conn)?;
+        Ok(!event.is_empty())
+    }
+
+    /// Whether there is a row at this place.
+    pub(super) fn stands(&mut self, place: &str) -> Result<bool, ReadError> {
+        let found = match place.split_once(' ') {
+            Some(("host", name)) => self.record(Of::Host, name)?,
+            Some(("user", name)) => self.record(Of::User, name)?,
+            Some(("token", name)) => self.record(Of::Token, name)?,
+            Some(_) => None,
+            None => match self.record(Of::Command, place)? {
+                None => self.record(Of::Pipeline, place)?,
+                found => found,
+            },
+        };
+        Ok(found.is_some())
+    }
+
+    /// What a sweep left of what events said of a row.
+    fn sealed(&mut self, place: &str) -> Result<Option<Voucher>, ReadError> {
+        let sealed: Option<(Digest, Option<i64>)> = sealed::table
+            .filter(sealed::what.eq(place))
+            .order(sealed::id.desc())
+            .select((sealed::digest, sealed::checkpoint_id))
+            .first(&mut self.conn)
+            .optional()?;
+        Ok(sealed.map(|(digest, checkpoint)| {
+            let place = match checkpoint {
+                Some(id) => format!("checkpoint {id}"),
+                None => "the sweep under way".to_owned(),
+            };
+            Voucher::Digest(place, digest)
+        }))
+    }
+
+    /// Up to the newest event, so that rows of the same look are in it.
+    fn catch_up(&mut self, named: &mut Named) -> Result<(), ReadError> {
+        let newest = self.head()?.event_id;
+        for range in [
+            "action IN ('host:add', 'host:remove')",
+            "action >= 'user:' AND action < 'user;'",
+            "action >= 'token:' AND action < 'token;'",
+        ] {
+            let mut last = named.up_to;
+            loop {
+                let some: Vec<Canonical> = diesel::sql_query(format!(
+                    "SELECT id, link, {CANONICAL} FROM event_log WHERE {range} AND id > ? ORDER BY id LIMIT ?"
+                ))
+                .bind::<BigInt, _>(last)
+                .bind::<BigInt, _>(STEP)
+                .load(&mut self.conn)?;
+                let Some(newest) = some.last() else { break };
+                last = newest.id;
+                for event in &some {
+                    let mut details: Value =
+                        serde_json::from_str(event.details.as_deref().unwrap_or_default()).unwrap_or_default();
+                    if let (Some((of, id)), true) = (event.about(&details), details["record"].is_object()) {
+                        let said = (event.id, details["record"].take());
+                        named.by_place.insert(chain::place(of, &id), said);
+                    }
+                }
+            }
+        }
+        named.up_to = newest;
+        Ok(())
+    }
+
+    fn written_off(&mut self, pipeline: &str, base: i64) -> Result<WrittenOff, ReadError> {
+        let events: Vec<Details> = diesel::sql_query(
+            "SELECT id, details FROM event_log WHERE pipeline_id = ? AND id > ? AND json_extract(details, '$.records') IS NOT NULL ORDER BY id",
+        )
+        .bind::<Text, _>(pipeline)
+        .bind::<BigInt, _>(base)
+        .load(&mut self.conn)?;
+        let mut all = HashMap::new();
+        for event in events {
+            let details: Value = serde_json::from_str(&event.details).unwrap_or_default();
+            for (id, digest) in details["records"].as_object().into_iter().flatten() {
+                let digest = Digest::from_stored(digest.as_str().unwrap_or_default().to_owned());
+                all.insert(id.clone(), (event.id, digest));
+            }
+        }
+        Ok(all)
+    }
+}
