@@ -48,3 +48,20 @@ impl Store {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::tests::plan_of;
+
+    #[test]
+    fn those_without_an_answer_and_those_that_were_started_are_found_by_an_index() {
+        let plan = plan_of(
+            "SELECT id FROM commands WHERE (resolved_by IS NOT NULL) AND (late_at IS NULL) ORDER BY id DESC LIMIT 200",
+        );
+        assert!(plan.contains("commands_unanswered") && !plan.contains("TEMP"), "{plan}");
+        let plan = plan_of(
+            "SELECT id FROM commands WHERE host_id = 1 AND op = 'x' AND started_at IS NOT NULL ORDER BY id DESC LIMIT 1",
+        );
+        assert!(plan.contains("(host_id=? AND op=?)") && !plan.contains("TEMP"), "{plan}");
+    }
+}
