@@ -2,7 +2,8 @@
 //!
 //! Quarterdeck is a web dashboard with which fleet administrators run **ops** and **pipelines** on their hosts over
 //! plain OpenSSH, and never lose track of what happened. One binary, one SQLite file, no agent.
-//! This text is the architecture document: the map, the rules, the life of an op and that of a pipeline.
+//! This text is the architecture document: the map, the rules, the life of an op and that of a pipeline, who may ask,
+//! who else is told, and what proves it afterwards.
 //!
 //! ## The map
 //!
@@ -11,19 +12,20 @@
 //!                         \____ reads only ____^
 //! ```
 //!
-//! Arrows mean "may import", never the other way and never sideways; `tests/layers.rs` enforces it.
+//! Arrows mean "may import", never the other way and never sideways; `tests/layers.rs` enforces it. `config` stands beside
+//! them: `web`, `app` and `cli` know its settings, and it knows the domain.
 //!
 //! | module | what it is | what it does not know |
 //! | --- | --- | --- |
-//! | `domain` | words and rules: ids, times, statuses and their legal transitions, ops and pipelines, what a pipeline does next, evidence and what it settles | any I/O |
-//! | `store` | the journal: one file per table, one public method = one transaction with a domain name | processes, pages |
+//! | `domain` | words and rules: ids, times, statuses and their legal transitions, ops and pipelines, what a pipeline does next, evidence and what it settles, who may do what, how events are chained | any I/O |
+//! | `store` | the journal and its archive: one file per table, one public method = one transaction with a domain name | processes, pages |
 //! | `executor` | how a host is reached and how a job lives there | commands, statuses, the journal |
 //! | `outlet` | ways out: log servers, files, web addresses, programs | events, journals, cursors |
-//! | `engine` | start, follow, stop, pipelines, recovery, retention: what goes to places outside: the one place that joins journal, hosts and outlets | HTTP, HTML, SQL |
-//! | `web` | pages for people, the API for programs, errors -> HTTP in one file | how jobs work |
+//! | `engine` | start, follow, stop, pipelines, recovery, retention, reports, what goes to places outside: the one place that joins journal, hosts and outlets | HTTP, HTML, SQL |
+//! | `web` | pages for people, the API for programs; errors become HTTP in one file of each (`error.rs`, `api/problem.rs`) | how jobs work |
 //! | `config` | file < environment < flag, validated once | what the settings do |
-//! | `app` | the composition root: start and stop of everything on one screen | |
-//! | `cli` | one file per subcommand; a client of the API | how anything is done |
+//! | `app` | the composition root: start and stop of everything on one screen | how anything is done |
+//! | `cli` | one file per subcommand; a client of the API, and a reader of a journal that no dashboard serves | how anything is done |
 //!
 //! ## The rules
 //!
@@ -34,14 +36,15 @@
 //!   before COMMIT has returned. The web layer holds only a [`store::Reader`]: "a page never writes" is a type.
 //! * One open command per host is a partial unique index, not a check in code.
 //! * A lost connection decides nothing. A passed deadline starts a stop; it is not an outcome.
-//! * A command has one driver (a task of the engine), and a driver holds no state that matters: it
-//!   reads the row, does what its status asks for, and reads the row again.
+//! * A command, and an open pipeline, has one driver (a task of the engine; `engine/drivers.rs`). A driver holds no state
+//!   that matters: it reads the row, does what its status asks for, and reads the row again.
 //! * What a host says becomes an outcome in one pure function, [`domain::settle`].
 //! * **Who may do what is decided in one place**, [`domain::Access::may`], and asked twice: by the table of URLs
 //!   (`web/routes.rs`, `web/api/mod.rs`), which is also how they are registered, so that what nobody listed is not
 //!   served; and by every method of the engine that changes something, with the hosts that it is about.
 //! * What a pipeline does next is one pure function too, [`domain::Plan::next`], of its frozen plan and the rows of
 //!   its commands: they are its only state. A unique index keeps a stage from repeating on a host.
+//! * **An event carries the link of a hash chain**, written with it; what ends a command or a pipeline seals its row.
 //!
 //! ## The life of an op
 //!
@@ -95,6 +98,17 @@
 //! Log servers, files, witnesses and people hear what happens from the journal alone (`engine/delivery`): each has one
 //! task and one stored cursor, which moves only after what is before it has arrived. Nothing that is journaled waits for
 //! them, and a restart leaves nothing out. How bytes get there is the affair of `outlet`.
+//!
+//! ## What proves it
+//!
+//! 1. Each event's link covers the event and the link before ([`domain::Link`]); signed checkpoints
+//!    ([`domain::Checkpoint`]) say how far the chain has come: every hour, at each sweep, report, start and stop.
+//! 2. A sweep (`engine/retention`, `store/sweep`) writes what is past its time into a file of the archive, deletes it in
+//!    small pieces, rows before files, and signs a checkpoint that stands for what went.
+//! 3. `store/verify` holds the chain, the checkpoints, every final row and every output against each other
+//!    (`store/archive/verify`: a file of the archive). It only reads, so it works on a copy too.
+//! 4. An audit report (`engine/report`, drawn by `web/pages/report`) is an event with the digest of what it says, and
+//!    what it said is kept as it was printed.
 
 pub mod app;
 pub mod cli;

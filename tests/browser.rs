@@ -38,11 +38,6 @@ impl Browser {
         }
     }
 
-    /// Everything that the browser's console said since the last look: policy violations among it.
-    async fn console(&self) -> Vec<String> {
-        self.chromium.console().await
-    }
-
     async fn text(&self) -> String {
         match self.client.find(Locator::Css("main")).await {
             Ok(main) => main.text().await.unwrap_or_default(),
@@ -80,6 +75,15 @@ impl Browser {
             .expect("the ops");
         select.select_by_value(op).await.expect("the op");
         self.click(Locator::Css("form#run button.main")).await;
+    }
+
+    /// Nothing that it was shown went against the policy.
+    async fn end_without_a_violation(self) {
+        let console = self.chromium.console().await;
+        let against = |line: &&String| line.contains("Content Security Policy");
+        let violations: Vec<_> = console.iter().filter(against).collect();
+        assert!(violations.is_empty(), "{violations:?}");
+        self.end().await;
     }
 
     async fn end(self) {
@@ -147,13 +151,7 @@ async fn a_browser_runs_an_op_and_sees_it_end_live() {
     browser.until("counts on localhost failed").await;
     browser.client.goto(&format!("{}/history", qd.url)).await.expect("page");
     browser.until("Failed, exit 7").await;
-    let console = browser.console().await;
-    let violations: Vec<_> = console
-        .iter()
-        .filter(|line| line.contains("Content Security Policy"))
-        .collect();
-    assert!(violations.is_empty(), "{violations:?}");
-    browser.end().await;
+    browser.end_without_a_violation().await;
 }
 
 #[tokio::test]
@@ -182,83 +180,6 @@ async fn everything_works_without_scripts() {
     browser.until("Wipe").await;
     assert_eq!(qd.sql("SELECT count(*) FROM commands WHERE op = 'wipe'"), "0");
     browser.end().await;
-}
-
-#[tokio::test]
-async fn a_used_link_and_a_foreign_page_get_in_nowhere() {
-    let qd = Dashboard::start(OPS).await;
-    let client = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .expect("client");
-    let first = client.get(&qd.link).send().await.expect("an answer");
-    assert_eq!(first.status(), 303);
-    let cookie = first.headers()["set-cookie"]
-        .to_str()
-        .expect("text")
-        .split(';')
-        .next()
-        .expect("cookie")
-        .to_owned();
-    assert_ne!(
-        client.get(&qd.link).send().await.expect("an answer").status(),
-        303,
-        "a link works once"
-    );
-
-    let page = client.get(format!("{}/account", qd.url)).header("cookie", &cookie);
-    let page = page.send().await.expect("an answer").text().await.expect("text");
-    let token = page.split("name=\"form_token\" value=\"").nth(1).expect("a form");
-    let token = token.split('"').next().expect("its token").to_owned();
-    let post = || {
-        let post = client.post(format!("{}/run", qd.url)).header("cookie", &cookie);
-        post.header("content-type", "application/x-www-form-urlencoded")
-            .body(format!("host=localhost&op=uptime&form_token={token}"))
-    };
-    let foreign = post()
-        .header("origin", "http://evil.example")
-        .send()
-        .await
-        .expect("an answer");
-    assert_eq!(foreign.status(), 403, "another site's form");
-    assert_eq!(
-        post().send().await.expect("an answer").status(),
-        403,
-        "no word of where it comes from"
-    );
-    let cross = post()
-        .header("sec-fetch-site", "cross-site")
-        .send()
-        .await
-        .expect("an answer");
-    assert_eq!(cross.status(), 403);
-    let renamed = client
-        .get(&qd.url)
-        .header("cookie", &cookie)
-        .header("host", "evil.example")
-        .send()
-        .await;
-    assert!(
-        renamed.expect("an answer").status().is_client_error(),
-        "a name that is not ours"
-    );
-    assert_eq!(qd.sql("SELECT count(*) FROM commands"), "0", "nothing was changed");
-    let refused = qd
-        .events()
-        .await
-        .into_iter()
-        .filter(|event| event["action"] == "refused")
-        .count();
-    assert!(refused >= 1, "refusals are events");
-    let own = post().header("origin", &qd.url).send().await.expect("an answer");
-    assert_eq!(own.status(), 303, "our own form");
-    let tail = client
-        .get(format!("{}/history?live=x.1", qd.url))
-        .header("hx-request", "true")
-        .send()
-        .await
-        .expect("an answer");
-    assert_eq!(tail.status(), 401, "a poll without a session");
 }
 
 #[tokio::test]
@@ -304,13 +225,7 @@ async fn the_first_minute_in_a_real_browser() {
     browser.until("Succeeded").await;
     let place = browser.client.current_url().await.expect("url");
     assert_eq!((place.path(), place.query()), ("/history", Some("op=uptime")));
-    let console = browser.console().await;
-    let violations: Vec<_> = console
-        .iter()
-        .filter(|line| line.contains("Content Security Policy"))
-        .collect();
-    assert!(violations.is_empty(), "{violations:?}");
-    browser.end().await;
+    browser.end_without_a_violation().await;
 }
 
 const PIPELINE: &str = r#"
@@ -332,8 +247,7 @@ ops = ["waits", "after"]
 async fn a_pipeline_on_a_selection_is_seen_to_get_done_live() {
     let qd = Dashboard::start(&format!("{OPS}{PIPELINE}")).await;
     for name in ["one", "two", "three"] {
-        let body = json!({"name": name, "local": true, "spool": qd.path(&format!("spool-{name}"))});
-        assert_eq!(qd.post("/hosts", &body).await.0, 201);
+        qd.add_local(name, &[]).await;
     }
     let browser = Browser::start(true).await;
     browser.client.set_window_size(1280, 1000).await.expect("room");
@@ -377,12 +291,7 @@ async fn a_pipeline_on_a_selection_is_seen_to_get_done_live() {
         page.contains("gone on") && page.contains("both on 2 hosts, stage 1 of 2"),
         "{page}"
     );
-    let console = browser.console().await;
-    let violations: Vec<_> = (console.iter())
-        .filter(|line| line.contains("Content Security Policy"))
-        .collect();
-    assert!(violations.is_empty(), "{violations:?}");
-    browser.end().await;
+    browser.end_without_a_violation().await;
 }
 
 #[tokio::test]
@@ -443,11 +352,5 @@ async fn s45_new_rows_of_the_log_announce_themselves_and_nothing_jumps() {
         url.query().is_some_and(|query| query.contains("q=counts+failed")),
         "{url}"
     );
-    let console = browser.console().await;
-    let violations: Vec<_> = console
-        .iter()
-        .filter(|line| line.contains("Content Security Policy"))
-        .collect();
-    assert!(violations.is_empty(), "{violations:?}");
-    browser.end().await;
+    browser.end_without_a_violation().await;
 }

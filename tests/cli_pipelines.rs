@@ -36,10 +36,7 @@ ops = ["first", "picky"]
 async fn fleet(names: &[&str]) -> Dashboard {
     let dashboard = Dashboard::start(CONFIG).await;
     for name in names {
-        let spool = dashboard.path(&format!("spool-{name}"));
-        let body = json!({"name": name, "local": true, "spool": spool, "tags": ["web"]});
-        let (status, answer) = dashboard.post("/hosts", &body).await;
-        assert_eq!(status, 201, "{answer}");
+        dashboard.add_local(name, &["web"]).await;
     }
     dashboard
 }

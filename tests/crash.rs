@@ -7,7 +7,7 @@ use std::fs;
 
 use serde_json::json;
 use support::sshd::Sshd;
-use support::{Dashboard, lines_of, processes_of, wait_for};
+use support::{Dashboard, kill_hard, lines_of, processes_of, supervisor_of, wait_for};
 
 /// Ops that leave a line in `$D/started` when they start, so that a second start would be seen.
 fn config(qd_dir: &str, ssh: Option<&Sshd>) -> String {
@@ -49,14 +49,7 @@ async fn with_ssh_host() -> (Dashboard, Sshd, tempfile::TempDir) {
     let sshd = Sshd::start();
     let marks = tempfile::tempdir().expect("folder");
     let qd = Dashboard::start(&config(&marks.path().display().to_string(), Some(&sshd))).await;
-    let ssh = format!("127.0.0.1:{}", sshd.port);
-    let (status, answer) = qd
-        .post(
-            "/hosts",
-            &json!({ "name": "web-03", "ssh": ssh, "spool": qd.path("spool-web-03") }),
-        )
-        .await;
-    assert!((200..300).contains(&status), "{answer}");
+    qd.add_ssh("web-03", sshd.port, &[]).await;
     (qd, sshd, marks)
 }
 
@@ -72,6 +65,21 @@ fn assert_no_gap(output: &str) {
     }
 }
 
+async fn until_more_output(qd: &Dashboard, id: &str) {
+    let so_far = qd.output(id).await.len();
+    wait_for("more output", async || {
+        (qd.output(id).await.len() > so_far).then_some(())
+    })
+    .await;
+}
+
+async fn until_ended(marks: &tempfile::TempDir) {
+    wait_for("the job's end", async || {
+        marks.path().join("ended").exists().then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn s13_a_job_that_still_runs_is_reattached() {
     for over_ssh in [false, true] {
@@ -85,11 +93,7 @@ async fn s13_a_job_that_still_runs_is_reattached() {
             .until(&id, "being reattached", |row| row["status"] == "EXECUTING")
             .await;
         assert!(row["error"].is_null(), "{row}");
-        let so_far = qd.output(&id).await.len();
-        wait_for("more output", async || {
-            (qd.output(&id).await.len() > so_far).then_some(())
-        })
-        .await;
+        until_more_output(&qd, &id).await;
         fs::write(marks.path().join("go"), "").expect("go");
         let row = qd.until_final(&id).await;
         assert_eq!(
@@ -118,10 +122,7 @@ async fn s14_a_job_that_ended_meanwhile_is_settled_with_its_exit_code() {
         qd.until_output(&id, "begun").await;
         qd.kill().await;
         fs::write(marks.path().join("go"), "").expect("go");
-        wait_for("the job's end", async || {
-            marks.path().join("ended").exists().then_some(())
-        })
-        .await;
+        until_ended(&marks).await;
         qd.start_again().await;
         let row = qd.until_final(&id).await;
         assert_eq!(
@@ -166,8 +167,7 @@ async fn s15_an_unreachable_host_stays_locked_until_it_answers() {
     );
     sshd.again();
     fs::write(marks.path().join("go"), "").expect("go");
-    let (status, answer) = qd.post(&format!("/commands/{id}/find-out"), &json!({})).await;
-    assert!((200..300).contains(&status), "{answer}");
+    qd.done(&format!("/commands/{id}/find-out"), &json!({})).await;
     let row = qd.until_final(&id).await;
     assert_eq!(
         (row["status"].as_str(), row["exit_code"].as_i64()),
@@ -194,13 +194,8 @@ async fn s15_an_orphan_can_be_resolved_by_hand_with_a_reason() {
         .post(&format!("/commands/{id}/resolve"), &json!({ "reason": " " }))
         .await;
     assert!((400..500).contains(&status), "a reason is needed");
-    let (status, answer) = qd
-        .post(
-            &format!("/commands/{id}/resolve"),
-            &json!({ "reason": "the machine burnt down" }),
-        )
-        .await;
-    assert!((200..300).contains(&status), "{answer}");
+    let burnt = json!({ "reason": "the machine burnt down" });
+    qd.done(&format!("/commands/{id}/resolve"), &burnt).await;
     let row = qd.command(&id).await;
     assert_eq!(row["status"], "ORPHANED");
     assert!(!row["finished_at"].is_null());
@@ -237,8 +232,8 @@ async fn s16_a_killed_job_is_unknown_not_failed() {
     let id = qd.accepted("ends", "web-03").await;
     qd.until_output(&id, "begun").await;
     qd.kill().await;
-    kill_hard(support::supervisor_of(&qd.path("spool-web-03"), &id));
-    processes_of(&id).into_iter().for_each(kill_hard);
+    kill_hard(&[supervisor_of(&qd.path("spool-web-03"), &id)]);
+    kill_hard(&processes_of(&id));
     qd.start_again().await;
     let row = qd.until_final(&id).await;
     assert_eq!(row["status"], "ORPHANED", "{row}");
@@ -252,8 +247,7 @@ async fn s23_a_dead_supervisor_under_a_live_command_keeps_the_host_locked() {
     let id = qd.accepted("ends", "web-03").await;
     qd.until_output(&id, "begun").await;
     qd.kill().await;
-    let supervisor = support::supervisor_of(&qd.path("spool-web-03"), &id);
-    kill_hard(supervisor);
+    kill_hard(&[supervisor_of(&qd.path("spool-web-03"), &id)]);
     qd.start_again().await;
     qd.until_status(&id, "EXECUTING").await;
     assert_eq!(qd.run("uptime", "web-03").await["refusal"], "busy");
@@ -287,10 +281,8 @@ async fn s18_a_second_recovery_changes_nothing() {
     qd.start_again().await;
     assert_eq!(count(&qd).await, first, "nothing was reattached meanwhile");
     sshd.again();
-    let (status, answer) = qd
-        .post(&format!("/commands/{id}/cancel"), &json!({ "reason": "test ends" }))
-        .await;
-    assert!((200..300).contains(&status), "{answer}");
+    let wish = json!({ "reason": "test ends" });
+    qd.done(&format!("/commands/{id}/cancel"), &wish).await;
     qd.post(&format!("/commands/{id}/find-out"), &json!({})).await;
     assert_eq!(qd.until_final(&id).await["status"], "CANCELLED");
 }
@@ -360,10 +352,7 @@ async fn s24_a_restored_database_resumes_nothing() {
     assert_eq!(row["refusal"], "locked", "the host's own lock knows better: {row}");
     fs::write(marks.path().join("go"), "").expect("go");
     assert_eq!(lines_of(&marks.path().join("started")), [id.as_str()]);
-    wait_for("the job's end", async || {
-        marks.path().join("ended").exists().then_some(())
-    })
-    .await;
+    until_ended(&marks).await;
 }
 
 #[tokio::test]
@@ -372,10 +361,8 @@ async fn s25_a_wish_to_stop_survives_a_kill() {
     let id = qd.accepted("ends", "web-03").await;
     qd.until_output(&id, "begun").await;
     sshd.stop();
-    let (status, answer) = qd
-        .post(&format!("/commands/{id}/cancel"), &json!({ "reason": "wrong host" }))
-        .await;
-    assert!((200..300).contains(&status), "{answer}");
+    let wish = json!({ "reason": "wrong host" });
+    qd.done(&format!("/commands/{id}/cancel"), &wish).await;
     qd.kill().await;
     sshd.again();
     qd.start_again().await;
@@ -399,16 +386,8 @@ async fn s31_a_dropped_connection_decides_nothing() {
     );
     sshd.again();
     qd.post(&format!("/commands/{id}/find-out"), &json!({})).await;
-    let so_far = qd.output(&id).await.len();
-    wait_for("more output", async || {
-        (qd.output(&id).await.len() > so_far).then_some(())
-    })
-    .await;
+    until_more_output(&qd, &id).await;
     fs::write(marks.path().join("go"), "").expect("go");
     assert_eq!(qd.until_final(&id).await["exit_code"], 7);
     assert_no_gap(&String::from_utf8_lossy(&qd.output(&id).await));
-}
-
-fn kill_hard(pid: i32) {
-    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
 }

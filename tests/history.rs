@@ -180,8 +180,7 @@ async fn the_command_line_acknowledges_too() {
 async fn equal_refusals_are_one_line_and_a_pipeline_is_one() {
     let qd = Dashboard::start(OPS).await;
     let browser = Browser::signed_in(&qd).await;
-    let host = json!({ "name": "two", "local": true, "spool": qd.path("spool-two") });
-    assert_eq!(qd.post("/hosts", &host).await.0, 201);
+    qd.add_local("two", &[]).await;
     let (status, started) = qd
         .post("/commands", &json!({ "op": "quick", "hosts": ["localhost", "two"] }))
         .await;

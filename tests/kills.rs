@@ -12,10 +12,9 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use support::sshd::{Sshd, signal};
-use support::{Dashboard, Dice, audit, id_of, jobs_of, lines_of, supervisors_in, wait_for};
+use support::sshd::Sshd;
+use support::{Dashboard, Dice, audit, id_of, jobs_of, kill_hard, lines_of, supervisors_in, wait_for};
 
 const HOSTS: usize = 6;
 
@@ -70,14 +69,12 @@ impl Run {
         );
         let qd = Dashboard::start(&config).await;
         for i in 0..HOSTS {
-            let spool = qd.path(&format!("spool-{i}"));
-            let host = if i % 2 == 0 {
-                json!({ "name": format!("h{i}"), "local": true, "spool": spool })
+            let name = format!("h{i}");
+            if i % 2 == 0 {
+                qd.add_local(&name, &[]).await;
             } else {
-                json!({ "name": format!("h{i}"), "ssh": format!("127.0.0.1:{}", sshd.port), "spool": spool })
-            };
-            let (status, answer) = qd.post("/hosts", &host).await;
-            assert!((200..300).contains(&status), "{answer}");
+                qd.add_ssh(&name, sshd.port, &[]).await;
+            }
         }
         Self {
             qd,
@@ -131,13 +128,13 @@ impl Run {
             }
             2 | 3 => {
                 let alive: Vec<(i32, String)> = (0..HOSTS)
-                    .flat_map(|i| supervisors_in(&self.qd.path(&format!("spool-{i}"))))
+                    .flat_map(|i| supervisors_in(&self.qd.path(&format!("spool-h{i}"))))
                     .filter(|(pid, id)| self.answered.contains_key(id) && is_alive(*pid, id))
                     .collect();
                 if let Some((pid, id)) = self.one_of(alive) {
                     self.count("supervisors");
                     self.headless.insert(id);
-                    end(pid);
+                    kill_hard(&[pid]);
                 }
             }
             4 | 5 => {
@@ -145,7 +142,7 @@ impl Run {
                 if let Some((pid, id)) = self.one_of(jobs) {
                     self.count("processes of jobs");
                     self.wounded.insert(id);
-                    end(pid);
+                    kill_hard(&[pid]);
                 }
             }
             _ => {}
@@ -273,8 +270,4 @@ async fn nothing_is_lost_twice_or_invented_under_random_kills() {
 fn is_alive(pid: i32, id: &str) -> bool {
     let words = std::fs::read(Path::new("/proc").join(pid.to_string()).join("cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&words).contains(id)
-}
-
-fn end(pid: i32) {
-    signal(Signal::SIGKILL, &[u32::try_from(pid).expect("pid")]);
 }

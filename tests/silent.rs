@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::sshd::Sshd;
-use support::{Dashboard, id_of, lines_of, processes_of, wait_for};
+use support::{Dashboard, id_of, kill_hard, lines_of, processes_of, wait_for};
 
 /// Waits for `go` in `marks`; `more` is further configuration.
 fn config(marks: &tempfile::TempDir, sshd: Option<&Sshd>, jobs: &str, ssh: &str) -> String {
@@ -37,12 +37,6 @@ exit 5
 "#,
         marks = marks.path().display()
     )
-}
-
-async fn add_ssh(qd: &Dashboard, name: &str, port: u16) {
-    let host = json!({ "name": name, "ssh": format!("127.0.0.1:{port}"), "spool": qd.path(&format!("spool-{name}")) });
-    let (status, answer) = qd.post("/hosts", &host).await;
-    assert!((200..300).contains(&status), "{answer}");
 }
 
 async fn resolve(qd: &Dashboard, id: &str) -> (u16, Value) {
@@ -135,9 +129,10 @@ async fn silent_hosts_keep_no_healthy_one_waiting() {
         .map(|_| TcpListener::bind("127.0.0.1:0").expect("port"))
         .collect();
     for (i, hole) in holes.iter().enumerate() {
-        add_ssh(&qd, &format!("hole-{i}"), hole.local_addr().expect("address").port()).await;
+        let port = hole.local_addr().expect("address").port();
+        qd.add_ssh(&format!("hole-{i}"), port, &[]).await;
     }
-    add_ssh(&qd, "good", sshd.port).await;
+    qd.add_ssh("good", sshd.port, &[]).await;
     let mut silent = Vec::new();
     for i in 0..5 {
         silent.push(qd.accepted("uptime", &format!("hole-{i}")).await);
@@ -174,7 +169,7 @@ async fn s15_a_host_that_goes_silent_can_be_resolved_without_a_restart() {
         "connect_timeout = \"2s\"",
     ))
     .await;
-    add_ssh(&qd, "web-03", sshd.port).await;
+    qd.add_ssh("web-03", sshd.port, &[]).await;
     let id = qd.accepted("waits", "web-03").await;
     qd.until_output(&id, "begun").await;
     let (status, answer) = resolve(&qd, &id).await;
@@ -216,7 +211,7 @@ async fn what_runs_on_a_silent_host_can_be_resolved_at_once_and_a_wish_to_stop_i
     let marks = tempfile::tempdir().expect("folder");
     let mut sshd = Sshd::start();
     let qd = Dashboard::start(&config(&marks, Some(&sshd), "", "connect_timeout = \"2s\"")).await;
-    add_ssh(&qd, "web-03", sshd.port).await;
+    qd.add_ssh("web-03", sshd.port, &[]).await;
     let id = qd.accepted("waits", "web-03").await;
     qd.until_output(&id, "begun").await;
     sshd.stop();
@@ -229,8 +224,7 @@ async fn what_runs_on_a_silent_host_can_be_resolved_at_once_and_a_wish_to_stop_i
     let (status, answer) = qd.delete("/hosts/web-03").await;
     assert!((200..300).contains(&status), "{answer}");
     let host = json!({ "name": "web-03", "ssh": format!("127.0.0.1:{}", sshd.port), "spool": qd.path("elsewhere") });
-    let (status, answer) = qd.post("/hosts", &host).await;
-    assert!((200..300).contains(&status), "{answer}");
+    qd.done("/hosts", &host).await;
     sshd.again();
     let late = until_late(&qd, &id).await;
     assert!(late["message"].as_str().expect("text").contains("exit 143"), "{late}");
@@ -242,20 +236,14 @@ async fn what_a_host_knows_goes_before_the_word_of_a_person() {
     let marks = tempfile::tempdir().expect("folder");
     let mut sshd = Sshd::start();
     let mut qd = Dashboard::start(&config(&marks, Some(&sshd), "", "connect_timeout = \"2s\"")).await;
-    add_ssh(&qd, "web-03", sshd.port).await;
+    qd.add_ssh("web-03", sshd.port, &[]).await;
     let id = qd.accepted("waits", "web-03").await;
     qd.until_output(&id, "begun").await;
     qd.kill().await;
     sshd.stop();
     // All of the job is gone, and no exit was published.
-    for pid in processes_of(&id) {
-        support::sshd::signal(nix::sys::signal::Signal::SIGKILL, &[u32::try_from(pid).expect("pid")]);
-    }
-    let supervisor = support::supervisor_of(&qd.path("spool-web-03"), &id);
-    support::sshd::signal(
-        nix::sys::signal::Signal::SIGKILL,
-        &[u32::try_from(supervisor).expect("pid")],
-    );
+    kill_hard(&processes_of(&id));
+    kill_hard(&[support::supervisor_of(&qd.path("spool-web-03"), &id)]);
     qd.start_again().await;
     qd.until(&id, "its host to be found silent", |row| {
         row["error"]
@@ -331,9 +319,7 @@ async fn a_background_child_of_a_check_keeps_nobody_waiting() {
         "{row}"
     );
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-    for pid in processes_of(&id_of(&row)) {
-        support::sshd::signal(nix::sys::signal::Signal::SIGKILL, &[u32::try_from(pid).expect("pid")]);
-    }
+    kill_hard(&processes_of(&id_of(&row)));
 }
 
 #[tokio::test]

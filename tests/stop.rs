@@ -92,8 +92,7 @@ async fn s28_a_time_out_waits_for_an_unreachable_host() {
         sshd.ssh_config.display()
     );
     let qd = Dashboard::start(&ops).await;
-    let host = json!({ "name": "web-1", "ssh": format!("127.0.0.1:{}", sshd.port), "spool": qd.path("spool") });
-    qd.post("/hosts", &host).await;
+    qd.add_ssh("web-1", sshd.port, &[]).await;
     let id = qd.accepted("overlong", "web-1").await;
     qd.until_output(&id, "begun").await;
     sshd.stop();
@@ -132,10 +131,8 @@ async fn s29_a_cancelled_op_is_gone_and_says_who_and_why() {
     let qd = Dashboard::start(OPS).await;
     let id = qd.accepted("waits", "localhost").await;
     qd.until_output(&id, "begun").await;
-    let (status, answer) = qd
-        .post(&format!("/commands/{id}/cancel"), &json!({ "reason": "wrong host" }))
-        .await;
-    assert!((200..300).contains(&status), "{answer}");
+    let wish = json!({ "reason": "wrong host" });
+    qd.done(&format!("/commands/{id}/cancel"), &wish).await;
     let row = qd.until_final(&id).await;
     assert_eq!(
         (row["status"].as_str(), row["stop_reason"].as_str()),
@@ -208,10 +205,8 @@ async fn more_time_can_be_given() {
     qd.until_output(&id, "begun").await;
     let row = qd.until(&id, "its deadline", |row| !row["deadline"].is_null()).await;
     let before = row["deadline"].as_str().expect("deadline").to_owned();
-    let (status, row) = qd
-        .post(&format!("/commands/{id}/extend"), &json!({ "for": "10m" }))
-        .await;
-    assert!((200..300).contains(&status), "{row}");
+    let more = json!({ "for": "10m" });
+    qd.done(&format!("/commands/{id}/extend"), &more).await;
     assert!(qd.command(&id).await["deadline"].as_str() > Some(before.as_str()));
     std::fs::write(qd.path("home/go"), "").expect("go");
     assert_eq!(qd.until_final(&id).await["status"], "SUCCESS");
@@ -243,8 +238,7 @@ script = "echo going down"
         sshd.ssh_config.display()
     );
     let qd = Dashboard::start(&ops).await;
-    let host = json!({ "name": "web-1", "ssh": format!("127.0.0.1:{}", sshd.port), "spool": qd.path("spool") });
-    qd.post("/hosts", &host).await;
+    qd.add_ssh("web-1", sshd.port, &[]).await;
     let id = qd.accepted("restart", "web-1").await;
     qd.until_output(&id, "going down").await;
     sshd.stop();

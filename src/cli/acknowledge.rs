@@ -19,10 +19,6 @@ pub(super) struct Args {
 
 pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {
     let path = format!("/commands/{}/acknowledge", args.id);
-    let row = context.client()?.post(&path, &json!({"note": args.note})).await?;
-    if context.out.is_json() {
-        return context.out.json(&row);
-    }
-    let row = CommandRow::read(&row)?;
-    context.out.line(&format!("{}; acknowledged", row.sentence()))
+    let sentence = |row: CommandRow| format!("{}; acknowledged", row.sentence());
+    context.wish(&path, &json!({"note": args.note}), sentence).await
 }

@@ -19,16 +19,12 @@ pub(super) struct Args {
 
 pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {
     let path = format!("/commands/{}/cancel", args.id);
-    let row = context.client()?.post(&path, &json!({"reason": args.reason})).await?;
-    if context.out.is_json() {
-        return context.out.json(&row);
-    }
-    let row = CommandRow::read(&row)?;
-    if row.is_final() {
-        return context.out.line(&row.sentence());
-    }
-    context.out.line(&format!(
-        "{} on {} is being stopped; follow it with: quarterdeck show {}",
-        row.op, row.host, row.id
-    ))
+    let sentence = |row: CommandRow| match row.is_final() {
+        true => row.sentence(),
+        false => format!(
+            "{} on {} is being stopped; follow it with: quarterdeck show {}",
+            row.op, row.host, row.id
+        ),
+    };
+    context.wish(&path, &json!({"reason": args.reason}), sentence).await
 }

@@ -17,7 +17,7 @@ const SOCKET: &str = "http://localhost";
 /// Longer than the longest wait that is asked for, and than a host takes to be tested.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long a whole export may take.
+/// How long a whole export, or a report, may take.
 const EXPORT_PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many bytes of output are asked for at a time.
@@ -109,6 +109,11 @@ impl Client {
         json(self.request(Method::POST, path).json(body)).await
     }
 
+    /// The same for what may take long.
+    pub(super) async fn post_patiently(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        json(self.request(Method::POST, path).json(body).timeout(EXPORT_PATIENCE)).await
+    }
+
     pub(super) async fn delete(&self, path: &str) -> Result<Value, Failure> {
         json(self.request(Method::DELETE, path)).await
     }
@@ -155,6 +160,14 @@ impl Client {
 pub(super) struct Pieces(Response);
 
 impl Pieces {
+    /// The values of a header.
+    pub(super) fn headers(&self, name: &str) -> Vec<String> {
+        let values = self.0.headers().get_all(name).iter();
+        values
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+            .collect()
+    }
+
     /// The next one; none at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         Ok(self.0.chunk().await.map_err(lost)?.map(|bytes| bytes.to_vec()))

@@ -19,17 +19,13 @@ pub(super) struct Args {
 
 pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {
     let path = format!("/commands/{}/extend", args.id);
-    let row = context.client()?.post(&path, &json!({"for": args.span})).await?;
-    if context.out.is_json() {
-        return context.out.json(&row);
-    }
-    let row = CommandRow::read(&row)?;
     let zone = context.config.zone.clone();
-    let until = row.deadline.map_or_else(
-        || "for as long as it takes".to_owned(),
-        |at| format!("until {}", when(at, &zone)),
-    );
-    context
-        .out
-        .line(&format!("{} on {} has time {until}", row.op, row.host))
+    let sentence = |row: CommandRow| {
+        let until = row.deadline.map_or_else(
+            || "for as long as it takes".to_owned(),
+            |at| format!("until {}", when(at, &zone)),
+        );
+        format!("{} on {} has time {until}", row.op, row.host)
+    };
+    context.wish(&path, &json!({"for": args.span}), sentence).await
 }

@@ -16,16 +16,12 @@ pub(super) struct Args {
 
 pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {
     let path = format!("/commands/{}/find-out", args.id);
-    let row = context.client()?.post(&path, &json!({})).await?;
-    if context.out.is_json() {
-        return context.out.json(&row);
-    }
-    let row = CommandRow::read(&row)?;
-    if row.is_final() {
-        return context.out.line(&row.sentence());
-    }
-    context.out.line(&format!(
-        "{} is asked about {}; see what it said with: quarterdeck show {}",
-        row.host, row.op, row.id
-    ))
+    let sentence = |row: CommandRow| match row.is_final() {
+        true => row.sentence(),
+        false => format!(
+            "{} is asked about {}; see what it said with: quarterdeck show {}",
+            row.host, row.op, row.id
+        ),
+    };
+    context.wish(&path, &json!({}), sentence).await
 }

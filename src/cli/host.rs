@@ -1,8 +1,8 @@
-//! `host add`, `list`, `remove`, `test`: the fleet.
+//! `host add`, `list`, `remove`, `test`, `accept`: the fleet.
 
 use serde_json::{Value, json};
 
-use crate::domain::{HostName, Invalid, Reach, RunAs, SpoolDir, Tag};
+use crate::domain::{Fingerprint, HostName, Invalid, Reach, RunAs, SpoolDir, Tag};
 
 use super::Context;
 use super::confirm::{ask, at_terminal};
@@ -27,6 +27,14 @@ pub(super) enum Command {
     Test {
         /// The host's name
         name: HostName,
+    },
+    /// Take the key that a host shows as its own, in place of any that was known, and test it
+    Accept {
+        /// The host's name
+        name: HostName,
+        /// The key's fingerprint, compared with what the host itself says: `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`
+        #[arg(value_name = "SHA256:…")]
+        fingerprint: Fingerprint,
     },
 }
 
@@ -61,7 +69,14 @@ pub(super) async fn execute(command: Command, context: &mut Context) -> Result<(
         Command::Add(add) => self::add(add, context).await,
         Command::List => list(context).await,
         Command::Remove { name, yes } => remove(&name, yes, context).await,
-        Command::Test { name } => test(&name, context).await,
+        Command::Test { name } => {
+            let path = format!("/hosts/{name}/test");
+            tested(&name, &path, &json!({}), context).await
+        }
+        Command::Accept { name, fingerprint } => {
+            let path = format!("/hosts/{name}/accept-key");
+            tested(&name, &path, &json!({ "fingerprint": fingerprint }), context).await
+        }
     }
 }
 
@@ -165,11 +180,9 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-async fn test(name: &HostName, context: &mut Context) -> Result<(), Failure> {
-    let found = context
-        .client()?
-        .post(&format!("/hosts/{name}/test"), &json!({}))
-        .await?;
+/// Asks for what ends in a test of the host, and says how that went.
+async fn tested(name: &HostName, path: &str, body: &Value, context: &mut Context) -> Result<(), Failure> {
+    let found = context.client()?.post(path, body).await?;
     let problem = found["problem"].as_str().map(str::to_owned);
     if context.out.is_json() {
         context.out.json(&found)?;

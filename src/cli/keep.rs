@@ -25,24 +25,12 @@ pub(super) struct Unkeep {
 
 pub(super) async fn keep(args: Args, context: &mut Context) -> Result<(), Failure> {
     let path = format!("/commands/{}/keep", args.id);
-    let row = context.client()?.post(&path, &json!({"reason": args.reason})).await?;
-    if context.out.is_json() {
-        return context.out.json(&row);
-    }
-    let row = CommandRow::read(&row)?;
-    context
-        .out
-        .line(&format!("{}; kept: no sweep takes it", row.sentence()))
+    let sentence = |row: CommandRow| format!("{}; kept: no sweep takes it", row.sentence());
+    context.wish(&path, &json!({"reason": args.reason}), sentence).await
 }
 
 pub(super) async fn unkeep(args: Unkeep, context: &mut Context) -> Result<(), Failure> {
     let path = format!("/commands/{}/unkeep", args.id);
-    let row = context.client()?.post(&path, &json!({})).await?;
-    if context.out.is_json() {
-        return context.out.json(&row);
-    }
-    let row = CommandRow::read(&row)?;
-    context
-        .out
-        .line(&format!("{}; it goes when its time comes", row.sentence()))
+    let sentence = |row: CommandRow| format!("{}; it goes when its time comes", row.sentence());
+    context.wish(&path, &json!({}), sentence).await
 }

@@ -9,6 +9,7 @@ mod audit;
 mod cancel;
 mod client;
 mod confirm;
+mod context;
 mod extend;
 mod failure;
 mod find_out;
@@ -45,10 +46,10 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Flags};
 
-use client::{Client, Remote};
+use client::Remote;
+use context::Context;
 use failure::Failure;
 use out::Out;
-use source::Source;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -158,72 +159,6 @@ enum Command {
     /// Ranges of time of which no sweep takes anything
     #[command(subcommand)]
     Hold(hold::Command),
-}
-
-/// What a subcommand works with.
-struct Context {
-    config: Config,
-    out: Out,
-    /// A dashboard elsewhere.
-    remote: Option<Remote>,
-}
-
-impl Context {
-    /// For what changes something: a dashboard must be running.
-    fn client(&self) -> Result<Client, Failure> {
-        Ok(self.anonymous()?.known_by(self.secret()?))
-    }
-
-    /// Without saying who asks: as the account, or as nobody.
-    fn anonymous(&self) -> Result<Client, Failure> {
-        match &self.remote {
-            Some(remote) => Client::remote(remote),
-            None => Client::connect(&self.config.socket()?)?.ok_or_else(|| not_running(&self.config)),
-        }
-    }
-
-    /// Which dashboard this is about, as sessions are kept by it.
-    fn place(&self) -> String {
-        match &self.remote {
-            Some(remote) => remote.url.clone(),
-            None => self.config.data_dir.display().to_string(),
-        }
-    }
-
-    /// What says who asks, beside the account: a token, else the session of `quarterdeck login`.
-    fn secret(&self) -> Result<Option<String>, Failure> {
-        if let Some(remote) = &self.remote {
-            if let Some(file) = &remote.token_file {
-                return secret::in_file(file).map(Some);
-            }
-            if let Ok(token) = std::env::var("QUARTERDECK_TOKEN") {
-                return Ok(Some(token));
-            }
-        }
-        Ok(login::session_for(&self.place()))
-    }
-
-    /// For what only reads: the dashboard, or the journal itself.
-    fn source(&self) -> Result<Source, Failure> {
-        if self.remote.is_some() {
-            return Ok(Source::Live(self.client()?));
-        }
-        // In a folder that is too deep for a socket no dashboard runs, but a copied journal may lie there.
-        let Ok(socket) = self.config.socket() else {
-            return Source::at_rest(&self.config);
-        };
-        match Client::connect(&socket)? {
-            Some(client) => Ok(Source::Live(client.known_by(self.secret()?))),
-            None => Source::at_rest(&self.config),
-        }
-    }
-}
-
-fn not_running(config: &Config) -> Failure {
-    Failure::Unreachable(format!(
-        "no dashboard is running on {}; start it with: quarterdeck serve",
-        config.data_dir.display()
-    ))
 }
 
 /// Everything from the arguments to the exit code.

@@ -23,7 +23,7 @@ pub(super) enum Source {
 /// The journal of a dashboard that is not running.
 pub(super) struct AtRest {
     pub(super) reader: Reader,
-    data_dir: PathBuf,
+    pub(super) data_dir: PathBuf,
     machine_folder: Option<PathBuf>,
     pub(super) catalog: Arc<Catalog>,
     resume_within: Span,

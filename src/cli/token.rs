@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::{Grants, Invalid, Span, Timestamp};
+use crate::domain::{Grants, Span, Timestamp};
 
 use super::Context;
 use super::failure::{Failure, say};
 use super::rows;
-use super::user::may;
+use super::user::{grants, joined, may};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -31,15 +31,11 @@ pub(super) enum Command {
     },
 }
 
-fn grants(text: &str) -> Result<Grants, Invalid> {
-    text.parse()
-}
-
 pub(super) async fn execute(command: Command, context: &mut Context) -> Result<(), Failure> {
     let client = context.client()?;
     match command {
         Command::Add { name, roles, lasts } => {
-            let roles = roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+            let roles = joined(&roles);
             let body = json!({"name": name, "role": roles, "lasts": lasts});
             let made = client.post("/tokens", &body).await?;
             if context.out.is_json() {

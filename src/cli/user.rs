@@ -53,7 +53,7 @@ pub(super) enum Command {
     },
 }
 
-fn grants(text: &str) -> Result<Grants, Invalid> {
+pub(super) fn grants(text: &str) -> Result<Grants, Invalid> {
     text.parse()
 }
 
@@ -102,7 +102,7 @@ pub(super) fn of(name: &str, what: &str) -> String {
     format!("/users/{plain}/{what}")
 }
 
-fn joined(roles: &[Grants]) -> String {
+pub(super) fn joined(roles: &[Grants]) -> String {
     roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 

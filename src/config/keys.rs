@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use crate::domain::{Invalid, Span, nearest};
 
 use super::value::Value;
-use super::{Config, ConfigError, Tls, document, outside};
+use super::{Config, ConfigError, Tls, outside, tables};
 
 /// One key: its name with its section, and what its value becomes.
 pub(super) struct Key(pub(super) &'static str, fn(&mut Config, &Value) -> Result<(), String>);
@@ -147,7 +147,7 @@ pub(super) fn unknown(key: &str) -> String {
     let moved = KEYS.iter().find(|known| known.0.rsplit('.').next() == Some(last));
     match moved {
         Some(known) => format!("“{key}” is no known key; did you mean “{}”?", known.0),
-        None => document::unknown_key(key, KEYS.iter().map(|known| known.0)),
+        None => tables::unknown_key(key, KEYS.iter().map(|known| known.0)),
     }
 }
 

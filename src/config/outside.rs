@@ -8,8 +8,8 @@ use serde::Deserialize;
 use crate::domain::{Forward, Headers, Notice, Notify, Outside, Target, Witnessing, nearest};
 
 use super::ConfigError;
-use super::document::{Lines, Places, Table, tables};
 use super::places::Environment;
+use super::tables::{Lines, Places, Table, tables};
 
 /// The keys of a `[[forward]]` table.
 const FORWARD_KEYS: &[&str] = &["name", "syslog", "file", "witness", "from"];
@@ -28,6 +28,12 @@ const NOTIFY_KEYS: &[&str] = &[
     "pipeline_commands",
     "tries",
 ];
+
+/// The keys of all three.
+#[cfg(test)]
+pub(super) fn table_keys() -> impl Iterator<Item = &'static str> {
+    FORWARD_KEYS.iter().chain(WITNESS_KEYS).chain(NOTIFY_KEYS).copied()
+}
 
 /// How often a notification is tried where nothing else is said: about two minutes of trying.
 const TRIES: u32 = 10;

@@ -220,3 +220,25 @@ fn others_are_let_near_only_with_a_certificate_or_a_plain_word() {
     let half = with("[tls]\nkey = \"/k\"", false).map(|_| ()).expect_err("half");
     assert!(half.problem.contains("tls.certificate"), "{half}");
 }
+
+/// The README's table has every key and none that does not exist; what a table of the file may hold is named beside it.
+#[test]
+fn the_readme_knows_every_key() {
+    let readme = include_str!("../../README.md");
+    let section = readme.split("\n## Configuration\n").nth(1).expect("the section");
+    let section = section.split("\n## ").next().expect("its text");
+    let cells = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+    let mut listed: Vec<&str> = cells
+        .flat_map(|cell| cell.split(", ").map(|key| key.trim_matches(['`', ' ', '|'])))
+        .collect();
+    let mut keys: Vec<&str> = KEYS.iter().map(|key| key.0).collect();
+    listed.sort_unstable();
+    keys.sort_unstable();
+    assert_eq!(listed, keys);
+    for key in document::table_keys().chain(outside::table_keys()) {
+        let named = readme.contains(&format!("`{key}")) || readme.contains(&format!("\n{key} = "));
+        assert!(named, "{key}");
+    }
+}

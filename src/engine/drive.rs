@@ -4,69 +4,20 @@
 //! reads the row again; whatever it was doing when the dashboard died, the next driver finds out
 //! from the journal and the host.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::domain::{
-    CommandId, CommandStatus, Definition, Evidence, Expect, Identity, Level, Refusal, Span, Timestamp,
-};
-use crate::executor::{self, HostError, Job, JobId};
+use crate::domain::{CommandId, CommandStatus, Evidence, Expect, Level, Refusal, Span, Timestamp};
+use crate::executor::{self, HostError, Job};
+use crate::store::By;
 use crate::store::output::Output;
-use crate::store::{By, CommandRow, ReadError, WriteError};
 
 use super::Engine;
+use super::case::{Case, Trouble};
+use super::drivers::unless_it_panics;
 use super::follow::Ending;
 use super::settle::said;
-
-/// One command with all that it takes to act for it.
-pub(super) struct Case {
-    pub(super) row: CommandRow,
-    pub(super) definition: Definition,
-    pub(super) host: executor::Host,
-}
-
-impl Case {
-    pub(super) fn job(&self) -> JobId {
-        JobId {
-            command: self.row.id,
-            launch: self.row.launches.max(1),
-        }
-    }
-
-    /// The same with the spool that was journaled: a final command's host may have been given another one since.
-    pub(super) fn where_it_was_sent(&self) -> Self {
-        let base = self
-            .row
-            .spool
-            .as_deref()
-            .and_then(|folder| Path::new(folder).ancestors().nth(2));
-        let base = base.and_then(|base| base.to_str()?.parse().ok());
-        let mut host = self.host.clone();
-        host.spool = base.or(host.spool);
-        Self {
-            row: self.row.clone(),
-            definition: self.definition.clone(),
-            host,
-        }
-    }
-
-    /// Boot, machine and folder as they were journaled; empty where they never were.
-    pub(super) fn journaled(&self) -> Identity {
-        let spool = self.row.spool.clone().unwrap_or_default();
-        Identity {
-            boot_id: self.row.boot_id.clone().unwrap_or_default(),
-            machine_id: self.row.machine_id.clone().unwrap_or_default(),
-            // The row has the first launch's folder; a later one lives beside it.
-            spool: if self.row.launches > 1 {
-                format!("{spool}.{}", self.row.launches)
-            } else {
-                spool
-            },
-        }
-    }
-}
 
 /// What a step of a driver leads to.
 pub(super) enum Next {
@@ -76,19 +27,6 @@ pub(super) enum Next {
     Soon,
     /// The dashboard stops: the job goes on, recovery takes it from here.
     LetGo,
-}
-
-/// Why a step could not be done; decides nothing about the command.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
-    #[error(transparent)]
-    Host(#[from] HostError),
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error("the output file cannot be written: {0}")]
-    Output(#[from] std::io::Error),
 }
 
 /// Waits between tries: doubling, with a bound.
@@ -112,34 +50,18 @@ impl Backoff {
     }
 }
 
-/// Takes the driver out of the engine's list when its task ends, however it ends.
-struct Registered(Engine, CommandId);
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.0.drivers().remove(&self.1);
-    }
-}
-
 impl Engine {
     /// Makes sure that a command has its one driver.
     pub(super) fn drive(&self, id: CommandId) {
-        let wake = Arc::new(Notify::new());
-        {
-            let mut drivers = self.drivers();
-            if drivers.contains_key(&id) {
-                return;
-            }
-            drivers.insert(id, Arc::clone(&wake));
-        }
-        let registered = Registered(self.clone(), id);
+        let Some(seat) = self.0.drivers.seat(id) else {
+            return;
+        };
         let engine = self.clone();
         self.0.tasks.spawn(async move {
-            let _registered = registered;
             let mut backoff = Backoff::new();
             let mut said = None;
             let drive = || {
-                let (engine, wake) = (engine.clone(), Arc::clone(&wake));
+                let (engine, wake) = (engine.clone(), Arc::clone(&seat.wake));
                 async move { engine.drive_to_the_end(id, &wake).await }
             };
             // A driver that panicked has a successor, as after a restart: it finds out from the journal and the host.
@@ -148,7 +70,7 @@ impl Engine {
                     engine.say_driver_panicked(id, &why).await;
                     said = Some(why);
                 }
-                if !engine.rest(backoff.pause(), &wake).await {
+                if !engine.rest(backoff.pause(), &seat.wake).await {
                     return;
                 }
             }
@@ -246,37 +168,6 @@ impl Engine {
             () = wake.notified() => true,
             () = tokio::time::sleep(pause) => true,
         }
-    }
-
-    /// The open command of this id; none where it is final or gone.
-    pub(super) async fn case(&self, id: CommandId) -> Result<Option<Case>, Trouble> {
-        self.case_of(id, false).await
-    }
-
-    pub(super) async fn case_of(&self, id: CommandId, final_too: bool) -> Result<Option<Case>, Trouble> {
-        let found = self
-            .reader()
-            .read(move |journal| {
-                let Some(row) = journal.command(id)? else {
-                    return Ok(None);
-                };
-                if row.finished_at.is_some() && !final_too {
-                    return Ok(None);
-                }
-                let text = journal.definition(&row.definition)?;
-                let host = journal.host_by_id(row.host_id)?;
-                Ok(text.zip(host).map(|(text, host)| (row, text, host)))
-            })
-            .await?;
-        let Some((row, text, host)) = found else {
-            return Ok(None);
-        };
-        let definition = match Definition::read(&text) {
-            Ok(definition) => definition,
-            Err(why) => return Err(Trouble::Read(ReadError::Row(why.to_string()))),
-        };
-        let host = super::hosts::reachable_as(&host, definition.run_as.as_ref());
-        Ok(Some(Case { row, definition, host }))
     }
 
     async fn step(&self, case: &Case, tried_launch: &mut i64, wake: &Notify) -> Result<Next, Trouble> {
@@ -465,27 +356,9 @@ impl Engine {
     }
 
     /// Length of what has been written of a command's output.
-    pub(super) async fn output_len(&self, id: CommandId) -> Result<u64, Trouble> {
+    async fn output_len(&self, id: CommandId) -> Result<u64, Trouble> {
         let data_dir = self.0.settings.data_dir.clone();
         Ok(blocking(move || Ok(Output::open(&data_dir, id)?.len())).await?)
-    }
-}
-
-/// Runs `work` in a task of its own, so that a panic ends that alone; then says where and why it panicked.
-pub(super) async fn unless_it_panics<F: Future<Output = ()> + Send + 'static>(
-    work: impl FnOnce() -> F,
-) -> Result<(), String> {
-    match tokio::spawn(work())
-        .await
-        .map_err(tokio::task::JoinError::try_into_panic)
-    {
-        Err(Ok(panic)) => Err(panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "without a word".to_owned())),
-        // It ended, or the program does.
-        Ok(()) | Err(Err(_)) => Ok(()),
     }
 }
 
@@ -496,25 +369,4 @@ pub(super) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|gone| Err(std::io::Error::other(gone)))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_panic_is_noticed_and_the_work_can_be_done_again() {
-        let tries = Arc::new(AtomicUsize::new(0));
-        let work = || {
-            let tries = Arc::clone(&tries);
-            async move {
-                assert!(tries.fetch_add(1, Ordering::Relaxed) > 0, "the first try");
-            }
-        };
-        assert_eq!(unless_it_panics(work).await, Err("the first try".to_owned()));
-        assert_eq!(unless_it_panics(work).await, Ok(()));
-        assert_eq!(tries.load(Ordering::Relaxed), 2);
-    }
 }

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::{Ask, ExportFormat, Level};
-use crate::store::{Batch, By, Export, Journal, NewEvent, Selection};
+use crate::store::archive::Lack;
+use crate::store::{Batch, By, Export, NewEvent, ReadError, Selection};
 
 use super::{Engine, EngineError};
 
@@ -23,6 +24,8 @@ const IN_AN_HOUR: usize = 60;
 const AN_HOUR: Duration = Duration::from_secs(3600);
 /// After how many seconds one of those that are on their way may have ended.
 const A_WHILE: i64 = 10;
+/// Of what is lacking, the event names so much at most.
+const LACKS: usize = 20;
 
 /// Who has exports on their way, or has begun some within the last hour, by the actor's text.
 #[derive(Default)]
@@ -99,7 +102,9 @@ impl Drop for Counted {
 pub struct Exporting {
     engine: Engine,
     by: By,
-    export: Export,
+    /// None while a batch is read, and after one that could not be.
+    export: Option<Export>,
+    lacking: Vec<Lack>,
     what: &'static str,
     format: ExportFormat,
     filters: Value,
@@ -119,8 +124,8 @@ impl Engine {
     /// Begins an export of these rows; `filters` are the words that were asked with, for the event.
     ///
     /// # Errors
-    /// Where they may not see the journal; [`EngineError::TooMany`].
-    pub fn export(
+    /// Where they may not see the journal; [`EngineError::TooMany`]; when journal or archive cannot be read.
+    pub async fn export(
         &self,
         selection: Selection,
         format: ExportFormat,
@@ -129,11 +134,15 @@ impl Engine {
     ) -> Result<Exporting, EngineError> {
         self.allow_at_all(&by, Ask::See)?;
         let counted = Counted::begin(self, by.actor.to_string())?;
+        let what = selection.of().as_str();
+        let (reader, data_dir) = (self.reader().clone(), self.data_dir().to_owned());
+        let export = reading(move || Export::begin(&reader, &data_dir, selection, format)).await?;
         Ok(Exporting {
             engine: self.clone(),
             by,
-            what: selection.of().as_str(),
-            export: Export::new(selection, format),
+            what,
+            lacking: export.lacking().to_vec(),
+            export: Some(export),
             format,
             filters,
             taken: Taken::default(),
@@ -142,7 +151,22 @@ impl Engine {
     }
 }
 
+/// Reads on a thread that may block.
+async fn reading<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
+) -> Result<T, ReadError> {
+    let span = tracing::Span::current();
+    let done = tokio::task::spawn_blocking(move || span.in_scope(work)).await;
+    done.unwrap_or_else(|gone| Err(ReadError::Database(gone.to_string())))
+}
+
 impl Exporting {
+    /// What its range lacks: neither in the tables nor to be had from the archive.
+    #[must_use]
+    pub fn lacking(&self) -> &[Lack] {
+        &self.lacking
+    }
+
     /// The next bytes of the file; none at its end, which is journaled by then.
     ///
     /// # Errors
@@ -151,10 +175,13 @@ impl Exporting {
         if self.counted.is_none() {
             return Ok(None);
         }
-        let (mut export, mut taken) = (self.export.clone(), self.taken.clone());
-        // On a blocking thread, the digest too.
-        let read = move |journal: &mut Journal| {
-            let batch = export.batch(journal)?;
+        let Some(mut export) = self.export.take() else {
+            return Err(ReadError::Database("this export could not be read on".to_owned()).into());
+        };
+        let (reader, mut taken) = (self.engine.reader().clone(), self.taken.clone());
+        // The digest on the same thread.
+        let read = move || {
+            let batch = export.batch(&reader)?;
             if let Some(Batch { bytes, rows }) = &batch {
                 taken.rows += rows;
                 taken.bytes += bytes.len() as u64;
@@ -162,8 +189,8 @@ impl Exporting {
             }
             Ok((export, taken, batch))
         };
-        let (export, taken, batch) = self.engine.reader().read(read).await?;
-        (self.export, self.taken) = (export, taken);
+        let (export, taken, batch) = reading(read).await?;
+        (self.export, self.taken) = (Some(export), taken);
         if let Some(batch) = batch {
             return Ok(Some(batch.bytes));
         }
@@ -176,10 +203,12 @@ impl Exporting {
     fn event(&self, whole: bool) -> NewEvent {
         let Taken { rows, bytes, digest } = &self.taken;
         let name = self.by.actor.name();
-        let (level, end) = if whole {
-            (Level::Info, String::new())
+        let (level, end) = if !whole {
+            (Level::Warn, "; it was broken off, the file is not whole")
+        } else if self.lacking.iter().any(|lack| lack.damage) {
+            (Level::Warn, "; rows are lacking: the archive is damaged")
         } else {
-            (Level::Warn, "; it was broken off, the file is not whole".to_owned())
+            (Level::Info, "")
         };
         let message = format!("{name} exported {rows} {} as {}{end}", self.what, self.format);
         let mut details = json!({
@@ -190,6 +219,10 @@ impl Exporting {
             "bytes": bytes,
             "whole": whole,
         });
+        if !self.lacking.is_empty() {
+            let some: Vec<&Lack> = self.lacking.iter().take(LACKS).collect();
+            details["lacking"] = json!(some);
+        }
         if whole {
             let digest = digest.clone().finalize();
             details["sha256"] = digest

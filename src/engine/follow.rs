@@ -15,7 +15,8 @@ use crate::store::output::Output;
 use crate::store::{By, CommandRow};
 
 use super::Engine;
-use super::drive::{Case, Trouble, blocking};
+use super::case::{Case, Trouble};
+use super::drive::blocking;
 use super::settle::another_machine;
 
 /// How following ended.

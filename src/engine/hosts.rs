@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::domain::{Ask, Decision, HostName, Level, Reach, Refusal, RunAs, Span};
-use crate::executor::{self, Facts, HostError};
+use crate::executor::{self, Facts, HostError, ShownKey};
 use crate::store::{By, HostFacts, HostRow, NewEvent, NewHost};
 
 use super::{Engine, EngineError};
@@ -15,6 +15,8 @@ pub struct Tested {
     pub facts: Option<Facts>,
     /// Why it did not, where it did not; the text has the next step.
     pub problem: Option<HostError>,
+    /// The key that it showed, where that is why.
+    pub shown_key: Option<ShownKey>,
     /// How long that took.
     pub took: Span,
 }
@@ -71,6 +73,7 @@ impl Engine {
                 Tested {
                     facts: Some(facts),
                     problem: None,
+                    shown_key: None,
                     took,
                 }
             }
@@ -78,6 +81,7 @@ impl Engine {
                 self.lost(row.id, &why).await;
                 Tested {
                     facts: None,
+                    shown_key: self.shown_key(&row),
                     problem: Some(why),
                     took,
                 }

@@ -1,4 +1,4 @@
-//! Starts ops and pipelines, follows their jobs, stops them, settles them, recovers what a stop left open, and
+//! Starts ops and pipelines, follows their jobs, stops them, settles them, recovers what a stop left open,
 //! keeps the journal within its limits, and tells places outside what happens.
 //!
 //! This is the one place that joins the journal to the hosts. Both doors (pages and API) call the
@@ -9,12 +9,15 @@
 //! final only after the journal says so. Everything in between may be cut off at any instant.
 
 mod access;
+mod case;
 mod command;
 mod delivery;
 mod drive;
+mod drivers;
 mod error;
 mod export;
 mod follow;
+mod host_key;
 mod hosts;
 mod index;
 mod keep;
@@ -29,11 +32,10 @@ mod settle;
 mod spools;
 mod stop;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -42,6 +44,7 @@ use crate::executor::Executor;
 use crate::store::{Against, Reader, Store, Topic, Verdict};
 
 pub use crate::domain::{CancelMode, LimitsGiven, Selection};
+pub use crate::executor::ShownKey;
 pub use crate::store::{By, Swept};
 pub use access::{
     AccessSettings, Credentials, Known, LoggedIn, LoginError, NewTotp, PROOF_HOLDS, Shown, factor_in_words, hash_of,
@@ -58,6 +61,8 @@ pub use preview::{Preview, PreviewStage};
 pub use recover::RecoveryPreview;
 pub use report::ClockState;
 pub use retention::SweepDone;
+
+use drivers::Drivers;
 
 /// What the engine is told once, at start.
 #[derive(Clone, Debug)]
@@ -122,10 +127,10 @@ struct Inner {
     catalog: Arc<Catalog>,
     store: Store,
     executor: Executor,
-    /// One entry per command that has a driver: the one task that may act for it.
-    drivers: Mutex<HashMap<CommandId, Arc<Notify>>>,
-    /// One entry per open pipeline: the one task that moves it on.
-    pipelines: Mutex<HashMap<PipelineId, Arc<Notify>>>,
+    /// Of commands: the one task that may act for each.
+    drivers: Drivers<CommandId>,
+    /// Of open pipelines: the one task that moves each on.
+    pipelines: Drivers<PipelineId>,
     follow_permits: Arc<Semaphore>,
     tasks: TaskTracker,
     /// Set at the beginning of a stop: nothing new is taken, drivers let go.
@@ -154,8 +159,8 @@ impl Engine {
             catalog: Arc::new(catalog),
             store,
             executor,
-            drivers: Mutex::default(),
-            pipelines: Mutex::default(),
+            drivers: Drivers::default(),
+            pipelines: Drivers::default(),
             follow_permits,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -278,19 +283,13 @@ impl Engine {
         self.0.executor.close().await;
     }
 
-    fn drivers(&self) -> std::sync::MutexGuard<'_, HashMap<CommandId, Arc<Notify>>> {
-        self.0.drivers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn output_problem(&self) -> std::sync::MutexGuard<'_, Option<String>> {
         self.0.output_problem.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Wakes the driver of a command, so that it reads its row again.
     fn nudge(&self, id: CommandId) {
-        if let Some(driver) = self.drivers().get(&id) {
-            driver.notify_one();
-        }
+        self.0.drivers.wake(id);
     }
 
     /// True where what never started proves nothing: the row is older than a restore of the database from a backup.

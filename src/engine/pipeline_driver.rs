@@ -4,7 +4,7 @@
 //! the commands that this asked for their drivers, and waits until one of them has ended, somebody said something, or
 //! a busy host may have become free. It waits for changes of the journal and never polls.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -12,48 +12,29 @@ use tokio::sync::{Notify, watch};
 use crate::domain::{CommandStatus, PipelineId, PipelineStatus, Span, Timestamp};
 use crate::store::{Advanced, Journal, ReadError, Topic};
 
-use super::drive::{Backoff, unless_it_panics};
+use super::drive::Backoff;
+use super::drivers::unless_it_panics;
 use super::{Engine, EngineError};
 
 /// Ends that come together are one advance.
 const BURST: Duration = Duration::from_millis(20);
 
-/// Takes the driver out of the engine's list when its task ends, however it ends.
-struct Registered(Engine, PipelineId);
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.0.pipeline_drivers().remove(&self.1);
-    }
-}
-
 impl Engine {
-    fn pipeline_drivers(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<PipelineId, Arc<Notify>>> {
-        self.0.pipelines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Makes sure that a pipeline has its one driver.
     pub(super) fn drive_pipeline(&self, id: PipelineId) {
-        let wake = Arc::new(Notify::new());
-        {
-            let mut drivers = self.pipeline_drivers();
-            if drivers.contains_key(&id) {
-                return;
-            }
-            drivers.insert(id, Arc::clone(&wake));
-        }
-        let registered = Registered(self.clone(), id);
+        let Some(seat) = self.0.pipelines.seat(id) else {
+            return;
+        };
         let engine = self.clone();
         self.0.tasks.spawn(async move {
-            let _registered = registered;
             let mut backoff = Backoff::new();
             let drive = || {
-                let (engine, wake) = (engine.clone(), Arc::clone(&wake));
+                let (engine, wake) = (engine.clone(), Arc::clone(&seat.wake));
                 async move { engine.drive_pipeline_to_the_end(id, &wake).await }
             };
             while let Err(why) = unless_it_panics(drive).await {
                 tracing::error!(pipeline = %id, %why, "its driver panicked; another one takes its place");
-                if !engine.rest(backoff.pause(), &wake).await {
+                if !engine.rest(backoff.pause(), &seat.wake).await {
                     return;
                 }
             }
@@ -71,9 +52,7 @@ impl Engine {
             }
         }
         self.drive_pipeline(id);
-        if let Some(driver) = self.pipeline_drivers().get(&id) {
-            driver.notify_one();
-        }
+        self.0.pipelines.wake(id);
         Ok(())
     }
 

@@ -87,7 +87,7 @@ impl Engine {
     }
 
     /// The pipeline of this name, else the op's own.
-    pub(super) fn pipeline_def(&self, name: &str) -> Result<PipelineDef, EngineError> {
+    fn pipeline_def(&self, name: &str) -> Result<PipelineDef, EngineError> {
         let catalog = &self.0.catalog;
         if let Some(def) = catalog.pipeline(name) {
             return Ok(def.clone());

@@ -26,7 +26,7 @@ pub(super) async fn probe_loop(engine: Engine) {
 
 impl Engine {
     /// Contacts every host that has nothing open, and says how many answered and how many did not.
-    pub(super) async fn probe_once(&self) -> (usize, usize) {
+    async fn probe_once(&self) -> (usize, usize) {
         let idle = self.reader().read(|journal| {
             let busy: std::collections::HashSet<i64> =
                 journal.open_commands()?.into_iter().map(|row| row.host_id).collect();

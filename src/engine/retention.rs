@@ -98,7 +98,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the journal cannot be read or written.
-    pub(super) async fn sweep_once(&self) -> Result<SweepDone, EngineError> {
+    async fn sweep_once(&self) -> Result<SweepDone, EngineError> {
         let done = self.sweep_guarded().await;
         let went = done.as_ref().map(|_| ()).map_err(ToString::to_string);
         if let Some(why) = self.0.sweep.news(went) {

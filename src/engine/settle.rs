@@ -10,7 +10,8 @@ use crate::executor::HostError;
 use crate::store::output::Output;
 use crate::store::{CommandRow, Finish, OutputFacts};
 
-use super::drive::{Backoff, Case, Next, Trouble, blocking};
+use super::case::{Case, Trouble};
+use super::drive::{Backoff, Next, blocking};
 use super::recover::LATEST_RESOLVED;
 use super::{Engine, EngineError};
 

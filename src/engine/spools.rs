@@ -34,7 +34,7 @@ pub(super) async fn spool_loop(engine: Engine) {
 
 impl Engine {
     /// Sweeps one host after the other; says how many folders went and how many hosts gave no answer.
-    pub(super) async fn sweep_spools_once(&self) -> (i64, usize) {
+    async fn sweep_spools_once(&self) -> (i64, usize) {
         let rows = match self.reader().read(Journal::hosts).await {
             Ok(rows) => rows,
             Err(why) => {

@@ -6,7 +6,8 @@ use crate::store::CommandRow;
 use crate::executor::Looked;
 
 use super::Engine;
-use super::drive::{Backoff, Case, Trouble};
+use super::case::{Case, Trouble};
+use super::drive::Backoff;
 
 impl Engine {
     /// Carries out a journaled wish to stop, until nothing of the job is alive. What survives is said

@@ -13,7 +13,7 @@ use super::channel::{Channel, Opening};
 use super::queue::{Class, Queue};
 use super::script::{Script, become_words};
 use super::ssh::{self, Complaint};
-use super::{Host, HostError, Settings, control, local};
+use super::{Host, HostError, Settings, ShownKey, control, host_key, local};
 use crate::domain::{Reach, Refusal};
 
 /// How often a connection is tried that a busy sshd turned away.
@@ -24,6 +24,8 @@ pub(super) struct Dialler {
     settings: Settings,
     sockets: Mutex<PathBuf>,
     dials: Queue,
+    /// One at a time changes files of known keys.
+    pinning: tokio::sync::Mutex<()>,
     scope: OnceCell<Result<Vec<String>, HostError>>,
     lines: Mutex<HashMap<String, Arc<Line>>>,
 }
@@ -40,6 +42,8 @@ struct Line {
     silent: AtomicBool,
     /// Why its last channel could not be opened.
     problem: Mutex<Option<Refusal>>,
+    /// The key that it showed when that was because of its key.
+    shown: Mutex<Option<ShownKey>>,
 }
 
 /// Who wants a channel.
@@ -58,6 +62,7 @@ impl Dialler {
         Ok(Self {
             sockets: Mutex::new(control::folder(&settings.data_dir)?),
             dials: Queue::new(settings.dials),
+            pinning: tokio::sync::Mutex::new(()),
             scope: OnceCell::new(),
             lines: Mutex::default(),
             settings,
@@ -78,6 +83,36 @@ impl Dialler {
         *self.line(host).problem()
     }
 
+    /// The key that a host showed when its last channel could not be opened because of that.
+    pub(super) fn shown_key(&self, host: &Host) -> Option<ShownKey> {
+        let line = self.line(host);
+        let about_key = *line.problem() == Some(Refusal::HostKey);
+        line.shown().clone().filter(|_| about_key)
+    }
+
+    /// Dials a host for the key that it shows now.
+    pub(super) async fn look_at_key(&self, host: &Host) -> Result<ShownKey, HostError> {
+        let line = self.line(host);
+        let shown = self.key_of(&line, host, Wish::Asked).await?;
+        *line.shown() = Some(shown.clone());
+        Ok(shown)
+    }
+
+    /// Makes a key the one that is known of a host.
+    pub(super) async fn pin(&self, host: &Host, shown: &ShownKey) -> std::io::Result<()> {
+        let _alone = self.pinning.lock().await;
+        let folder = self
+            .sockets_now()
+            .map_err(|why| std::io::Error::other(why.to_string()))?;
+        host_key::pin(&self.settings, &folder, &host.reach, shown).await
+    }
+
+    async fn key_of(&self, line: &Line, host: &Host, wish: Wish) -> Result<ShownKey, HostError> {
+        let stopping = || HostError::Lost("the dashboard is stopping".to_owned());
+        let _dial = self.dials.slot(line.class(wish)).await.ok_or_else(stopping)?;
+        host_key::shown(&self.settings, &self.sockets_now()?, host).await
+    }
+
     /// A channel on which `script` has begun to answer. Waiting for a dial's turn is not bounded; the dial is.
     pub(super) async fn open(&self, host: &Host, script: &Script, wish: Wish) -> Result<Channel, HostError> {
         let line = self.line(host);
@@ -89,6 +124,7 @@ impl Dialler {
     async fn open_on(&self, line: &Line, host: &Host, script: &Script, wish: Wish) -> Result<Channel, HostError> {
         if wish == Wish::Asked {
             line.remember(None);
+            *line.shown() = None;
         } else if let Some(refusal) = line.refusal() {
             return Err(refusal);
         }
@@ -113,8 +149,16 @@ impl Dialler {
                 Complaint::NoSudo => line.doas.store(true, Ordering::Relaxed),
                 Complaint::Busy(_) if tries < TRIES => tokio::time::sleep(jittered(tries)).await,
                 Complaint::Busy(error) => return Err(error),
-                Complaint::Final(error) => {
+                Complaint::Final(mut error) => {
                     if matches!(error, HostError::Auth(_) | HostError::HostKey(_)) {
+                        line.remember(Some(error.clone()));
+                    }
+                    if matches!(error, HostError::HostKey(_))
+                        && let Ok(shown) = self.key_of(line, host, wish).await
+                        && !shown.is_known()
+                    {
+                        error = HostError::HostKey(shown.help(host));
+                        *line.shown() = Some(shown);
                         line.remember(Some(error.clone()));
                     }
                     return Err(error);
@@ -149,8 +193,8 @@ impl Dialler {
             return Channel::open(command, text, nonce, patience).await;
         };
         let command = || {
-            let socket = self.sockets_now()?.join(&line.socket);
-            let Some(mut command) = ssh::command(&self.settings, &socket, &host.reach) else {
+            let socket = self.sockets_now().map_err(Opening::Failed)?.join(&line.socket);
+            let Some(mut command) = ssh::command(&self.settings, &socket, &host.reach, &[]) else {
                 return Err(Opening::Failed(HostError::Unreachable(
                     "it is not reached by ssh".to_owned(),
                 )));
@@ -218,6 +262,7 @@ impl Dialler {
                 doas: AtomicBool::new(false),
                 silent: AtomicBool::new(false),
                 problem: Mutex::default(),
+                shown: Mutex::default(),
             })
         });
         Arc::clone(line)
@@ -225,10 +270,10 @@ impl Dialler {
 
     /// The folder of sockets, looked at before each use: it may have been tidied away under us, and whoever took its place
     /// then would be given what we send.
-    fn sockets_now(&self) -> Result<PathBuf, Opening> {
+    fn sockets_now(&self) -> Result<PathBuf, HostError> {
         let mut sockets = self.sockets();
         let held = control::hold(&sockets);
-        *sockets = held.map_err(|why| Opening::Failed(HostError::Unreachable(why.to_string())))?;
+        *sockets = held.map_err(|why| HostError::Unreachable(why.to_string()))?;
         Ok(sockets.clone())
     }
 
@@ -272,6 +317,10 @@ impl Line {
 
     fn problem(&self) -> MutexGuard<'_, Option<Refusal>> {
         self.problem.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Option<ShownKey>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn refusal(&self) -> Option<HostError> {

@@ -12,6 +12,8 @@ mod channel;
 mod control;
 mod dial;
 mod follower;
+mod host_key;
+mod known_hosts;
 mod local;
 mod queue;
 mod script;
@@ -19,6 +21,7 @@ mod ssh;
 mod verbs;
 
 pub use follower::Follower;
+pub use host_key::ShownKey;
 pub use verbs::Executor;
 
 use crate::domain::{CommandId, Evidence, HostName, Identity, Reach, Refusal, RunAs, Span, SpoolDir};

@@ -9,8 +9,8 @@ use tokio::process::Command;
 use super::{Host, HostError, Settings};
 use crate::domain::{MESSAGE_LIMIT, Reach, bounded};
 
-/// The client's words up to and with the address; the remote words follow.
-pub(super) fn command(settings: &Settings, socket: &Path, reach: &Reach) -> Option<Command> {
+/// The client's words up to and with the address; the remote words follow. `options` are further ones, as `Name=value`.
+pub(super) fn command(settings: &Settings, socket: &Path, reach: &Reach, options: &[String]) -> Option<Command> {
     let Reach::Ssh { user, address, port } = reach else {
         return None;
     };
@@ -34,6 +34,9 @@ pub(super) fn command(settings: &Settings, socket: &Path, reach: &Reach) -> Opti
         "RemoteCommand=none".to_owned(),
         "LogLevel=ERROR".to_owned(),
     ] {
+        command.arg(format!("-o{option}"));
+    }
+    for option in options {
         command.arg(format!("-o{option}"));
     }
     if let Some(user) = user {
@@ -165,18 +168,30 @@ fn word(text: &str) -> String {
 
 /// The user that a log-in is for, from the address or from the client's own configuration.
 pub(super) async fn login(settings: &Settings, reach: &Reach) -> Option<String> {
-    let (address, port) = match reach {
+    match reach {
         Reach::Ssh { user: Some(user), .. } => return Some(user.clone()),
         Reach::Local => {
             let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok()??;
             return Some(user.name);
         }
-        Reach::Ssh { address, port, .. } => (address, port),
+        Reach::Ssh { .. } => {}
+    }
+    let text = configured(settings, reach).await?;
+    value(&text, "user").map(str::to_owned)
+}
+
+/// What the client's configuration says for this address: a line for each keyword, which is in lower case.
+pub(super) async fn configured(settings: &Settings, reach: &Reach) -> Option<String> {
+    let Reach::Ssh { user, address, port } = reach else {
+        return None;
     };
     let mut command = Command::new(&settings.ssh_program);
     command.arg("-G");
     if let Some(config) = &settings.ssh_config {
         command.arg("-F").arg(config);
+    }
+    if let Some(user) = user {
+        command.arg("-l").arg(user);
     }
     if let Some(port) = port {
         command.arg("-p").arg(port.to_string());
@@ -190,8 +205,12 @@ pub(super) async fn login(settings: &Settings, reach: &Reach) -> Option<String> 
         .await
         .ok()?
         .ok()?;
-    let text = String::from_utf8_lossy(&answer.stdout).into_owned();
-    text.lines()
-        .find_map(|line| line.strip_prefix("user "))
-        .map(str::to_owned)
+    Some(String::from_utf8_lossy(&answer.stdout).into_owned())
+}
+
+/// The value of a keyword in what [`configured`] gave.
+pub(super) fn value<'a>(configured: &'a str, keyword: &str) -> Option<&'a str> {
+    configured
+        .lines()
+        .find_map(|line| line.strip_prefix(keyword)?.strip_prefix(' '))
 }

@@ -10,7 +10,7 @@ use super::dial::{Dialler, Wish};
 use super::script::Script;
 use super::ssh;
 use super::{
-    CheckAnswer, Facts, Follower, Host, HostError, Job, JobId, Looked, Prepared, Report, Settings, StopReport,
+    CheckAnswer, Facts, Follower, Host, HostError, Job, JobId, Looked, Prepared, Report, Settings, ShownKey, StopReport,
 };
 use crate::domain::{CommandId, Identity, Refusal, Span, StopReason, bounded};
 
@@ -249,6 +249,28 @@ impl Executor {
     #[must_use]
     pub fn refusal(&self, host: &Host) -> Option<Refusal> {
         self.dialler.refusal(host)
+    }
+
+    /// The key that a host showed when it was refused because of that; none where it was not, since this start.
+    #[must_use]
+    pub fn shown_key(&self, host: &Host) -> Option<ShownKey> {
+        self.dialler.shown_key(host)
+    }
+
+    /// Dials a host for the key that it shows now. Nothing is changed, here or there.
+    ///
+    /// # Errors
+    /// Why it was not reached.
+    pub async fn look_at_key(&self, host: &Host) -> Result<ShownKey, HostError> {
+        self.dialler.look_at_key(host).await
+    }
+
+    /// Makes `shown` the one key by which a host is known, in the file where the client keeps such keys.
+    ///
+    /// # Errors
+    /// When that cannot be written; then it is as it was.
+    pub async fn pin(&self, host: &Host, shown: &ShownKey) -> io::Result<()> {
+        self.dialler.pin(host, shown).await
     }
 
     /// The line with which a person, as the dashboard's user, reaches a host as the dashboard does; with `ask`, the

@@ -1,20 +1,15 @@
 //! `cursors`: how far each place outside has got, and how it does. A cursor moves only after its place has what is
 //! before it, so a restart sends again what may not have arrived, and never leaves anything out. Moving one is no
-//! event and raises no version; an outage, its end, and what a place never got are events.
+//! event and raises no version; what a place does not take, or never gets, is (`outage`).
 
 use diesel::prelude::*;
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use super::error::Fault;
 use super::schema::{cursors, event_log};
 use super::tx::Tx;
-use super::{Journal, NewEvent, ReadError, Store, WriteError};
-use crate::domain::{Category, DeliveryKind, Level, MESSAGE_LIMIT, Span, Timestamp, bounded};
-
-/// Outages of one place are announced at least this far apart: one that comes and goes fills no log. Those between
-/// are shown, but are no events.
-const APART: Span = Span::from_secs(600);
+use super::{Journal, ReadError, Store, WriteError};
+use crate::domain::{DeliveryKind, Timestamp};
 
 /// A place outside, and how far it has got.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
@@ -56,20 +51,20 @@ pub struct NewDelivery {
 
 #[derive(Clone, Queryable, Selectable)]
 #[diesel(table_name = cursors, check_for_backend(diesel::sqlite::Sqlite))]
-struct Row {
-    kind: DeliveryKind,
-    name: String,
-    target: String,
-    active: bool,
-    position: i64,
-    gap_to: i64,
-    succeeded_at: Option<Timestamp>,
-    failing_since: Option<Timestamp>,
-    failed_from: Option<i64>,
-    failed_at: Option<Timestamp>,
-    failure: Option<String>,
-    announced: bool,
-    announced_at: Option<Timestamp>,
+pub(super) struct Row {
+    pub(super) kind: DeliveryKind,
+    pub(super) name: String,
+    pub(super) target: String,
+    pub(super) active: bool,
+    pub(super) position: i64,
+    pub(super) gap_to: i64,
+    pub(super) succeeded_at: Option<Timestamp>,
+    pub(super) failing_since: Option<Timestamp>,
+    pub(super) failed_from: Option<i64>,
+    pub(super) failed_at: Option<Timestamp>,
+    pub(super) failure: Option<String>,
+    pub(super) announced: bool,
+    pub(super) announced_at: Option<Timestamp>,
 }
 
 impl Journal {
@@ -191,143 +186,9 @@ impl Store {
         self.write(move |tx| update(tx, kind, &name, cursors::position.eq(position)))
             .await
     }
-
-    /// A place takes nothing. An event where that is new, and the last such event is a while ago.
-    ///
-    /// # Errors
-    /// [`WriteError`].
-    pub async fn delivery_failed(&self, kind: DeliveryKind, name: &str, why: &str) -> Result<(), WriteError> {
-        let (name, why) = (name.to_owned(), bounded(why, MESSAGE_LIMIT));
-        self.write(move |tx| {
-            let Some(row) = load(tx, kind, &name)? else {
-                return Ok(());
-            };
-            // A clock that was set back silences nothing.
-            let lately = |at: Timestamp| at <= tx.now && tx.now.since(at) < APART;
-            let announce = !row.announced && !row.announced_at.is_some_and(lately);
-            let now = (
-                cursors::failing_since.eq(row.failing_since.unwrap_or(tx.now)),
-                cursors::failed_from.eq(row.failed_from.unwrap_or(row.position)),
-                cursors::failed_at.eq(tx.now),
-                cursors::failure.eq(&why),
-            );
-            update(tx, kind, &name, now)?;
-            if announce {
-                let said = (cursors::announced.eq(true), cursors::announced_at.eq(tx.now));
-                update(tx, kind, &name, said)?;
-                let message = format!("{} takes nothing: {why}. It is tried again until it does", place(&row));
-                tx.event(event(&row, Level::Error, "failing", message, json!({ "problem": why })))?;
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    /// A place that took nothing has everything up to here. An event where the outage was one.
-    ///
-    /// # Errors
-    /// [`WriteError`].
-    pub async fn delivery_back(&self, kind: DeliveryKind, name: &str, position: i64) -> Result<(), WriteError> {
-        let name = name.to_owned();
-        self.write(move |tx| {
-            let Some(row) = load(tx, kind, &name)? else {
-                return Ok(());
-            };
-            let now = (
-                cursors::position.eq(position),
-                cursors::succeeded_at.eq(tx.now),
-                cursors::failing_since.eq(None::<Timestamp>),
-                cursors::failed_from.eq(None::<i64>),
-                cursors::announced.eq(false),
-            );
-            update(tx, kind, &name, now)?;
-            if row.announced {
-                let caught_up = position - row.failed_from.unwrap_or(position);
-                let what = match kind {
-                    DeliveryKind::Forward => format!(": {caught_up} events caught up"),
-                    DeliveryKind::Witness => format!(": {caught_up} checkpoints caught up"),
-                    DeliveryKind::Notify => String::new(),
-                };
-                let after = row
-                    .failing_since
-                    .map(|since| tx.now.since(since).human())
-                    .unwrap_or_default();
-                let message = format!("{} takes messages again, after {after}{what}", place(&row));
-                let details = json!({ "caught_up": caught_up });
-                tx.event(event(&row, Level::Success, "back", message, details))?;
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    /// These events (first and last of each gap) were swept before a place had them; up to `up_to` all gaps are named.
-    /// An event, once for each gap.
-    ///
-    /// # Errors
-    /// [`WriteError`].
-    pub async fn delivery_gap(
-        &self,
-        kind: DeliveryKind,
-        name: &str,
-        gaps: Vec<(i64, i64)>,
-        up_to: i64,
-    ) -> Result<(), WriteError> {
-        let name = name.to_owned();
-        self.write(move |tx| {
-            let Some(row) = load(tx, kind, &name)? else {
-                return Ok(());
-            };
-            let new: Vec<_> = gaps.iter().copied().filter(|(_, last)| *last > row.gap_to).collect();
-            if new.is_empty() {
-                return Ok(());
-            }
-            update(tx, kind, &name, cursors::gap_to.eq(up_to))?;
-            let lost: i64 = new.iter().map(|(first, last)| last - first + 1).sum();
-            let message = format!(
-                "{lost} events were swept before {} had them: {}",
-                place(&row),
-                in_words(&new)
-            );
-            tx.event(event(
-                &row,
-                Level::Error,
-                "gap",
-                message,
-                json!({ "gaps": new, "events": lost }),
-            ))?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// A place is not told what waited for it up to here, after many tries; `message` names it.
-    ///
-    /// # Errors
-    /// [`WriteError`].
-    pub async fn delivery_given_up(
-        &self,
-        kind: DeliveryKind,
-        name: &str,
-        position: i64,
-        message: String,
-        details: Value,
-    ) -> Result<(), WriteError> {
-        let name = name.to_owned();
-        self.write(move |tx| {
-            let Some(row) = load(tx, kind, &name)? else {
-                return Ok(());
-            };
-            update(tx, kind, &name, cursors::position.eq(position))?;
-            let message = format!("{} {message}", place(&row));
-            tx.event(event(&row, Level::Error, "lost", message, details.clone()))?;
-            Ok(())
-        })
-        .await
-    }
 }
 
-fn load(tx: &mut Tx<'_>, kind: DeliveryKind, name: &str) -> Result<Option<Row>, Fault> {
+pub(super) fn load(tx: &mut Tx<'_>, kind: DeliveryKind, name: &str) -> Result<Option<Row>, Fault> {
     Ok(cursors::table
         .find((kind, name))
         .select(Row::as_select())
@@ -335,7 +196,7 @@ fn load(tx: &mut Tx<'_>, kind: DeliveryKind, name: &str) -> Result<Option<Row>, 
         .optional()?)
 }
 
-fn update<C>(tx: &mut Tx<'_>, kind: DeliveryKind, name: &str, set: C) -> Result<(), Fault>
+pub(super) fn update<C>(tx: &mut Tx<'_>, kind: DeliveryKind, name: &str, set: C) -> Result<(), Fault>
 where
     C: diesel::AsChangeset<Target = cursors::table>,
     C::Changeset: diesel::query_builder::QueryFragment<diesel::sqlite::Sqlite>,
@@ -366,48 +227,4 @@ fn add(tx: &mut Tx<'_>, place: &NewDelivery) -> Result<(), Fault> {
         ))
         .execute(&mut tx.journal.conn)?;
     Ok(())
-}
-
-/// "The log server “siem”".
-fn place(row: &Row) -> String {
-    let what = match row.kind {
-        DeliveryKind::Forward => "The forwarding",
-        DeliveryKind::Witness => "The witness",
-        DeliveryKind::Notify => "The notification",
-    };
-    format!("{what} “{}” ({})", row.name, row.target)
-}
-
-fn event(row: &Row, level: Level, what: &str, message: String, mut details: Value) -> NewEvent {
-    details["name"] = json!(row.name);
-    details["target"] = json!(row.target);
-    NewEvent {
-        category: if level == Level::Error {
-            Category::Error
-        } else {
-            Category::System
-        },
-        details: Some(details),
-        ..NewEvent::system(level, format!("{}:{what}", row.kind), message)
-    }
-}
-
-/// "3 to 17, 20".
-fn in_words(gaps: &[(i64, i64)]) -> String {
-    const NAMED: usize = 20;
-    let mut words: Vec<String> = gaps
-        .iter()
-        .take(NAMED)
-        .map(|(first, last)| {
-            if first == last {
-                first.to_string()
-            } else {
-                format!("{first} to {last}")
-            }
-        })
-        .collect();
-    if gaps.len() > NAMED {
-        words.push(format!("and {} gaps more", gaps.len() - NAMED));
-    }
-    words.join(", ")
 }

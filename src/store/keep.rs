@@ -7,7 +7,7 @@ use super::command::command_event;
 use super::error::Fault;
 use super::schema::{commands, pipelines};
 use super::tx::Tx;
-use super::{By, CommandRow, NewEvent, PipelineRow, Store, Topic, WriteError};
+use super::{By, CommandRow, Journal, NewEvent, PAGE_LIMIT, PipelineRow, ReadError, Store, Topic, WriteError};
 use crate::domain::{CommandId, Level, MESSAGE_LIMIT, PipelineId, Timestamp, bounded};
 
 /// What was on a row before, and what is asked for: with a reason it is kept, without it is not.
@@ -27,6 +27,33 @@ fn sentence(by: &By, what: &str, reason: Option<&String>) -> (&'static str, Stri
     match reason {
         Some(reason) => ("keep", format!("{who} wants {what} kept: {reason}")),
         None => ("unkeep", format!("{who} lets {what} go when its time comes")),
+    }
+}
+
+impl Journal {
+    /// The commands that somebody wants kept, oldest first; a thousand at most.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn kept_commands(&mut self) -> Result<Vec<CommandRow>, ReadError> {
+        Ok(super::command::rows()
+            .filter(commands::kept_at.is_not_null())
+            .order(commands::id.asc())
+            .limit(PAGE_LIMIT)
+            .load(&mut self.conn)?)
+    }
+
+    /// The pipelines that somebody wants kept, oldest first; a thousand at most.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn kept_pipelines(&mut self) -> Result<Vec<PipelineRow>, ReadError> {
+        Ok(pipelines::table
+            .filter(pipelines::kept_at.is_not_null())
+            .order(pipelines::id.asc())
+            .limit(PAGE_LIMIT)
+            .select(PipelineRow::as_select())
+            .load(&mut self.conn)?)
     }
 }
 

@@ -33,6 +33,8 @@ pub struct EventLine {
     pub command_id: Option<CommandId>,
     /// The pipeline that it is about.
     pub pipeline_id: Option<PipelineId>,
+    /// Its link in the chain over the log.
+    pub link: Link,
 }
 
 impl Journal {
@@ -86,17 +88,6 @@ impl Journal {
             .select(swept_events::link)
             .get_result(&mut self.conn)
             .optional()?)
-    }
-
-    /// How many events between two numbers (both included) a sweep removed from among others, keeping their hashes.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub fn swept_between(&mut self, low: i64, high: i64) -> Result<i64, ReadError> {
-        Ok(swept_events::table
-            .filter(swept_events::id.between(low, high))
-            .count()
-            .get_result(&mut self.conn)?)
     }
 
     /// Every host that there ever was, by name.

@@ -1,10 +1,10 @@
-//! `users` and `recovery_codes`: people. A user is never deleted, so that no name is ever given away twice.
+//! `users`: people. A user is never deleted, so that no name is ever given away twice.
 
 use diesel::prelude::*;
 use serde::Serialize;
 
 use super::error::Fault;
-use super::schema::{recovery_codes, sessions, users};
+use super::schema::{sessions, users};
 use super::tx::Tx;
 use super::{By, Journal, NewEvent, ReadError, Store, WriteError};
 use crate::domain::{Grants, Level, Role, Timestamp};
@@ -114,18 +114,6 @@ impl Journal {
     pub fn has_users(&mut self) -> Result<bool, ReadError> {
         let first: Option<i64> = users::table.select(users::id).first(&mut self.conn).optional()?;
         Ok(first.is_some())
-    }
-
-    /// How many recovery codes a user has left.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub fn recovery_codes_left(&mut self, user_id: i64) -> Result<usize, ReadError> {
-        let left: Vec<i64> = recovery_codes::table
-            .filter(recovery_codes::user_id.eq(user_id))
-            .select(recovery_codes::user_id)
-            .load(&mut self.conn)?;
-        Ok(left.len())
     }
 }
 
@@ -253,94 +241,10 @@ impl Store {
         })
         .await
     }
-
-    /// Gives a user a second factor, whose code for `step` was shown, with new recovery codes; or takes it away. Their
-    /// sessions end, all but the one with the number `keep`. Who changes their `own` must still be let in.
-    ///
-    /// # Errors
-    /// [`WriteError::NotFound`]; [`WriteError::Conflict`] where `own` is void by now, or `keep` has ended.
-    pub async fn set_totp(
-        &self,
-        name: String,
-        secret: Option<(String, i64)>,
-        codes: Vec<String>,
-        keep: Option<i64>,
-        own: Option<Proved>,
-        by: By,
-    ) -> Result<UserRow, WriteError> {
-        self.write(move |tx| {
-            let before = found(tx, &name)?;
-            if let Some(own) = own {
-                still_proved(tx, own)?;
-            }
-            still_open(tx, keep)?;
-            let (text, step) = secret.clone().unzip();
-            let row = diesel::update(users::table.find(before.id))
-                .set((
-                    users::totp_secret.eq(text),
-                    users::totp_step.eq(step.unwrap_or(0)),
-                    users::era.eq(users::era + 1),
-                ))
-                .returning(UserRow::as_returning())
-                .get_result(&mut tx.journal.conn)?;
-            end_sessions(tx, row.id, keep)?;
-            diesel::delete(recovery_codes::table.filter(recovery_codes::user_id.eq(row.id)))
-                .execute(&mut tx.journal.conn)?;
-            for hash in &codes {
-                diesel::insert_into(recovery_codes::table)
-                    .values((recovery_codes::hash.eq(hash), recovery_codes::user_id.eq(row.id)))
-                    .execute(&mut tx.journal.conn)?;
-            }
-            let did = if secret.is_some() { "set up" } else { "took away" };
-            let message = format!("{} {did} the second factor of {name}", by.actor.name());
-            let details = serde_json::json!({
-                "user": name, "before": before.totp_secret.is_some(), "after": secret.is_some(),
-            });
-            changed(tx, &by, "user:totp", message, details)?;
-            Ok(row)
-        })
-        .await
-    }
-
-    /// Uses up the code of a time step: false where that, or a later one, was used before.
-    ///
-    /// # Errors
-    /// [`WriteError`].
-    pub async fn use_totp_step(&self, user_id: i64, step: i64) -> Result<bool, WriteError> {
-        self.write(move |tx| {
-            let fresh = users::table
-                .filter(users::id.eq(user_id))
-                .filter(users::totp_step.lt(step));
-            let used = diesel::update(fresh)
-                .set(users::totp_step.eq(step))
-                .execute(&mut tx.journal.conn)?;
-            Ok(used == 1)
-        })
-        .await
-    }
-
-    /// Uses up a recovery code: false where the user has none of this hash.
-    ///
-    /// # Errors
-    /// [`WriteError`].
-    pub async fn use_recovery_code(&self, user: &UserRow, hash: String, by: By) -> Result<bool, WriteError> {
-        let (id, name) = (user.id, user.name.clone());
-        self.write(move |tx| {
-            let code = recovery_codes::table
-                .filter(recovery_codes::hash.eq(&hash))
-                .filter(recovery_codes::user_id.eq(id));
-            let used = diesel::delete(code).execute(&mut tx.journal.conn)? == 1;
-            if used {
-                let message = format!("{name} used a recovery code");
-                tx.event(NewEvent::audit(&by, Level::Warn, "user:recovery-code", message))?;
-            }
-            Ok(used)
-        })
-        .await
-    }
 }
 
-fn found(tx: &mut Tx<'_>, name: &str) -> Result<UserRow, Fault> {
+/// The user of this name, disabled or not.
+pub(super) fn found(tx: &mut Tx<'_>, name: &str) -> Result<UserRow, Fault> {
     let row = tx.journal.user(name)?;
     Ok(row.ok_or_else(|| WriteError::NotFound(format!("the user “{name}”")))?)
 }
@@ -380,7 +284,7 @@ fn keep_an_admin(tx: &mut Tx<'_>, without: &UserRow) -> Result<(), Fault> {
 }
 
 /// Refuses what somebody does in a session that has ended in the meantime.
-fn still_open(tx: &mut Tx<'_>, session: Option<i64>) -> Result<(), Fault> {
+pub(super) fn still_open(tx: &mut Tx<'_>, session: Option<i64>) -> Result<(), Fault> {
     let Some(session) = session else { return Ok(()) };
     let there: Option<i64> = sessions::table
         .find(session)
@@ -392,7 +296,7 @@ fn still_open(tx: &mut Tx<'_>, session: Option<i64>) -> Result<(), Fault> {
 }
 
 /// Ends a user's sessions; in the one that is kept nothing is proved any more.
-fn end_sessions(tx: &mut Tx<'_>, user_id: i64, keep: Option<i64>) -> Result<(), Fault> {
+pub(super) fn end_sessions(tx: &mut Tx<'_>, user_id: i64, keep: Option<i64>) -> Result<(), Fault> {
     let theirs = sessions::table.filter(sessions::user_id.eq(user_id));
     diesel::delete(theirs.filter(sessions::id.ne(keep.unwrap_or(0)))).execute(&mut tx.journal.conn)?;
     diesel::update(theirs)
@@ -401,7 +305,14 @@ fn end_sessions(tx: &mut Tx<'_>, user_id: i64, keep: Option<i64>) -> Result<(), 
     Ok(())
 }
 
-fn changed(tx: &mut Tx<'_>, by: &By, action: &str, message: String, details: serde_json::Value) -> Result<(), Fault> {
+/// The event of a change of a user, which seals the row.
+pub(super) fn changed(
+    tx: &mut Tx<'_>,
+    by: &By,
+    action: &str,
+    message: String,
+    details: serde_json::Value,
+) -> Result<(), Fault> {
     tx.event(NewEvent {
         details: Some(details),
         seals: true,

@@ -336,7 +336,7 @@ fn broken(error: diesel::result::Error) -> Fault {
     Fault::Group(error.to_string())
 }
 
-pub(super) fn panic_text(panic: &Box<dyn std::any::Any + Send>) -> String {
+fn panic_text(panic: &Box<dyn std::any::Any + Send>) -> String {
     panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())

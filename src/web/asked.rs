@@ -21,6 +21,7 @@ pub(super) fn asked(request: &HttpRequest) -> String {
     match parts.as_slice() {
         ["run"] => "to run an op".to_owned(),
         ["hosts"] => "to add a host".to_owned(),
+        ["hosts", host, "accept-key"] => format!("to accept the key of host {}", name(host)),
         ["hosts", host, verb] => format!("to {} host {}", plain(verb), name(host)),
         ["history", "acknowledge"] => "to acknowledge commands".to_owned(),
         ["commands", command, "find-out"] => format!("to ask what became of command {}", id(command)),

@@ -13,7 +13,8 @@ use crate::domain::{ExportFormat, ExportOf, Invalid, Timestamp};
 use crate::engine::{EngineError, Exporting};
 
 /// The answer that carries a file. The first batch is read before anything is answered, so that an export that cannot
-/// begin is a plain error.
+/// begin is a plain error. What its range lacks stands in the headers; where it should be there, the file is called
+/// incomplete.
 pub(super) async fn download(
     mut exporting: Exporting,
     what: ExportOf,
@@ -26,8 +27,19 @@ pub(super) async fn download(
         .take(16)
         .filter(|c| *c != ':')
         .collect();
-    let name = format!("quarterdeck-{what}-{time}Z.{format}");
-    Ok(HttpResponse::Ok()
+    let damaged = exporting.lacking().iter().any(|lack| lack.damage);
+    let end = if damaged { "-INCOMPLETE" } else { "" };
+    let name = format!("quarterdeck-{what}-{time}Z{end}.{format}");
+    let mut answer = HttpResponse::Ok();
+    for lack in exporting.lacking().iter().take(LACKS) {
+        let header = if lack.damage {
+            "quarterdeck-damaged"
+        } else {
+            "quarterdeck-not-kept"
+        };
+        answer.append_header((header, lack.text.escape_default().to_string()));
+    }
+    Ok(answer
         .insert_header((CONTENT_TYPE, format.media_type()))
         .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -44,6 +56,9 @@ pub(super) async fn download(
             },
         )))
 }
+
+/// Of what is lacking, the head of an answer names so much at most.
+const LACKS: usize = 20;
 
 /// The most characters that a filter may have: it stands in the event as it was asked with.
 const LONGEST: usize = 500;

@@ -2,8 +2,15 @@
 
 use std::str::FromStr;
 
+use actix_web::dev::Payload;
+use actix_web::web::{Form, Query};
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::future::{FutureExt as _, LocalBoxFuture, TryFutureExt as _};
+
 use crate::domain::{Invalid, bounded};
 use crate::engine::EngineError;
+
+use super::error::{Problem, bad_form};
 
 /// The fields of one request, in the order in which they came.
 #[derive(Clone, Debug, Default)]
@@ -11,7 +18,7 @@ pub(super) struct Fields(Vec<(String, String)>);
 
 impl Fields {
     pub(super) fn query(text: &str) -> Result<Self, Invalid> {
-        actix_web::web::Query::<Vec<(String, String)>>::from_query(text)
+        Query::<Vec<(String, String)>>::from_query(text)
             .map(|pairs| Self(pairs.into_inner()))
             .map_err(|_| Invalid::new("address", "its part behind “?” cannot be read"))
     }
@@ -83,6 +90,19 @@ impl Fields {
                     .map_err(|_| Invalid::new(name, format!("“{}” is no number", bounded(text, 40))))
             })
             .transpose()
+    }
+}
+
+/// The form that a request sent; a handler takes it as an argument.
+impl FromRequest for Fields {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        Form::<Vec<(String, String)>>::from_request(request, payload)
+            .map_ok(|form| Self::form(form.into_inner()))
+            .map_err(|why| bad_form(&why))
+            .boxed_local()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The door, for pages and programs alike: the name in `Host`, the origin of whatever changes something, the headers of
 //! every answer; and where a request really comes from. Who it is, is looked at behind it (`session`, `api::guard`).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -48,6 +48,15 @@ pub async fn door<B: MessageBody + 'static>(
 }
 
 fn refusal(web: &Web, request: &ServiceRequest) -> Option<(StatusCode, &'static str, &'static str)> {
+    if forwarded(web, request.request()).is_err() {
+        return Some((
+            StatusCode::BAD_REQUEST,
+            "an X-Forwarded-For that cannot be read",
+            "Refused: the proxy in front of this dashboard sent an X-Forwarded-For that cannot be read, so nobody knows \
+             where this request comes from.\n\
+             Each part of it must be an IP address, and the last one the proxy's own client.\n",
+        ));
+    }
     let Some(host) = own_host(web, request.headers()) else {
         return Some((
             StatusCode::MISDIRECTED_REQUEST,
@@ -107,27 +116,53 @@ fn secure(headers: &mut HeaderMap, tls: bool) {
     }
 }
 
-/// The other end's address, without its port. Where the other end is a proxy that the configuration trusts, the last
-/// address in `X-Forwarded-For` that is none of those: the ones before it anybody may have written.
+/// The other end's address, without its port; of a client behind a proxy that the configuration trusts, the client's.
 pub(super) fn address(web: &Web, request: &HttpRequest) -> Option<String> {
     let peer = request.peer_addr()?.ip();
-    let trusted = |address: IpAddr| web.settings.proxies.iter().any(|net| net.contains(address));
-    if !trusted(peer) {
-        return Some(peer.to_string());
-    }
-    let forwarded: Vec<&str> = request
-        .headers()
-        .get_all(HeaderName::from_static("x-forwarded-for"))
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .collect();
-    let client = forwarded
-        .iter()
-        .rev()
-        .map_while(|text| text.parse::<IpAddr>().ok())
-        .find(|address| !trusted(*address));
+    let client = forwarded(web, request).unwrap_or_default();
     Some(client.unwrap_or(peer).to_string())
+}
+
+/// An `X-Forwarded-For` that cannot be read.
+#[derive(Debug)]
+struct Unreadable;
+
+/// Whom a proxy that the configuration trusts speaks for; none where nobody does, or it does not say. A request whose
+/// proxy says something that cannot be read is refused: it is nobody's, and neither the proxy's own (then one stranger
+/// uses up what all of them may) nor of an address that somebody made up.
+fn forwarded(web: &Web, request: &HttpRequest) -> Result<Option<IpAddr>, Unreadable> {
+    let trusted = |address: IpAddr| web.settings.proxies.iter().any(|net| net.contains(address));
+    if !request.peer_addr().is_some_and(|peer| trusted(peer.ip())) {
+        return Ok(None);
+    }
+    let header = HeaderName::from_static("x-forwarded-for");
+    client_in(request.headers().get_all(header), trusted)
+}
+
+/// The last address that is no trusted proxy's: the ones before it anybody may have written. Where all are, the last.
+fn client_in<'a>(
+    values: impl Iterator<Item = &'a HeaderValue>,
+    trusted: impl Fn(IpAddr) -> bool,
+) -> Result<Option<IpAddr>, Unreadable> {
+    let values: Vec<&str> = values
+        .map(|value| value.to_str().map_err(|_| Unreadable))
+        .collect::<Result<_, _>>()?;
+    let mut last = None;
+    for part in values.iter().rev().flat_map(|value| value.rsplit(',')) {
+        let address = ip(part.trim()).ok_or(Unreadable)?;
+        if !trusted(address) {
+            return Ok(Some(address));
+        }
+        last = last.or(Some(address));
+    }
+    Ok(last)
+}
+
+/// An address, as proxies write it: some add the port.
+fn ip(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    let address = bare.unwrap_or(text).parse::<IpAddr>().ok();
+    address.or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()))
 }
 
 /// Whether the browser speaks HTTPS: to us, or to a proxy that the configuration trusts.
@@ -191,6 +226,39 @@ mod tests {
             (vec![], false),
         ] {
             assert_eq!(same_origin(&headers(&pairs), own), expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_says_who_its_client_is_or_nothing_that_counts() {
+        let trusted = |address: IpAddr| address.to_string().starts_with("10.");
+        let client = |values: &[&'static str]| {
+            let values: Vec<HeaderValue> = values.iter().map(|value| HeaderValue::from_static(value)).collect();
+            client_in(values.iter(), trusted).map(|client| client.map(|client| client.to_string()))
+        };
+        for (values, expected) in [
+            (vec![], None),
+            (vec!["203.0.113.7"], Some("203.0.113.7")),
+            (vec!["6.6.6.6, 203.0.113.7, 10.0.0.1"], Some("203.0.113.7")),
+            (vec!["6.6.6.6", "203.0.113.7"], Some("203.0.113.7")),
+            (vec!["nonsense, 203.0.113.7"], Some("203.0.113.7")),
+            (vec!["203.0.113.7:51234"], Some("203.0.113.7")),
+            (vec!["[2001:db8::1]:51234"], Some("2001:db8::1")),
+            (vec!["[2001:db8::1]"], Some("2001:db8::1")),
+            (vec!["10.0.0.2, 10.0.0.3"], Some("10.0.0.3")),
+        ] {
+            let found = client(&values).expect("readable");
+            assert_eq!(found.as_deref(), expected, "{values:?}");
+        }
+        for value in [
+            "",
+            "unknown",
+            "203.0.113.7,",
+            "203.0.113.7, _hidden",
+            "203.0.113.256",
+            "nonsense, 10.0.0.1",
+        ] {
+            assert!(client(&[value]).is_err(), "{value:?}");
         }
     }
 }

@@ -9,8 +9,8 @@ use crate::domain::Ask;
 use super::entry::Need::{May, Open};
 use super::entry::{Entry, Need, at};
 use super::pages::{
-    account, command, definition, docs, enter, event, export, fleet, history, host, log, pipeline, pipeline_form,
-    pipeline_list, pipeline_wish, report, settings, tokens, users, wish,
+    account, command, definition, docs, enter, event, export, fleet, history, host, host_key, log, pipeline,
+    pipeline_form, pipeline_list, pipeline_wish, report, settings, tokens, users, wish,
 };
 use super::{api, assets, guard, health, session};
 
@@ -44,6 +44,9 @@ pub(super) const LIST: &[Entry] = &[
     at(POST, "/hosts", May(Ask::Hosts), || to(host::add)),
     at(GET, "/hosts/{name}", May(Ask::See), || to(host::show)),
     at(POST, "/hosts/{name}/test", May(Ask::Test), || to(host::test)),
+    at(POST, "/hosts/{name}/accept-key", May(Ask::Hosts), || {
+        to(host_key::accept)
+    }),
     at(POST, "/hosts/{name}/remove", May(Ask::Hosts), || to(host::remove)),
     // Commands.
     at(GET, "/history", May(Ask::See), || to(history::show)),

@@ -12,7 +12,7 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
 
-use crate::domain::{Actor, Ask, Decision, MESSAGE_LIMIT, On, bounded};
+use crate::domain::{Actor, Ask, Decision, Grants, MESSAGE_LIMIT, On, bounded};
 use crate::engine::{By, Known, hash_of};
 
 use super::asked::asked;
@@ -93,6 +93,12 @@ impl Visitor {
     #[must_use]
     pub fn may_on(&self, ask: Ask, on: On<'_>) -> bool {
         self.by.access.may(ask, on).is_allowed()
+    }
+
+    /// Whether they may change, or end, what has these rights: nobody does that with who may more than they.
+    #[must_use]
+    pub fn may_give(&self, grants: &Grants) -> bool {
+        self.by.access.may_give(grants).is_allowed()
     }
 
     /// The session and its user.

@@ -4,8 +4,12 @@
 mod support;
 
 mod browser;
+mod certificate;
 mod factors;
+mod first_run;
 mod flood;
+mod host_keys;
+mod limits;
 mod network;
 mod offers;
 mod reach;
@@ -14,7 +18,11 @@ mod secrets;
 mod sessions;
 mod slow;
 mod sockets;
+mod walk;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use diesel::prelude::*;
 use serde_json::json;
 use support::Dashboard;
 
@@ -68,6 +76,21 @@ pub(crate) async fn host(dashboard: &Dashboard, name: &str, tag: &str) {
     let body = json!({ "name": name, "local": true, "tags": [tag], "spool": spool });
     let (status, answer) = dashboard.post("/hosts", &body).await;
     assert_eq!(status, 201, "{answer}");
+}
+
+/// Changes a row behind the dashboard's back: time passes. Sessions are read again once it has written something itself.
+pub(crate) async fn change(dashboard: &Dashboard, statement: &str) {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    {
+        let file = dashboard.path("data/quarterdeck.db");
+        let mut connection = SqliteConnection::establish(&file.to_string_lossy()).expect("database");
+        diesel::sql_query("PRAGMA busy_timeout = 5000")
+            .execute(&mut connection)
+            .expect("pragma");
+        diesel::sql_query(statement).execute(&mut connection).expect(statement);
+    }
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    token(dashboard, &format!("time-passes-{number}"), "viewer").await;
 }
 
 /// How many events of this action there are.

@@ -47,7 +47,7 @@ fn takes(method: &str, path: &str) -> Need {
             _,
         ) => Ask::See,
         // An auditor makes, prints and marks reports.
-        (_, "audit", _) => Ask::See,
+        (_, "audit" | "reports", _) => Ask::See,
         ("POST", "run" | "commands" | "pipelines", "run" | "commands" | "pipelines" | "retry" | "continue") => Ask::Run,
         (
             "POST",
@@ -57,7 +57,7 @@ fn takes(method: &str, path: &str) -> Need {
         ("POST", "history", "acknowledge") => Ask::Steer,
         ("POST", "pipelines", "cancel" | "hold" | "keep" | "unkeep") => Ask::Steer,
         ("POST", "hosts", "test") => Ask::Test,
-        ("POST", "hosts", "hosts" | "remove") | ("DELETE", "hosts", _) => Ask::Hosts,
+        ("POST", "hosts", "hosts" | "remove" | "accept-key") | ("DELETE", "hosts", _) => Ask::Hosts,
         ("POST", "notifications", "test") => Ask::Settings,
         ("POST", "sweep" | "holds" | "settings", _) => Ask::Settings,
         ("POST", "links", _) => Ask::Link,

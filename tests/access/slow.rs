@@ -129,7 +129,7 @@ impl rustls::client::danger::ServerCertVerifier for AnyCertificate {
 #[tokio::test(flavor = "multi_thread")]
 async fn over_tls_too_nobody_keeps_a_connection_by_being_slow() {
     let files = tempfile::tempdir().expect("folder");
-    super::network::certificate(files.path(), 1);
+    super::certificate::certificate(files.path(), 1);
     let config = format!(
         "[tls]\ncertificate = \"{0}/crt.pem\"\nkey = \"{0}/key.pem\"\n{OPS}",
         files.path().display()

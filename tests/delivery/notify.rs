@@ -94,9 +94,7 @@ async fn a_pipeline_is_told_once_at_its_end_unless_its_commands_are_asked_for() 
     );
     let dashboard = Dashboard::start(&config).await;
     for name in ["a", "b"] {
-        let host = json!({"name": name, "local": true, "spool": dashboard.path(&format!("spool-{name}"))});
-        let (status, row) = dashboard.post("/hosts", &host).await;
-        assert_eq!(status, 201, "{row}");
+        dashboard.add_local(name, &[]).await;
     }
     let (status, answer) = dashboard
         .post("/commands", &json!({"op": "fails", "hosts": ["a", "b"]}))
@@ -295,10 +293,8 @@ async fn a_host_that_is_lost_and_a_command_that_is_overdue_are_told() {
         chat(&hook, "")
     );
     let dashboard = Dashboard::start(&config).await;
-    let (status, row) = dashboard
-        .post("/hosts", &json!({"name": "far", "ssh": "root@192.0.2.1"}))
-        .await;
-    assert_eq!(status, 201, "{row}");
+    let far = json!({"name": "far", "ssh": "root@192.0.2.1"});
+    dashboard.done("/hosts", &far).await;
     let (status, tested) = dashboard.post("/hosts/far/test", &json!({})).await;
     assert_eq!((status, &tested["reached"]), (200, &Value::Bool(false)), "{tested}");
     let posts = until_posts(&hook, 1).await;

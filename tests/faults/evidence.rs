@@ -4,13 +4,12 @@ use std::fs;
 
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection as _;
-use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::support::cli::quarterdeck;
 use crate::support::page::Browser;
-use crate::support::sshd::{Sshd, signal};
-use crate::support::{Dashboard, FakeBoot, lines_of, processes_of, supervisor_of, wait_for};
+use crate::support::sshd::Sshd;
+use crate::support::{Dashboard, FakeBoot, kill_hard, lines_of, processes_of, supervisor_of, wait_for};
 
 fn config(sshd: &Sshd) -> String {
     format!(
@@ -40,9 +39,7 @@ script = "echo $QD_COMMAND >> {d}/marks"
 
 async fn with_host(sshd: &Sshd) -> Dashboard {
     let qd = Dashboard::start(&config(sshd)).await;
-    let host = json!({ "name": "web-03", "ssh": format!("127.0.0.1:{}", sshd.port), "spool": qd.path("spool-web-03") });
-    let (status, answer) = qd.post("/hosts", &host).await;
-    assert_eq!(status, 201, "{answer}");
+    qd.add_ssh("web-03", sshd.port, &[]).await;
     qd
 }
 
@@ -80,10 +77,8 @@ async fn s09_a_late_result_changes_no_outcome_and_is_noted_once() {
     qd.kill().await;
     qd.start_again().await;
     qd.until_status(&id, "ORPHANED").await;
-    let (status, answer) = qd
-        .post(&format!("/commands/{id}/resolve"), &json!({ "reason": "sold" }))
-        .await;
-    assert!((200..300).contains(&status), "{answer}");
+    let sold = json!({ "reason": "sold" });
+    qd.done(&format!("/commands/{id}/resolve"), &sold).await;
     let resolved = whole_row(&qd, &id);
     // A second verdict by hand is refused as well.
     let (status, _) = qd
@@ -148,8 +143,8 @@ async fn s16_a_host_that_rebooted_while_nobody_looked_leaves_an_unknown_outcome(
     // The reboot: nothing of the job lives on, and the boot has another id. Its spool is still there.
     sshd.stop();
     let spool = qd.path("spool-web-03");
-    end(&[supervisor_of(&spool, &id)]);
-    end(&processes_of(&id));
+    kill_hard(&[supervisor_of(&spool, &id)]);
+    kill_hard(&processes_of(&id));
     boot.becomes("22222222-2222-4222-8222-222222222222");
     sshd.again();
     qd.start_again().await;
@@ -213,7 +208,7 @@ async fn s16_a_script_killed_meanwhile_is_settled_as_its_supervisor_says() {
     qd.kill().await;
     let supervisor = supervisor_of(&qd.path("spool-web-03"), &id);
     let own: Vec<i32> = processes_of(&id).into_iter().filter(|pid| *pid != supervisor).collect();
-    end(&own);
+    kill_hard(&own);
     wait_for("the supervisor to record it", async || {
         (!fs::exists(format!("/proc/{supervisor}")).unwrap_or(true)).then_some(())
     })
@@ -229,9 +224,4 @@ async fn s16_a_script_killed_meanwhile_is_settled_as_its_supervisor_says() {
         row["error"].as_str().is_some_and(|error| error.contains("signal 9")),
         "{row}"
     );
-}
-
-fn end(pids: &[i32]) {
-    let pids: Vec<u32> = pids.iter().filter_map(|pid| u32::try_from(*pid).ok()).collect();
-    signal(Signal::SIGKILL, &pids);
 }

@@ -26,13 +26,10 @@ fn config(marks: &Path, sshd: &Sshd, program: Option<&Path>) -> String {
 }
 
 async fn add(qd: &Dashboard, name: &str, sshd: Option<&Sshd>) {
-    let spool = qd.path(&format!("spool-{name}"));
-    let host = match sshd {
-        Some(sshd) => json!({ "name": name, "ssh": format!("127.0.0.1:{}", sshd.port), "spool": spool }),
-        None => json!({ "name": name, "local": true, "spool": spool }),
-    };
-    let (status, answer) = qd.post("/hosts", &host).await;
-    assert_eq!(status, 201, "{answer}");
+    match sshd {
+        Some(sshd) => qd.add_ssh(name, sshd.port, &[]).await,
+        None => qd.add_local(name, &[]).await,
+    }
 }
 
 /// How often each command was started.

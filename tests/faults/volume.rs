@@ -111,8 +111,7 @@ fn id_of_event(events: &[Value], words: &str) -> i64 {
 async fn s43_a_large_sweep_lets_ops_and_pages_through() {
     let qd = Dashboard::start(QUIET).await;
     for i in 0..HOSTS {
-        let host = json!({ "name": format!("h{i}"), "local": true, "spool": qd.path(&format!("spool-{i}")) });
-        assert_eq!(qd.post("/hosts", &host).await.0, 201);
+        qd.add_local(&format!("h{i}"), &[]).await;
     }
     let first = qd.accepted("uptime", "localhost").await;
     qd.until_final(&first).await;

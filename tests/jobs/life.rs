@@ -30,12 +30,7 @@ async fn a_killed_supervisor_is_no_end_while_the_command_lives() {
     let mut follower = bench.executor.launch(&bench.host, &job).await.expect("launch");
     signal(Signal::SIGKILL, &[supervisor(&bench.folder(job.id))]);
     for _ in 0..2 {
-        let asked = bench
-            .executor
-            .ask(&bench.host, job.id, true)
-            .await
-            .expect("ask")
-            .evidence;
+        let asked = bench.asked(job.id, true).await;
         assert!(
             matches!(
                 asked,
@@ -52,12 +47,7 @@ async fn a_killed_supervisor_is_no_end_while_the_command_lives() {
     signal(Signal::SIGKILL, &carriers(job.id));
     let told = told_from(follower, 4).await.expect("end");
     assert_eq!(told.evidence, Evidence::ExitLost { stopped: None });
-    let asked = bench
-        .executor
-        .ask(&bench.host, job.id, false)
-        .await
-        .expect("ask")
-        .evidence;
+    let asked = bench.asked(job.id, false).await;
     assert_eq!(asked, Evidence::ExitLost { stopped: None });
 }
 

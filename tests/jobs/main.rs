@@ -71,6 +71,12 @@ impl Bench {
         told(follower).await
     }
 
+    /// What the host says when it is asked about a job.
+    async fn asked(&self, id: JobId, fence: bool) -> Evidence {
+        let report = self.executor.ask(&self.host, id, fence).await;
+        report.expect("ask").evidence
+    }
+
     async fn close(self) {
         self.executor.close().await;
     }

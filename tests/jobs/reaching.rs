@@ -26,17 +26,35 @@ async fn an_unknown_or_changed_host_key_says_what_to_do() {
     let sshd = Sshd::start();
     let known = sshd.dir.path().join("known_hosts");
     let other = std::fs::read_to_string(sshd.dir.path().join("user.pub")).expect("another key");
-    for text in [String::new(), format!("[127.0.0.1]:{} {other}", sshd.port)] {
+    for (text, says) in [
+        (String::new(), "nobody here has accepted yet"),
+        (format!("[127.0.0.1]:{} {other}", sshd.port), "; known: ED25519 SHA256:"),
+    ] {
         let bench = Bench::ssh(&sshd);
-        std::fs::write(&known, text).expect("known_hosts");
+        std::fs::write(&known, &text).expect("known_hosts");
         let refused = bench.executor.contact(&bench.host, false).await.expect_err("refused");
+        let shown = bench.executor.shown_key(&bench.host).expect("the key");
+        let accept = format!("quarterdeck host accept {} {}", bench.host.name, shown.key.fingerprint);
         assert!(
-            matches!(&refused, HostError::HostKey(text) if text.contains("-o StrictHostKeyChecking=ask")),
+            matches!(&refused, HostError::HostKey(why) if why.contains(says) && why.contains(&accept)),
             "{refused}"
         );
-        // The line works with the configuration that we dial with: it is asked about the key, and knows where to keep it.
-        let config = format!("ssh -F {}", sshd.ssh_config.display());
-        assert!(refused.to_string().contains(&config), "{refused}");
+        assert_eq!(
+            std::fs::read_to_string(&known).expect("known_hosts"),
+            text,
+            "looking changes nothing"
+        );
+        // It is what every further try hears, without a dial, until somebody asks.
+        let connections = sshd.log().lines().count();
+        assert_eq!(
+            bench
+                .executor
+                .contact(&bench.host, false)
+                .await
+                .expect_err("remembered"),
+            refused
+        );
+        assert_eq!(sshd.log().lines().count(), connections);
         bench.close().await;
     }
 }

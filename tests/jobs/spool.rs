@@ -36,15 +36,7 @@ async fn an_emptied_folder_still_keeps_a_launch_from_starting() {
     assert_eq!(left.len(), 1);
     let again = told(bench.executor.launch(&bench.host, &job).await.expect("launch")).await;
     assert_eq!((again.evidence, again.output.len()), (Evidence::Done, 0));
-    assert_eq!(
-        bench
-            .executor
-            .ask(&bench.host, job.id, true)
-            .await
-            .expect("ask")
-            .evidence,
-        Evidence::Done
-    );
+    assert_eq!(bench.asked(job.id, true).await, Evidence::Done);
 }
 
 #[tokio::test]
@@ -102,15 +94,7 @@ async fn a_full_disk_is_said_at_the_launch_and_starts_nothing() {
         panic!("launched on a full disk")
     };
     assert!(matches!(full, HostError::DiskFull(_)), "{full}");
-    assert_eq!(
-        bench
-            .executor
-            .ask(&bench.host, job.id, true)
-            .await
-            .expect("ask")
-            .evidence,
-        Evidence::NeverStarted
-    );
+    assert_eq!(bench.asked(job.id, true).await, Evidence::NeverStarted);
     std::fs::remove_file(tiny.0.join("ballast")).expect("ballast");
     let told = told(bench.executor.launch(&bench.host, &job).await.expect("launch")).await;
     assert_eq!(told.evidence, Evidence::NeverStarted, "a launch that arrives late");

@@ -47,12 +47,7 @@ async fn a_fence_and_a_launch_never_both_win() {
                 .evidence
         };
         let (launched, asked) = tokio::join!(launch, ask);
-        let again = bench
-            .executor
-            .ask(&bench.host, job.id, true)
-            .await
-            .expect("ask")
-            .evidence;
+        let again = bench.asked(job.id, true).await;
         match (&launched, seen.exists()) {
             (Evidence::Exit { .. }, true) => {
                 started += 1;

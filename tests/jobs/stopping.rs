@@ -41,12 +41,7 @@ async fn stop_ends_a_job_and_proves_it() {
             .await
             .expect("stop");
         assert!(again.gone, "{again:?}");
-        let asked = bench
-            .executor
-            .ask(&bench.host, job.id, false)
-            .await
-            .expect("ask")
-            .evidence;
+        let asked = bench.asked(job.id, false).await;
         assert_eq!(asked, told.evidence);
         bench.close().await;
     }

@@ -9,19 +9,14 @@ use super::support::{Dashboard, wait_for};
 
 /// Every op of the catalog, with a script that changes nothing.
 fn harmless() -> String {
-    let built_in = [
-        "uptime",
-        "disk",
-        "services-failed",
-        "reboot",
-        "pull",
-        "switch",
-        "test",
-        "rollback",
-    ];
-    let ops: String = built_in
+    let ops: String = quarterdeck::domain::built_in()
         .iter()
-        .map(|id| format!("[[op]]\nid = \"{id}\"\nscript = \"echo harmless\"\nretryable = true\n"))
+        .map(|op| {
+            format!(
+                "[[op]]\nid = \"{}\"\nscript = \"echo harmless\"\nretryable = true\n",
+                op.id
+            )
+        })
         .collect();
     // Nothing is dialled: the names and addresses are made up.
     format!("[ssh]\nprogram = \"/bin/false\"\n{ops}")

@@ -33,11 +33,7 @@ async fn twenty_ssh_hosts_two_failures_and_two_kills_shown_on_the_page_and_by_th
     let mut dashboard = Dashboard::start(&config).await;
     let names: Vec<String> = (1..=20).map(|n| format!("web-{n:02}")).collect();
     for name in &names {
-        let spool = dashboard.path(&format!("spool-{name}"));
-        let address = format!("127.0.0.1:{}", sshd.port);
-        let body = json!({"name": name, "ssh": address, "spool": spool, "tags": ["web"]});
-        let (status, answer) = dashboard.post("/hosts", &body).await;
-        assert_eq!(status, 201, "{answer}");
+        dashboard.add_ssh(name, sshd.port, &["web"]).await;
     }
     fs::write(mark("pull.fail.web-07"), "").expect("mark");
     fs::write(mark("switch.fail.web-15"), "").expect("mark");

@@ -1,5 +1,6 @@
 //! The API as a program speaks it, over the dashboard's Unix socket.
 
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::{Dashboard, id_of};
@@ -7,51 +8,59 @@ use super::{Dashboard, id_of};
 impl Dashboard {
     /// GET on the API: status and JSON.
     pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
-        let answer = self
-            .client
-            .get(format!("http://localhost/api/v1{path}"))
-            .send()
-            .await
-            .expect("an answer");
-        let status = answer.status().as_u16();
-        (status, answer.json().await.unwrap_or(Value::Null))
+        self.ask(Method::GET, path, None).await
     }
 
     /// The bytes of a GET on the API.
     pub(crate) async fn bytes(&self, path: &str) -> Vec<u8> {
-        let answer = self
-            .client
-            .get(format!("http://localhost/api/v1{path}"))
-            .send()
-            .await
-            .expect("an answer");
+        let answer = self.request(Method::GET, path).send().await.expect("an answer");
         assert!(answer.status().is_success(), "{path}: {}", answer.status());
         answer.bytes().await.expect("bytes").to_vec()
     }
 
     /// POST on the API: status and JSON.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        let sent = self
-            .client
-            .post(format!("http://localhost/api/v1{path}"))
-            .json(body)
-            .send()
-            .await;
-        let answer = sent.expect("an answer");
-        let status = answer.status().as_u16();
-        (status, answer.json().await.unwrap_or(Value::Null))
+        self.ask(Method::POST, path, Some(body)).await
     }
 
     /// DELETE on the API: status and JSON.
     pub(crate) async fn delete(&self, path: &str) -> (u16, Value) {
-        let answer = self
-            .client
-            .delete(format!("http://localhost/api/v1{path}"))
-            .send()
-            .await
-            .expect("an answer");
+        self.ask(Method::DELETE, path, None).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("http://localhost/api/v1{path}"))
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let mut request = self.request(method, path);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.expect("an answer");
         let status = answer.status().as_u16();
         (status, answer.json().await.unwrap_or(Value::Null))
+    }
+
+    /// POST of what must be accepted: its answer.
+    pub(crate) async fn done(&self, path: &str, body: &Value) -> Value {
+        let (status, answer) = self.post(path, body).await;
+        assert!((200..300).contains(&status), "{path} {body}: {status} {answer}");
+        answer
+    }
+
+    /// Adds a host of this machine whose spool, and so its lock, is its own.
+    pub(crate) async fn add_local(&self, name: &str, tags: &[&str]) {
+        let spool = self.path(&format!("spool-{name}"));
+        let host = json!({ "name": name, "local": true, "spool": spool, "tags": tags });
+        self.done("/hosts", &host).await;
+    }
+
+    /// The same of a host that is reached by SSH, at this port.
+    pub(crate) async fn add_ssh(&self, name: &str, port: u16, tags: &[&str]) {
+        let spool = self.path(&format!("spool-{name}"));
+        let host = json!({ "name": name, "ssh": format!("127.0.0.1:{port}"), "spool": spool, "tags": tags });
+        self.done("/hosts", &host).await;
     }
 
     /// Asks for an op on a host and gives the journaled row, refused or not.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use super::sshd;
@@ -41,6 +42,12 @@ pub(crate) fn jobs_of<T>(wanted: &HashMap<String, T>) -> Vec<(i32, String)> {
         (!zombie && wanted.contains_key(&id)).then_some((pid, id))
     })
     .collect()
+}
+
+/// SIGKILL to these processes.
+pub(crate) fn kill_hard(pids: &[i32]) {
+    let pids: Vec<u32> = pids.iter().filter_map(|pid| u32::try_from(*pid).ok()).collect();
+    sshd::signal(Signal::SIGKILL, &pids);
 }
 
 /// The supervisor of a command's job, from its spool.

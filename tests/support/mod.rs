@@ -29,7 +29,7 @@ pub(crate) mod sshd;
 mod waiting;
 
 pub(crate) use dice::Dice;
-pub(crate) use machine::{FakeBoot, jobs_of, lines_of, processes_of, supervisor_of, supervisors_in};
+pub(crate) use machine::{FakeBoot, jobs_of, kill_hard, lines_of, processes_of, supervisor_of, supervisors_in};
 pub(crate) use process::Dashboard;
 pub(crate) use waiting::wait_for;
 

@@ -2,32 +2,42 @@
 
 use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response};
+use reqwest::{Client, RequestBuilder, Response};
 
 use super::Dashboard;
 
-/// One signed-in visitor.
+/// One visitor.
 pub(crate) struct Browser {
-    client: Client,
+    pub(crate) client: Client,
     url: String,
-    cookie: String,
+    /// The session's cookie; empty where there is none.
+    pub(crate) cookie: String,
     /// The token that forms of this session carry.
     token: String,
 }
 
 impl Browser {
+    /// Somebody without a session.
+    pub(crate) fn stranger(dashboard: &Dashboard) -> Self {
+        Self {
+            client: Client::builder().redirect(Policy::none()).build().expect("client"),
+            url: dashboard.url.clone(),
+            cookie: String::new(),
+            token: String::new(),
+        }
+    }
+
     /// Follows the dashboard's one-time link.
     pub(crate) async fn signed_in(dashboard: &Dashboard) -> Self {
-        let client = Client::builder().redirect(Policy::none()).build().expect("client");
-        let answer = client.get(&dashboard.link).send().await.expect("an answer");
+        let mut browser = Self::stranger(dashboard);
+        let answer = browser.client.get(&dashboard.link).send().await.expect("an answer");
         assert_eq!(answer.status(), 303);
         let cookie = answer.headers()[SET_COOKIE].to_str().expect("text").to_owned();
-        let mut browser = Self {
-            client,
-            url: dashboard.url.clone(),
-            cookie: cookie.split(';').next().unwrap_or_default().to_owned(),
-            token: String::new(),
-        };
+        assert!(
+            cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"),
+            "{cookie}"
+        );
+        browser.cookie = cookie.split(';').next().unwrap_or_default().to_owned();
         let (_, page) = browser.get("/account").await;
         browser.token = browser.hidden(&page, "form_token");
         browser
@@ -35,22 +45,31 @@ impl Browser {
 
     /// A page: status and HTML.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
-        let request = self.client.get(format!("{}{path}", self.url));
-        let answer = request.header(COOKIE, &self.cookie).send().await.expect("an answer");
+        let answer = self.request(path).send().await.expect("an answer");
         (answer.status().as_u16(), answer.text().await.expect("text"))
     }
 
-    async fn post(&self, path: &str, form: &str) -> Response {
-        let request = self.client.post(format!("{}{path}", self.url));
+    /// A look at a page, to be sent.
+    pub(crate) fn request(&self, path: &str) -> RequestBuilder {
+        let request = self.client.get(format!("{}{path}", self.url));
+        request.header(COOKIE, &self.cookie)
+    }
+
+    /// Sends a form with what a browser would say about where it comes from.
+    pub(crate) async fn post_from(&self, path: &str, form: &str, headers: &[(&str, &str)]) -> Response {
+        let mut request = self.client.post(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         let request = request
             .header(COOKIE, &self.cookie)
-            .header("sec-fetch-site", "same-origin")
-            .header("content-type", "application/x-www-form-urlencoded");
-        request
-            .body(format!("form_token={}&{form}", self.token))
-            .send()
-            .await
-            .expect("an answer")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(format!("form_token={}&{form}", self.token));
+        request.send().await.expect("an answer")
+    }
+
+    async fn post(&self, path: &str, form: &str) -> Response {
+        self.post_from(path, form, &[("sec-fetch-site", "same-origin")]).await
     }
 
     /// Sends a form that is answered with a page: status and HTML.

@@ -1,5 +1,6 @@
 //! `audit export`: whole ranges of rows as a file, in bounded memory. Through the dashboard that runs it is an event;
-//! from a journal at rest (a copy, say) it leaves no trace.
+//! from a journal at rest (a copy, say) it leaves no trace. Where the archive is damaged that is said, and the exit code
+//! is 1.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -9,6 +10,7 @@ use crate::domain::{
     Actor, Category, CommandId, CommandStatus, ExportFormat, ExportOf, HostName, Level, PipelineId, PipelineStatus,
     Timestamp,
 };
+use crate::store::archive::Lack;
 use crate::store::{EventFilter, Export, HistoryFilter, PipelineFilter, SearchText, Selection};
 
 use super::super::Context;
@@ -86,28 +88,39 @@ pub(super) async fn execute(mut args: Args, context: &mut Context) -> Result<(),
     let asked = Asked { args, since, until };
     asked.fits()?;
     let source = context.source()?;
-    match output {
+    let all = match output {
         None => {
-            asked
-                .take(&source, &mut Terminal(&mut context.out, Printable::default()))
-                .await
+            let terminal = &mut Terminal(&mut context.out, Printable::default());
+            asked.take(&source, terminal).await?
         }
         Some(path) => {
-            let mut file = Whole::beside(&path)?;
-            asked.take(&source, &mut file).await?;
+            let mut file = Whole::beside("--output", &path)?;
+            let all = asked.take(&source, &mut file).await?;
             let bytes = file.finish(&path)?;
             say(&format!("{}: {bytes} bytes", path.display()));
-            Ok(())
+            all
         }
+    };
+    // It was said before.
+    if all { Ok(()) } else { Err(Failure::Op) }
+}
+
+/// Says what the range lacks.
+fn lacks(gone: &[String], damaged: &[String]) {
+    for text in gone {
+        say(&format!("quarterdeck: not kept: {text}"));
+    }
+    for text in damaged {
+        say(&format!("quarterdeck: INCOMPLETE: {text}"));
     }
 }
 
 /// Where the bytes of an export go.
-trait Sink {
+pub(super) trait Sink {
     fn put(&mut self, bytes: &[u8]) -> Result<(), Failure>;
 }
 
-struct Terminal<'o>(&'o mut Out, Printable);
+pub(super) struct Terminal<'o>(pub(super) &'o mut Out, pub(super) Printable);
 
 impl Sink for Terminal<'_> {
     fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
@@ -116,18 +129,19 @@ impl Sink for Terminal<'_> {
 }
 
 /// A file that takes its name when it is whole.
-struct Whole {
+pub(super) struct Whole {
     file: BufWriter<File>,
     part: PathBuf,
     bytes: u64,
 }
 
 impl Whole {
-    fn beside(path: &Path) -> Result<Self, Failure> {
+    /// `flag` is the one that named it.
+    pub(super) fn beside(flag: &str, path: &Path) -> Result<Self, Failure> {
         let mut part = path.as_os_str().to_owned();
         part.push(".part");
         let part = PathBuf::from(part);
-        let file = File::create(&part).map_err(|why| Failure::Usage(format!("--output {}: {why}", path.display())))?;
+        let file = File::create(&part).map_err(|why| Failure::Usage(format!("{flag} {}: {why}", path.display())))?;
         Ok(Self {
             file: BufWriter::new(file),
             part,
@@ -135,7 +149,7 @@ impl Whole {
         })
     }
 
-    fn finish(mut self, path: &Path) -> Result<u64, Failure> {
+    pub(super) fn finish(mut self, path: &Path) -> Result<u64, Failure> {
         self.file.flush()?;
         self.file.get_ref().sync_all()?;
         std::fs::rename(&self.part, path)?;
@@ -177,21 +191,29 @@ impl Asked {
         }
     }
 
-    async fn take(&self, source: &Source, sink: &mut impl Sink) -> Result<(), Failure> {
+    /// Whether all of it is there; what is not is said.
+    async fn take(&self, source: &Source, sink: &mut impl Sink) -> Result<bool, Failure> {
         match source {
             Source::Live(client) => {
                 let mut answer = client.stream("/export", &self.query()).await?;
+                let damaged = answer.headers("quarterdeck-damaged");
+                lacks(&answer.headers("quarterdeck-not-kept"), &damaged);
                 while let Some(bytes) = answer.next().await? {
                     sink.put(&bytes)?;
                 }
-                Ok(())
+                Ok(damaged.is_empty())
             }
             Source::AtRest(journal) => {
-                let mut export = Export::new(self.selection(journal)?, self.args.format);
-                while let Some(batch) = journal.reader.read_blocking(|journal| export.batch(journal))? {
+                let selection = self.selection(journal)?;
+                let mut export = Export::begin(&journal.reader, &journal.data_dir, selection, self.args.format)?;
+                let (damaged, gone): (Vec<_>, Vec<_>) = export.lacking().iter().partition(|lack| lack.damage);
+                let texts = |lacks: Vec<&Lack>| lacks.iter().map(|lack| lack.text.clone()).collect::<Vec<_>>();
+                let (damaged, gone) = (texts(damaged), texts(gone));
+                lacks(&gone, &damaged);
+                while let Some(batch) = export.batch(&journal.reader)? {
                     sink.put(&batch.bytes)?;
                 }
-                Ok(())
+                Ok(damaged.is_empty())
             }
         }
     }

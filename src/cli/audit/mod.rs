@@ -1,6 +1,7 @@
 //! `audit`: what an auditor does with the journal.
 
 mod export;
+mod report;
 mod verify;
 
 use std::path::PathBuf;
@@ -14,6 +15,8 @@ use super::failure::Failure;
 pub(super) enum Command {
     /// Take rows of the journal away as CSV or JSON Lines
     Export(Box<export::Args>),
+    /// Make an audit report, as the page does, and write its page: one file that needs nothing else
+    Report(Box<report::Args>),
     /// Check that the journal is what was written: works on a copy, and beside a running dashboard
     Verify(verify::Args),
     /// Print the public key that signs checkpoints, as PEM
@@ -33,6 +36,7 @@ pub(super) struct Database {
 pub(super) async fn execute(command: Command, context: &mut Context) -> Result<(), Failure> {
     match command {
         Command::Export(args) => export::execute(*args, context).await,
+        Command::Report(args) => report::execute(*args, context).await,
         Command::Verify(args) => verify::execute(args, context).await,
         Command::Key(database) => {
             let checkpoint = newest(&database, context).await?;

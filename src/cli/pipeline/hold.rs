@@ -16,9 +16,6 @@ pub(in crate::cli) struct Args {
 
 pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {
     let path = format!("/pipelines/{}/hold", args.id);
-    let row = context.client()?.post(&path, &json!({})).await?;
-    if context.out.is_json() {
-        return context.out.json(&row);
-    }
-    context.out.line(&PipelineRow::read(&row)?.sentence())
+    let sentence = |row: PipelineRow| row.sentence();
+    context.wish(&path, &json!({}), sentence).await
 }

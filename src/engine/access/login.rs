@@ -40,7 +40,8 @@ pub enum LoginError {
     #[error("the name, the password or the code is wrong")]
     Wrong,
     /// Too many were wrong before.
-    #[error("too many log-ins; try again after {} UTC", &.0.to_string()[11..19])]
+    #[error("too many tries under this name, or from this address, by whoever it was; try again after {} UTC, {}",
+        &.0.to_string()[11..19], from_now(*.0))]
     Wait(Timestamp),
     /// Something else.
     #[error(transparent)]
@@ -55,6 +56,14 @@ impl LoginError {
             Self::Wait(until) => Some((until.since(Timestamp::now()).as_secs() + 1).max(1)),
             Self::Wrong | Self::Engine(_) => None,
         }
+    }
+}
+
+/// `in 40 s`, `in 4 min`: never too short.
+fn from_now(until: Timestamp) -> String {
+    match (until.since(Timestamp::now()).as_secs() + 1).max(1) {
+        seconds @ ..=90 => format!("in {seconds} s"),
+        seconds => format!("in {} min", (seconds + 59) / 60),
     }
 }
 

@@ -44,8 +44,13 @@ impl Engine {
     /// Not allowed; no such user; nobody would be admin any more.
     pub async fn set_grants(&self, name: String, grants: Grants, by: By) -> Result<UserRow, EngineError> {
         let user = self.user(&name).await?;
+        self.allow_at_all(&by, Ask::Users)?;
+        for theirs in [&user.grants, &grants] {
+            if let Decision::Denied(why) = by.access.may_give(theirs) {
+                return Err(EngineError::Forbidden(why));
+            }
+        }
         self.may_manage(&by, Ask::Users, &grants)?;
-        self.may_manage(&by, Ask::Users, &user.grants)?;
         self.0.store.set_grants(name, grants, by).await.map_err(unknown)
     }
 

@@ -181,7 +181,7 @@ impl Engine {
     }
 
     /// Writes down how often what was refused before was refused again.
-    pub(crate) async fn note_counted_refusals(&self, all: bool) {
+    async fn note_counted_refusals(&self, all: bool) {
         for (message, more, by) in self.0.refusals.over(Instant::now(), all) {
             let event = NewEvent {
                 details: Some(serde_json::json!({ "times": more })),

@@ -1,7 +1,7 @@
 //! The filters of the pages, for rows that come from the archive. Their fields are taken apart by name, so that one
 //! which is added has to be decided here, too.
 
-use super::super::{CommandRow, EventFilter, EventRow, HistoryFilter};
+use super::super::{CommandRow, EventFilter, EventRow, HistoryFilter, PipelineFilter, PipelineRow};
 use crate::domain::Actor;
 
 impl EventFilter {
@@ -57,6 +57,29 @@ impl HistoryFilter {
             && (!attention_only || row.needs_attention())
             && pipeline.is_none_or(|pipeline| row.pipeline_id == Some(pipeline))
             && is_by(actor.as_deref(), &row.actor)
+            && since.is_none_or(|since| row.created_at >= since)
+            && until.is_none_or(|until| row.created_at < until)
+    }
+}
+
+impl PipelineFilter {
+    /// Whether a row is what this filter asks for.
+    #[must_use]
+    pub fn fits(&self, row: &PipelineRow) -> bool {
+        let Self {
+            status,
+            name,
+            actor,
+            host,
+            open_only,
+            since,
+            until,
+        } = self;
+        (status.is_empty() || status.contains(&row.status))
+            && name.as_ref().is_none_or(|name| row.name == *name)
+            && is_by(actor.as_deref(), &row.actor)
+            && host.is_none_or(|host| row.hosts.contains(&host))
+            && (!open_only || row.is_open())
             && since.is_none_or(|since| row.created_at >= since)
             && until.is_none_or(|until| row.created_at < until)
     }

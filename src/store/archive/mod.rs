@@ -14,8 +14,9 @@
 
 mod files;
 mod filter;
-mod kinds;
+mod lacking;
 mod read;
+mod row;
 mod verify;
 mod write;
 
@@ -24,7 +25,10 @@ use serde_json::Value;
 
 pub use files::{ArchiveFile, Archives, archives};
 pub(super) use files::{expire, parts};
+pub use lacking::{Lack, lacking};
+pub(super) use read::Seen;
 pub use read::{Archived, Range, Rows, commands, events, pipelines};
+pub use row::definitions;
 pub use verify::{ArchiveVerdict, verify_archive};
 pub(super) use write::{Added, Writer};
 

@@ -40,6 +40,9 @@ impl Range {
 
 /// A row that can be archived.
 pub trait Archived: Sized {
+    /// With what a line of its kind begins.
+    #[doc(hidden)]
+    const BEGINS: &'static [u8];
     /// When, for a range.
     #[doc(hidden)]
     fn at(&self) -> Timestamp;
@@ -133,22 +136,56 @@ pub fn pipelines(
 /// Rows of the archive on their way: an iterator, each row once. A damaged file is an error and ends that file alone.
 /// Rows that a sweep has written and not removed yet are in their table, too: [`Rows::batch`] leaves them out.
 pub struct Rows<T> {
+    data_dir: PathBuf,
     files: VecDeque<ArchiveFile>,
+    /// The names of those that were taken from `files`.
+    done: HashSet<String>,
     open: Option<(PathBuf, bool, Lines)>,
     range: Range,
     fits: Box<dyn Fn(&T) -> bool + Send>,
-    seen: Seen,
+    /// None where whoever reads looks for repeats.
+    seen: Option<Seen>,
+    failed: Option<ReadError>,
 }
 
 impl<T: Archived> Rows<T> {
     fn new(data_dir: &Path, range: Range, fits: impl Fn(&T) -> bool + Send + 'static) -> io::Result<Self> {
+        let seen = Some(Seen::default());
         Ok(Self {
+            seen,
+            ..Self::with_repeats(data_dir, range, Box::new(fits))?
+        })
+    }
+
+    /// The same, where a row that is in two files comes twice.
+    pub(in crate::store) fn with_repeats(
+        data_dir: &Path,
+        range: Range,
+        fits: Box<dyn Fn(&T) -> bool + Send>,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            data_dir: data_dir.to_owned(),
             files: files::list(data_dir)?.into(),
+            done: HashSet::new(),
             open: None,
             range,
-            fits: Box::new(fits),
-            seen: Seen::default(),
+            fits,
+            seen: None,
+            failed: None,
         })
+    }
+
+    /// Goes on with what has come since: files that were not there, and once more those that were not whole.
+    pub(in crate::store) fn again(&mut self) -> io::Result<()> {
+        self.done.retain(|name| name.ends_with(files::WHOLE));
+        self.list_anew()
+    }
+
+    fn list_anew(&mut self) -> io::Result<()> {
+        let mut files = files::list(&self.data_dir)?;
+        files.retain(|file| !self.done.contains(&file.name));
+        self.files = files.into();
+        Ok(())
     }
 
     /// The next rows, `limit` at most, without those that are still in their table; none after the last. Blocks.
@@ -156,11 +193,24 @@ impl<T: Archived> Rows<T> {
     /// Read the table first and the archive after it, or a row that is being swept may be missed.
     ///
     /// # Errors
-    /// [`ReadError`]: a damaged file, with its name; ask on for what comes after it.
+    /// [`ReadError::Row`]: a damaged file, with its name; ask on for what comes after it.
     pub fn batch(&mut self, reader: &Reader, limit: usize) -> Result<Option<Vec<T>>, ReadError> {
         loop {
-            let some = self.by_ref().take(limit).collect::<Result<Vec<T>, _>>()?;
-            if some.is_empty() {
+            if let Some(why) = self.failed.take() {
+                return Err(why);
+            }
+            let mut some = Vec::new();
+            while some.len() < limit
+                && self.failed.is_none()
+                && let Some(row) = self.next()
+            {
+                match row {
+                    Ok(row) => some.push(row),
+                    // What was read before it is given first.
+                    Err(why) => self.failed = Some(why),
+                }
+            }
+            if some.is_empty() && self.failed.is_none() {
                 return Ok(None);
             }
             let rows = reader.read_blocking(|journal| T::only_archived(some, journal))?;
@@ -173,6 +223,7 @@ impl<T: Archived> Rows<T> {
     fn open_next(&mut self) -> Option<Result<(), ReadError>> {
         loop {
             let file = self.files.pop_front()?;
+            self.done.insert(file.name.clone());
             // One that is not whole does not say yet what it has.
             if file.whole
                 && let Some(ranges) = files::ranges(&file.path)
@@ -181,13 +232,17 @@ impl<T: Archived> Rows<T> {
                 continue;
             }
             match entries(&file.path) {
-                // It was finished, or expired, meanwhile.
-                Err(why) if why.kind() == io::ErrorKind::NotFound => {}
-                Err(why) => return Some(Err(broken(&file.path, &why))),
                 Ok(lines) => {
                     self.open = Some((file.path, file.whole, lines));
                     return Some(Ok(()));
                 }
+                // Its sweep was finished meanwhile, or another one took it over: it has another name now.
+                Err(why) if why.kind() == io::ErrorKind::NotFound && !file.whole => {
+                    if let Err(why) = self.list_anew() {
+                        return Some(Err(broken(&file.path, &why)));
+                    }
+                }
+                Err(why) => return Some(Err(broken(&file.path, &why))),
             }
         }
     }
@@ -204,13 +259,13 @@ impl<T: Archived> Iterator for Rows<T> {
                     Err(why) => return Some(Err(why)),
                 }
             };
-            let row = match lines.next() {
-                None => {
+            let row = match lines.next_of(T::BEGINS) {
+                Ok(None) => {
                     self.open = None;
                     continue;
                 }
-                Some(Ok(line)) => T::of(line),
-                Some(Err(why)) => {
+                Ok(Some(line)) => T::of(line),
+                Err(why) => {
                     let why = broken(path, &why);
                     let whole = *whole;
                     self.open = None;
@@ -223,8 +278,10 @@ impl<T: Archived> Iterator for Rows<T> {
             };
             match row {
                 Err(why) => return Some(Err(why)),
-                Ok(Some(row)) if self.range.has(row.at()) && (self.fits)(&row) && row.is_new(&mut self.seen) => {
-                    return Some(Ok(row));
+                Ok(Some(row)) if self.range.has(row.at()) && (self.fits)(&row) => {
+                    if self.seen.as_mut().is_none_or(|seen| row.is_new(seen)) {
+                        return Some(Ok(row));
+                    }
                 }
                 Ok(_) => {}
             }
@@ -261,6 +318,16 @@ impl Lines {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "its last line is torn"));
         }
         Ok(Some(&self.text))
+    }
+
+    /// The next line that begins so; the others are not looked at.
+    pub(super) fn next_of(&mut self, begins: &[u8]) -> io::Result<Option<Entry>> {
+        while let Some(text) = self.raw()? {
+            if text.starts_with(begins) {
+                return entry(text).map(Some);
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -62,6 +62,9 @@ mod tests {
         let plan = plan_of(
             "SELECT id FROM commands WHERE host_id = 1 AND op = 'x' AND started_at IS NOT NULL ORDER BY id DESC LIMIT 1",
         );
-        assert!(plan.contains("(host_id=? AND op=?)") && !plan.contains("TEMP"), "{plan}");
+        assert!(
+            plan.contains("(host_id=? AND op=?)") && !plan.contains("TEMP"),
+            "{plan}"
+        );
     }
 }

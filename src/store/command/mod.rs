@@ -1,8 +1,9 @@
 //! `commands`: each journaled execution of one op on one host. This file has the row and its look-ups;
-//! `request` makes rows (`repeat`: refusals that repeat one), `change` and `stop` move them on, `acknowledge` is what
-//! people say of an end, `late` what a host says after one, `history` pages through them.
+//! `request` makes rows (`repeat`: refusals that repeat one), `begin`, `stop` and `finish` move them on by way of
+//! `change`, `acknowledge` is what people say of an end, `late` what a host says after one, `history` pages through them.
 
 mod acknowledge;
+mod begin;
 mod change;
 mod finish;
 mod history;

@@ -74,7 +74,7 @@ impl Insert {
 
 impl Journal {
     /// The id that a new command gets: sorts above every other, whatever the clock says.
-    pub(super) fn next_command_id(&mut self) -> Result<CommandId, ReadError> {
+    fn next_command_id(&mut self) -> Result<CommandId, ReadError> {
         let largest = commands::table
             .select(commands::id)
             .order(commands::id.desc())

@@ -14,7 +14,8 @@ use super::Api;
 use super::answers::{LoggedOut, Me, SessionMade, TokenMade, TokenShown, Tokens, UserShown, Users};
 use super::body::{self, Body};
 use super::caller::Caller;
-use super::problem::Problem;
+use super::filters::OneUser;
+use super::problem::{Conflict, Problem};
 
 type Answer = Result<HttpResponse, Problem>;
 
@@ -110,7 +111,7 @@ pub(super) async fn users(api: Data<Api>, _: Caller) -> Answer {
     summary = "Makes a user.", description = "Nobody gives away more than they have. Names are never used again.",
     request_body = UserBody,
     responses((status = 201, description = "The user.", body = UserRow),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn add_user(api: Data<Api>, Caller(by): Caller, payload: Payload) -> Answer {
     let answer = async {
@@ -127,10 +128,10 @@ pub(super) async fn add_user(api: Data<Api>, Caller(by): Caller, payload: Payloa
 
 #[utoipa::path(post, path = "/api/v1/users/{name}/role", operation_id = "setRole", tag = "Access",
     summary = "Says what a user may do.", description = "",
-    params(("name" = String, Path, description = "The user.", pattern = "^[a-z0-9][a-z0-9._-]{0,63}$")),
+    params(OneUser),
     request_body = RoleBody,
     responses((status = 200, description = "The user as they are now.", body = UserRow),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn role(api: Data<Api>, Caller(by): Caller, name: Path<String>, payload: Payload) -> Answer {
     let answer = async {
@@ -144,10 +145,10 @@ pub(super) async fn role(api: Data<Api>, Caller(by): Caller, name: Path<String>,
 
 #[utoipa::path(post, path = "/api/v1/users/{name}/password", operation_id = "setPassword", tag = "Access",
     summary = "Sets a user's password; their sessions end.", description = "",
-    params(("name" = String, Path, description = "The user.", pattern = "^[a-z0-9][a-z0-9._-]{0,63}$")),
+    params(OneUser),
     request_body = PasswordBody,
     responses((status = 200, description = "The user as they are now.", body = UserRow),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn password(api: Data<Api>, Caller(by): Caller, name: Path<String>, payload: Payload) -> Answer {
     let answer = async {
@@ -161,9 +162,9 @@ pub(super) async fn password(api: Data<Api>, Caller(by): Caller, name: Path<Stri
 
 #[utoipa::path(post, path = "/api/v1/users/{name}/disable", operation_id = "disableUser", tag = "Access",
     summary = "Shuts a user out.", description = "",
-    params(("name" = String, Path, description = "The user.", pattern = "^[a-z0-9][a-z0-9._-]{0,63}$")),
+    params(OneUser),
     responses((status = 200, description = "The user as they are now.", body = UserRow),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn disable(api: Data<Api>, caller: Caller, name: Path<String>) -> Answer {
     set_disabled(&api, caller, &name, true).await
@@ -171,9 +172,9 @@ pub(super) async fn disable(api: Data<Api>, caller: Caller, name: Path<String>) 
 
 #[utoipa::path(post, path = "/api/v1/users/{name}/enable", operation_id = "enableUser", tag = "Access",
     summary = "Lets a user in again.", description = "",
-    params(("name" = String, Path, description = "The user.", pattern = "^[a-z0-9][a-z0-9._-]{0,63}$")),
+    params(OneUser),
     responses((status = 200, description = "The user as they are now.", body = UserRow),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn enable(api: Data<Api>, caller: Caller, name: Path<String>) -> Answer {
     set_disabled(&api, caller, &name, false).await
@@ -189,9 +190,9 @@ async fn set_disabled(api: &Api, Caller(by): Caller, name: &str, disabled: bool)
 
 #[utoipa::path(delete, path = "/api/v1/users/{name}/totp", operation_id = "removeSecondFactor", tag = "Access",
     summary = "Takes a user's second factor away; their sessions end.", description = "",
-    params(("name" = String, Path, description = "The user.", pattern = "^[a-z0-9][a-z0-9._-]{0,63}$")),
+    params(OneUser),
     responses((status = 200, description = "The user as they are now.", body = UserRow),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn remove_totp(api: Data<Api>, Caller(by): Caller, name: Path<String>) -> Answer {
     let answer = api.engine.remove_totp(&name, None, by.clone()).await;
@@ -220,7 +221,7 @@ pub(super) async fn tokens(api: Data<Api>, _: Caller) -> Answer {
     summary = "Makes a token; its secret is in this answer alone.", description = "Nobody gives away more than they have. Names are never used again.",
     request_body = TokenBody,
     responses((status = 201, description = "The token with its secret.", body = TokenMade),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn add_token(api: Data<Api>, Caller(by): Caller, payload: Payload) -> Answer {
     let answer = async {
@@ -237,7 +238,7 @@ pub(super) async fn add_token(api: Data<Api>, Caller(by): Caller, payload: Paylo
     summary = "Revokes a token.", description = "",
     params(("name" = String, Path, description = "The token.", pattern = "^[a-z0-9][a-z0-9._-]{0,63}$")),
     responses((status = 200, description = "The token as it is now.", body = TokenRow),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn revoke_token(api: Data<Api>, Caller(by): Caller, name: Path<String>) -> Answer {
     let answer = api.engine.revoke_token(name.clone(), by.clone()).await;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{Actor, Ask, CommandId, Op, PipelineDef, PipelineId, Timestamp};
+use crate::domain::{Actor, Ask, CommandId, Digest, HostKey, Op, PipelineDef, PipelineId, Timestamp};
 use crate::engine::Tested;
 use crate::store::{
     CommandRow, Delivery, EventRow, FactsRow, FleetRow, Group, HoldRow, HostRow, PipelineCounts, PipelineRow, TokenRow,
@@ -61,6 +61,30 @@ pub(super) struct Definitions<'a> {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Holds {
     pub(super) holds: Vec<HoldRow>,
+}
+
+/// An audit report.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ReportMade {
+    /// What it is called.
+    pub(super) number: String,
+    pub(super) made_at: Timestamp,
+    pub(super) made_by: Actor,
+    /// From when on it tells.
+    pub(super) since: Timestamp,
+    /// Up to when, which is not part of it.
+    pub(super) until: Timestamp,
+    /// The newest event that it knows.
+    pub(super) covers: i64,
+    /// The SHA-256 of what it says.
+    pub(super) digest: Option<Digest>,
+    /// The event that says that it was made.
+    pub(super) event_id: Option<i64>,
+    /// The checkpoint that was made with it.
+    pub(super) checkpoint_id: Option<i64>,
+    /// What it counted; `all_printed` false, or `lacking` above 0, says that it is not all.
+    #[schema(value_type = Object)]
+    pub(super) counted: serde_json::Value,
 }
 
 /// The catalog.
@@ -121,7 +145,20 @@ pub(super) struct HostTested {
     /// Why not, for a reader.
     problem: Option<String>,
     facts: Option<FactsFound>,
+    /// The key that it showed, where that is why.
+    shown_key: Option<KeyShown>,
     took_ms: i64,
+}
+
+/// A host's key that is not known, or not the known one.
+#[derive(Serialize, ToSchema)]
+struct KeyShown {
+    /// The key.
+    key: HostKey,
+    /// Those that are known; where there are any, the host's key has changed.
+    known: Vec<HostKey>,
+    /// A file of known hosts says that nobody may take it any more.
+    revoked: bool,
 }
 
 /// What a host said about itself just now.
@@ -159,6 +196,11 @@ impl HostTested {
                 user: facts.user.clone(),
                 disk_used_percent: facts.disk_used_percent,
                 reboot_needed: facts.reboot_needed,
+            }),
+            shown_key: tested.shown_key.as_ref().map(|shown| KeyShown {
+                key: shown.key.clone(),
+                known: shown.known.clone(),
+                revoked: shown.revoked,
             }),
             took_ms: tested.took.as_millis(),
         }

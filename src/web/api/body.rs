@@ -8,7 +8,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::domain::{HostName, Invalid, OpId, Reach, RunAs, Span, SpoolDir, Tag, Timestamp, bounded, nearest};
+use crate::domain::{
+    Fingerprint, HostName, Invalid, OpId, Reach, RunAs, Span, SpoolDir, Tag, Timestamp, bounded, nearest,
+};
 use crate::store::NewHost;
 
 use super::problem::Problem;
@@ -38,6 +40,19 @@ pub(super) struct StartBody {
 
 impl Body for StartBody {
     const KEYS: &[&str] = &["op", "hosts", "reason"];
+}
+
+/// A word that a host's key is the right one.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeyBody {
+    /// Of the key, as it was compared with what the host itself says.
+    #[schema(value_type = Fingerprint)]
+    pub(super) fingerprint: String,
+}
+
+impl Body for KeyBody {
+    const KEYS: &[&str] = &["fingerprint"];
 }
 
 /// A wish that may say why.

@@ -3,26 +3,26 @@
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
-use crate::domain::{Actor, CommandId, CommandStatus, IdPart, part_means};
+use crate::domain::{Actor, CommandId, CommandStatus};
 use crate::engine::{By, EngineError, Start};
-use crate::store::{CommandRow, Cursor, HistoryFilter, OnceRow};
+use crate::store::{CommandRow, Cursor, HistoryFilter, Journal, OnceRow};
 
 use super::Api;
 use super::answers::{Commands, Started};
 use super::body::{self, AcknowledgeBody, ExtendBody, KeepBody, ReasonBody, ResolveBody, StartBody};
 use super::caller::Caller;
 use super::events;
-use super::filters::History;
+use super::filters::{History, Once, OneCommand};
 use super::once;
 use super::pipeline_body::Nothing;
-use super::problem::Problem;
+use super::problem::{Conflict, Problem};
 use super::query::Parameters;
 
 type Answer = Result<HttpResponse, Problem>;
 
 #[utoipa::path(post, path = "/api/v1/commands", operation_id = "startCommand", tag = "Commands",
     summary = "Starts an op on hosts.", description = "On several hosts it is a pipeline of one stage. Every host has its row, refused ones included. Known is what was journaled, not what came of it: ask for the command, or follow the events.",
-    params(("Idempotency-Key" = Option<String>, Header, description = "What is asked for under one key is started once, over restarts too.", pattern = "^[!-~]{1,200}$")),
+    params(Once),
     request_body = StartBody,
     responses((status = 202, description = "What was journaled.", body = Started),
         (status = 409, description = "Every host was refused; the rows say why. Or the state does not allow it: then it is a problem.", body = Started),
@@ -95,7 +95,7 @@ pub(super) async fn list(api: Data<Api>, _: Caller, request: HttpRequest) -> Ans
 
 #[utoipa::path(get, path = "/api/v1/commands/{id}", operation_id = "showCommand", tag = "Commands",
     summary = "Shows a command.", description = "",
-    params(("id" = IdPart, Path, description = "The command: its id, or a part of it that no other id has.")),
+    params(OneCommand),
     responses((status = 200, description = "The command.", body = CommandRow)),
 )]
 pub(super) async fn show(api: Data<Api>, _: Caller, id: Path<String>) -> Answer {
@@ -133,23 +133,15 @@ pub(super) async fn find(api: &Api, id: &str) -> Result<CommandRow, Problem> {
 
 /// The one command that an id, or a part of one, means.
 async fn read_id(api: &Api, id: &str) -> Result<CommandId, Problem> {
-    let part: IdPart = id
-        .parse()
-        .map_err(|_| Problem::not_found("there is no command of this id"))?;
-    let found = api
-        .engine
-        .reader()
-        .read(move |journal| journal.commands_like(&part))
-        .await?;
-    part_means("command", id, &found).map_err(Problem::not_found)
+    api.meant("command", id, Journal::commands_like).await
 }
 
 #[utoipa::path(post, path = "/api/v1/commands/{id}/cancel", operation_id = "cancelCommand", tag = "Commands",
     summary = "Stops a command.", description = "A wish: it is journaled, and the command ends when its host has proved it.",
-    params(("id" = IdPart, Path, description = "The command: its id, or a part of it that no other id has.")),
+    params(OneCommand),
     request_body = Option<ReasonBody>,
     responses((status = 202, description = "The command as it is now.", body = CommandRow),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn cancel(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
     wish("to stop", &api, caller, &id, async |id, by| {
@@ -161,8 +153,7 @@ pub(super) async fn cancel(api: Data<Api>, caller: Caller, id: Path<String>, pay
 
 #[utoipa::path(post, path = "/api/v1/commands/{id}/retry", operation_id = "retryCommand", tag = "Commands",
     summary = "Tries a command again, with the definition of today.", description = "",
-    params(("id" = IdPart, Path, description = "The command: its id, or a part of it that no other id has."),
-        ("Idempotency-Key" = Option<String>, Header, description = "What is asked for under one key is started once, over restarts too.", pattern = "^[!-~]{1,200}$")),
+    params(OneCommand, Once),
     request_body = Option<ReasonBody>,
     responses((status = 202, description = "The new command.", body = CommandRow),
         (status = 409, description = "The new command, refused at once; or the state does not allow it: then it is a problem.", body = CommandRow)),
@@ -187,10 +178,10 @@ pub(super) async fn retry(
 
 #[utoipa::path(post, path = "/api/v1/commands/{id}/resolve", operation_id = "resolveCommand", tag = "Commands",
     summary = "Ends an orphaned command by hand.", description = "Its outcome stays unknown; its host is free again.",
-    params(("id" = IdPart, Path, description = "The command: its id, or a part of it that no other id has.")),
+    params(OneCommand),
     request_body = ResolveBody,
     responses((status = 202, description = "The command as it is now.", body = CommandRow),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn resolve(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
     wish("to resolve", &api, caller, &id, async |id, by| {
@@ -202,7 +193,7 @@ pub(super) async fn resolve(api: Data<Api>, caller: Caller, id: Path<String>, pa
 
 #[utoipa::path(post, path = "/api/v1/commands/{id}/acknowledge", operation_id = "acknowledgeCommand", tag = "Commands",
     summary = "Says that somebody has looked at how a command ended.", description = "What failed, was stopped because its time was up, or ended with its outcome unknown needs attention until then. Once only.",
-    params(("id" = IdPart, Path, description = "The command: its id, or a part of it that no other id has.")),
+    params(OneCommand),
     request_body = AcknowledgeBody,
     responses((status = 202, description = "The command as it is now.", body = CommandRow),
         (status = 409, description = "It needs no attention (any more): who acknowledged it, and when.", body = Problem, content_type = "application/problem+json")),
@@ -219,10 +210,10 @@ pub(super) async fn acknowledge(api: Data<Api>, caller: Caller, id: Path<String>
 
 #[utoipa::path(post, path = "/api/v1/commands/{id}/extend", operation_id = "extendCommand", tag = "Commands",
     summary = "Gives a running command more time.", description = "",
-    params(("id" = IdPart, Path, description = "The command: its id, or a part of it that no other id has.")),
+    params(OneCommand),
     request_body = ExtendBody,
     responses((status = 202, description = "The command as it is now.", body = CommandRow),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn extend(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
     wish("more time for", &api, caller, &id, async |id, by| {
@@ -234,10 +225,10 @@ pub(super) async fn extend(api: Data<Api>, caller: Caller, id: Path<String>, pay
 
 #[utoipa::path(post, path = "/api/v1/commands/{id}/find-out", operation_id = "findOut", tag = "Commands",
     summary = "Asks the host of an open command once more, now.", description = "",
-    params(("id" = IdPart, Path, description = "The command: its id, or a part of it that no other id has.")),
+    params(OneCommand),
     request_body = Option<ReasonBody>,
     responses((status = 202, description = "The command as it is now.", body = CommandRow),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn find_out(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
     wish("to ask about", &api, caller, &id, async |id, by| {
@@ -250,10 +241,10 @@ pub(super) async fn find_out(api: Data<Api>, caller: Caller, id: Path<String>, p
 
 #[utoipa::path(post, path = "/api/v1/commands/{id}/keep", operation_id = "keepCommand", tag = "Commands",
     summary = "Marks a command as kept: no sweep takes it.", description = "Its events and its output stay as well.",
-    params(("id" = IdPart, Path, description = "The command: its id, or a part of it that no other id has.")),
+    params(OneCommand),
     request_body = KeepBody,
     responses((status = 202, description = "The command as it is now.", body = CommandRow),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn keep(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
     mark("to keep", &api, caller, &id, async |id, by| {
@@ -265,10 +256,10 @@ pub(super) async fn keep(api: Data<Api>, caller: Caller, id: Path<String>, paylo
 
 #[utoipa::path(post, path = "/api/v1/commands/{id}/unkeep", operation_id = "unkeepCommand", tag = "Commands",
     summary = "Lets a kept command go when its time comes.", description = "",
-    params(("id" = IdPart, Path, description = "The command: its id, or a part of it that no other id has.")),
+    params(OneCommand),
     request_body = Option<Nothing>,
     responses((status = 202, description = "The command as it is now.", body = CommandRow),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn unkeep(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
     mark("no longer to keep", &api, caller, &id, async |id, by| {
@@ -286,11 +277,8 @@ async fn wish(
     id: &str,
     act: impl AsyncFnOnce(CommandId, By) -> Result<CommandRow, Problem>,
 ) -> Answer {
-    let answer = match read_id(api, id).await {
-        Ok(read) => act(read, by.clone()).await,
-        Err(problem) => Err(problem),
-    };
-    let row = api.noted_as(&by, what, &format!("{what} command {id}"), answer).await?;
+    let thing = format!("command {id}");
+    let row = api.wish(&by, what, &thing, read_id(api, id).await, act).await?;
     Ok(accepted(row.status != CommandStatus::Blocked).json(row))
 }
 
@@ -302,11 +290,8 @@ async fn mark(
     id: &str,
     act: impl AsyncFnOnce(CommandId, By) -> Result<CommandRow, Problem>,
 ) -> Answer {
-    let answer = match read_id(api, id).await {
-        Ok(read) => act(read, by.clone()).await,
-        Err(problem) => Err(problem),
-    };
-    let row = api.noted_as(&by, what, &format!("{what} command {id}"), answer).await?;
+    let thing = format!("command {id}");
+    let row = api.wish(&by, what, &thing, read_id(api, id).await, act).await?;
     Ok(HttpResponse::Accepted().json(row))
 }
 

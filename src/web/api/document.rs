@@ -14,7 +14,9 @@ use crate::domain::{CommandId, ExportFormat, ExportOf, HostName, IdPart, Pipelin
 use super::super::entry::{Entry, Need};
 use super::caller::Caller;
 use super::problem::Problem;
-use super::{LIST, access, commands, deliveries, document, events, export, holds, hosts, output, pipelines, system};
+use super::{
+    LIST, access, commands, deliveries, document, events, export, holds, hosts, output, pipelines, reports, system,
+};
 
 /// What it is of.
 #[derive(OpenApi)]
@@ -59,6 +61,7 @@ use super::{LIST, access, commands, deliveries, document, events, export, holds,
         hosts::add,
         hosts::remove,
         hosts::test,
+        hosts::accept_key,
         system::ops,
         system::state,
         system::recovery,
@@ -71,6 +74,8 @@ use super::{LIST, access, commands, deliveries, document, events, export, holds,
         deliveries::list,
         deliveries::test,
         export::download,
+        reports::make,
+        reports::show,
         access::users,
         access::add_user,
         access::role,

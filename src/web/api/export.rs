@@ -14,7 +14,7 @@ use super::query::Parameters;
 use super::{commands, events, filters, pipelines};
 
 #[utoipa::path(get, path = "/api/v1/export", operation_id = "exportRows", tag = "Events",
-    summary = "Gives rows as a file.", description = "Every row that the filters fit, oldest first, in bounded memory: CSV (RFC 4180) in which no cell begins like a formula, or JSON Lines. What is newer than the request is not part of it. An export is itself an event; an answer that breaks off is not whole. Of one actor 4 may be on their way at once, and 60 begin within an hour.",
+    summary = "Gives rows as a file.", description = "Every row that the filters fit, oldest first, in bounded memory: CSV (RFC 4180) in which no cell begins like a formula, or JSON Lines. What sweeps have moved into the archive is part of it; what is newer than the request is not. What the range lacks is named in the headers `Quarterdeck-Damaged` (archive files that are missing or damaged) and `Quarterdeck-Not-Kept` (retention took it for good). An export is itself an event; an answer that breaks off is not whole. Of one actor 4 may be on their way at once, and 60 begin within an hour.",
     params(filters::Export),
     responses((status = 200, description = "The file.", content((String = "text/csv"), (String = "application/jsonl"))),
         (status = 429, description = "Too many exports at once, or within an hour; the text says what to do.", body = super::problem::Problem, content_type = "application/problem+json")),
@@ -47,6 +47,6 @@ pub(super) async fn download(
             Selection::Pipelines(pipelines::filter(&api, &given).await?)
         }
     };
-    let exporting = api.engine.export(selection, format, asked(given.pairs())?, by)?;
+    let exporting = api.engine.export(selection, format, asked(given.pairs())?, by).await?;
     Ok(answer(exporting, what, format).await?)
 }

@@ -5,8 +5,43 @@
 use utoipa::IntoParams;
 
 use crate::domain::{
-    Category, CommandId, CommandStatus, ExportFormat, ExportOf, HostName, Level, PipelineId, PipelineStatus, Timestamp,
+    Category, CommandId, CommandStatus, ExportFormat, ExportOf, HostName, IdPart, Level, PipelineId, PipelineStatus,
+    Timestamp,
 };
+
+/// One command.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct OneCommand {
+    /// The command: its id, or a part of it that no other id has.
+    id: IdPart,
+}
+
+/// One pipeline.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct OnePipeline {
+    /// The pipeline: its id, or a part of it that no other id has.
+    id: IdPart,
+}
+
+/// One user.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct OneUser {
+    /// The user.
+    #[param(pattern = "^[a-z0-9][a-z0-9._-]{0,63}$")]
+    name: String,
+}
+
+/// What may be started once only ([`super::once`]).
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(super) struct Once {
+    /// What is asked for under one key is started once, over restarts too.
+    #[param(rename = "Idempotency-Key", pattern = "^[!-~]{1,200}$")]
+    key: Option<String>,
+}
 
 /// Which commands.
 #[derive(IntoParams)]

@@ -3,15 +3,15 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Payload};
 
-use crate::domain::HostName;
+use crate::domain::{Fingerprint, HostName};
 use crate::engine::EngineError;
 use crate::store::{HostRow, Journal};
 
 use super::Api;
 use super::answers::{HostShown, HostTested, Hosts};
-use super::body::{self, HostBody};
+use super::body::{self, HostBody, KeyBody};
 use super::caller::Caller;
-use super::problem::Problem;
+use super::problem::{Conflict, Problem};
 
 type Answer = Result<HttpResponse, Problem>;
 
@@ -51,7 +51,7 @@ pub(super) async fn show(api: Data<Api>, _: Caller, name: Path<String>) -> Answe
     summary = "Adds a host.", description = "Say how it is reached: either `ssh` or `local`. The name of a removed host revives it.",
     request_body = HostBody,
     responses((status = 201, description = "The host.", body = HostRow),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn add(api: Data<Api>, caller: Caller, payload: Payload) -> Answer {
     let Caller(by) = caller;
@@ -67,7 +67,7 @@ pub(super) async fn add(api: Data<Api>, caller: Caller, payload: Payload) -> Ans
     summary = "Removes a host from the fleet; its history stays.", description = "",
     params(("name" = HostName, Path, description = "The host.")),
     responses((status = 200, description = "The host as it is now.", body = HostRow),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn remove(api: Data<Api>, caller: Caller, name: Path<String>) -> Answer {
     let Caller(by) = caller;
@@ -81,13 +81,33 @@ pub(super) async fn remove(api: Data<Api>, caller: Caller, name: Path<String>) -
     summary = "Reaches a host now and says what was found.", description = "",
     params(("name" = HostName, Path, description = "The host.")),
     responses((status = 200, description = "What was found; also where it could not be reached.", body = HostTested),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn test(api: Data<Api>, caller: Caller, name: Path<String>) -> Answer {
     let Caller(by) = caller;
     let answer = async { Ok(api.engine.test_host(&read_name(&name)?, by.clone()).await?) };
     let what = format!("to test host {name}");
     let tested = api.noted_as(&by, "to test a host", &what, answer.await).await?;
+    Ok(HttpResponse::Ok().json(HostTested::of(&name, &tested)))
+}
+
+#[utoipa::path(post, path = "/api/v1/hosts/{name}/accept-key", operation_id = "acceptHostKey", tag = "Hosts",
+    summary = "Takes the key that a host shows as its own, and tests the host.",
+    description = "It is dialled for its key: only the one with this fingerprint is taken, in place of those that were known.",
+    params(("name" = HostName, Path, description = "The host.")),
+    request_body = KeyBody,
+    responses((status = 200, description = "What the test found; also where it could not be reached.", body = HostTested),
+        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+)]
+pub(super) async fn accept_key(api: Data<Api>, caller: Caller, name: Path<String>, payload: Payload) -> Answer {
+    let Caller(by) = caller;
+    let answer = async {
+        let body = body::required::<KeyBody>(payload).await?;
+        let wanted: Fingerprint = body.fingerprint.parse()?;
+        Ok(api.engine.accept_key(&read_name(&name)?, &wanted, by.clone()).await?)
+    };
+    let what = format!("to accept the key of host {name}");
+    let tested = api.noted_as(&by, "to accept a host's key", &what, answer.await).await?;
     Ok(HttpResponse::Ok().json(HostTested::of(&name, &tested)))
 }
 

@@ -20,9 +20,11 @@
 //! | `GET /hosts`, `POST /hosts` | the fleet; add a host: `{name, ssh \| local, tags?, spool?, run_as?}` |
 //! | `GET /hosts/{name}`, `DELETE /hosts/{name}` | one host; remove it |
 //! | `POST /hosts/{name}/test` | reach it now and say what was found |
+//! | `POST /hosts/{name}/accept-key` | take the key that it shows as its own: `{fingerprint}` |
 //! | `GET /ops` | the catalog |
 //! | `GET /events` | newest first with filters, `q=` for words in message and details; with `after=ID` oldest first, waiting up to `wait` seconds |
 //! | `GET /export` | every row that filters fit as a file: `what=events\|commands\|pipelines format=csv\|jsonl` and the filters of that list |
+//! | `POST /reports`; `GET /reports/{number}` | make an audit report: `{range \| since, until?, host?, …}`; its page |
 //! | `GET /deliveries` | the places outside that get events, checkpoints or notifications, and how far each has got |
 //! | `POST /notifications/{name}/test` | send a test message and say how that went |
 //! | `GET /state` | `{instance, version}` |
@@ -67,19 +69,22 @@ mod pipeline_body;
 mod pipelines;
 mod problem;
 mod query;
+mod report_body;
+mod reports;
 mod system;
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use actix_web::Scope;
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::web::{ServiceConfig, scope, to};
-
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Ask, bounded};
+use crate::domain::{Ask, IdPart, bounded, part_means};
 use crate::engine::{By, Engine};
+use crate::store::{Journal, ReadError};
 use crate::web::Links;
 
 use super::entry::Need::{May, Open};
@@ -135,6 +140,36 @@ impl Api {
             }
         }
         answer
+    }
+
+    /// Does what is asked of one `thing` (“command 0198…”), once it is known which that is; a refusal of either is journaled.
+    async fn wish<I, T>(
+        &self,
+        by: &By,
+        what: &'static str,
+        thing: &str,
+        id: Result<I, Problem>,
+        act: impl AsyncFnOnce(I, By) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let answer = match id {
+            Ok(id) => act(id, by.clone()).await,
+            Err(problem) => Err(problem),
+        };
+        self.noted_as(by, what, &format!("{what} {thing}"), answer).await
+    }
+
+    /// The one command or pipeline that an id, or a part of one, means; what is no id is not found either.
+    async fn meant<I: Copy + Display + Send + 'static>(
+        &self,
+        kind: &str,
+        id: &str,
+        like: fn(&mut Journal, &IdPart) -> Result<Vec<I>, ReadError>,
+    ) -> Result<I, Problem> {
+        let part: IdPart = id
+            .parse()
+            .map_err(|_| Problem::not_found(format!("there is no {kind} of this id")))?;
+        let found = self.engine.reader().read(move |journal| like(journal, &part)).await?;
+        part_means(kind, id, &found).map_err(Problem::not_found)
     }
 }
 
@@ -213,6 +248,9 @@ pub(super) const LIST: &[Entry] = &[
     at(GET, "/api/v1/hosts/{name}", May(Ask::See), || to(hosts::show)),
     at(DELETE, "/api/v1/hosts/{name}", May(Ask::Hosts), || to(hosts::remove)),
     at(POST, "/api/v1/hosts/{name}/test", May(Ask::Test), || to(hosts::test)),
+    at(POST, "/api/v1/hosts/{name}/accept-key", May(Ask::Hosts), || {
+        to(hosts::accept_key)
+    }),
     // Places outside.
     at(GET, "/api/v1/deliveries", May(Ask::See), || to(deliveries::list)),
     at(POST, "/api/v1/notifications/{name}/test", May(Ask::Settings), || {
@@ -222,6 +260,8 @@ pub(super) const LIST: &[Entry] = &[
     at(GET, "/api/v1/ops", May(Ask::See), || to(system::ops)),
     at(GET, "/api/v1/events", May(Ask::See), || to(events::list)),
     at(GET, "/api/v1/export", May(Ask::See), || to(export::download)),
+    at(POST, "/api/v1/reports", May(Ask::See), || to(reports::make)),
+    at(GET, "/api/v1/reports/{number}", May(Ask::See), || to(reports::show)),
     at(GET, "/api/v1/state", May(Ask::See), || to(system::state)),
     at(GET, "/api/v1/recovery", May(Ask::See), || to(system::recovery)),
     at(POST, "/api/v1/sweep", May(Ask::Settings), || to(system::sweep)),

@@ -7,12 +7,13 @@ use actix_web::web::{Bytes, Data, Path, block};
 use actix_web::{HttpRequest, ResponseError as _, http::StatusCode};
 use futures_util::stream;
 
-use crate::domain::{CommandId, IdPart};
+use crate::domain::CommandId;
 use crate::store::output;
 
 use super::Api;
 use super::caller::Caller;
 use super::commands;
+use super::filters::OneCommand;
 use super::problem::Problem;
 
 /// How much is read from the disk at a time.
@@ -20,7 +21,7 @@ const PIECE: u64 = 256 * 1024;
 
 #[utoipa::path(get, path = "/api/v1/commands/{id}/output", operation_id = "readOutput", tag = "Commands",
     summary = "Reads what a command wrote.", description = "Whole, or one range of its bytes while it still writes.",
-    params(("id" = IdPart, Path, description = "The command: its id, or a part of it that no other id has."),
+    params(OneCommand,
         ("Range" = Option<String>, Header, description = "`bytes=FROM-` or `bytes=FROM-TO`; anything else is answered with the whole.", example = "bytes=0-1023")),
     responses((status = 200, description = "The whole output.", body = String, content_type = "application/octet-stream"),
         (status = 206, description = "A range of it, with `Content-Range`.", body = String, content_type = "application/octet-stream"),

@@ -3,7 +3,7 @@
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::domain::{CommandId, IdPart, PipelineId, PipelineStatus, part_means};
+use crate::domain::{CommandId, PipelineId, PipelineStatus};
 use crate::engine::{By, EngineError, Preview, RetryPreview, StartPipeline};
 use crate::store::{Cursor, HistoryFilter, Journal, OnceRow, PipelineFilter, PipelineRow, ReadError};
 
@@ -12,10 +12,10 @@ use super::answers::{self, Commands, Definitions, PipelineShown};
 use super::body::{self, KeepBody, ReasonBody};
 use super::caller::Caller;
 use super::events;
-use super::filters::{self, OfPipeline, Shown};
+use super::filters::{self, OfPipeline, Once, OnePipeline, Shown};
 use super::once;
 use super::pipeline_body::{CancelPipelineBody, Nothing, PipelineBody};
-use super::problem::Problem;
+use super::problem::{Conflict, Problem};
 use super::query::Parameters;
 
 type Answer = Result<HttpResponse, Problem>;
@@ -36,7 +36,7 @@ pub(super) async fn definitions(api: Data<Api>, _: Caller) -> Answer {
     request_body = PipelineBody,
     responses((status = 200, description = "Which hosts, in which order and batches, and what is in the way.", body = Preview),
         (status = 404, description = "There is no such thing.", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn preview(api: Data<Api>, _: Caller, payload: Payload) -> Answer {
     let start: StartPipeline = body::required::<PipelineBody>(payload).await?.into();
@@ -45,11 +45,11 @@ pub(super) async fn preview(api: Data<Api>, _: Caller, payload: Payload) -> Answ
 
 #[utoipa::path(post, path = "/api/v1/pipelines", operation_id = "startPipeline", tag = "Pipelines",
     summary = "Starts a pipeline.", description = "Say for which hosts: `hosts`, `tags` or `all`, joined. Limits that are left away are those of the catalog.",
-    params(("Idempotency-Key" = Option<String>, Header, description = "What is asked for under one key is started once, over restarts too.", pattern = "^[!-~]{1,200}$")),
+    params(Once),
     request_body = PipelineBody,
     responses((status = 202, description = "The pipeline.", body = PipelineRow),
         (status = 404, description = "There is no such thing.", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn start(api: Data<Api>, caller: Caller, request: HttpRequest, payload: Payload) -> Answer {
     let Caller(by) = caller;
@@ -113,8 +113,7 @@ pub(super) async fn filter(api: &Api, given: &Parameters) -> Result<PipelineFilt
 /// The row, how its cells and hosts stand, and unless `results=false` its results in groups: of one read.
 #[utoipa::path(get, path = "/api/v1/pipelines/{id}", operation_id = "showPipeline", tag = "Pipelines",
     summary = "Shows a pipeline and what came of it so far.", description = "",
-    params(("id" = IdPart, Path, description = "The pipeline: its id, or a part of it that no other id has."),
-        Shown),
+    params(OnePipeline, Shown),
     responses((status = 200, description = "The pipeline.", body = PipelineShown)),
 )]
 pub(super) async fn show(api: Data<Api>, _: Caller, id: Path<String>, request: HttpRequest) -> Answer {
@@ -149,8 +148,7 @@ fn shown(journal: &mut Journal, id: PipelineId, with_results: bool) -> Result<Op
 
 #[utoipa::path(get, path = "/api/v1/pipelines/{id}/commands", operation_id = "listPipelineCommands", tag = "Pipelines",
     summary = "Lists a pipeline's commands, newest first.", description = "",
-    params(("id" = IdPart, Path, description = "The pipeline: its id, or a part of it that no other id has."),
-        OfPipeline),
+    params(OnePipeline, OfPipeline),
     responses((status = 200, description = "A page of commands.", body = Commands)),
 )]
 pub(super) async fn commands(api: Data<Api>, _: Caller, id: Path<String>, request: HttpRequest) -> Answer {
@@ -183,10 +181,10 @@ pub(super) async fn commands(api: Data<Api>, _: Caller, id: Path<String>, reques
 /// The same once more changes nothing; `kill` after `finish` is stricter and counts.
 #[utoipa::path(post, path = "/api/v1/pipelines/{id}/cancel", operation_id = "cancelPipeline", tag = "Pipelines",
     summary = "Cancels a pipeline.", description = "`finish` lets what runs end by itself, `kill` stops it. The same once more changes nothing.",
-    params(("id" = IdPart, Path, description = "The pipeline: its id, or a part of it that no other id has.")),
+    params(OnePipeline),
     request_body = Option<CancelPipelineBody>,
     responses((status = 202, description = "The pipeline as it is now.", body = PipelineRow),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn cancel(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
     wish("to cancel", &api, caller, &id, async |id, by| {
@@ -199,10 +197,10 @@ pub(super) async fn cancel(api: Data<Api>, caller: Caller, id: Path<String>, pay
 /// A pipeline that is held already stays so: that is what was asked for.
 #[utoipa::path(post, path = "/api/v1/pipelines/{id}/hold", operation_id = "holdPipeline", tag = "Pipelines",
     summary = "Holds a pipeline: it starts nothing new.", description = "",
-    params(("id" = IdPart, Path, description = "The pipeline: its id, or a part of it that no other id has.")),
+    params(OnePipeline),
     request_body = Option<Nothing>,
     responses((status = 202, description = "The pipeline as it is now.", body = PipelineRow),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn hold(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
     wish("to hold", &api, caller, &id, async |id, by| {
@@ -222,10 +220,10 @@ pub(super) async fn hold(api: Data<Api>, caller: Caller, id: Path<String>, paylo
 /// Not repeatable: a second one could let the next wait pass, which nobody has looked at.
 #[utoipa::path(post, path = "/api/v1/pipelines/{id}/continue", operation_id = "continuePipeline", tag = "Pipelines",
     summary = "Lets a held pipeline go on.", description = "",
-    params(("id" = IdPart, Path, description = "The pipeline: its id, or a part of it that no other id has.")),
+    params(OnePipeline),
     request_body = Option<Nothing>,
     responses((status = 202, description = "The pipeline as it is now.", body = PipelineRow),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn go_on(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
     wish("to continue", &api, caller, &id, async |id, by| {
@@ -237,9 +235,9 @@ pub(super) async fn go_on(api: Data<Api>, caller: Caller, id: Path<String>, payl
 
 #[utoipa::path(get, path = "/api/v1/pipelines/{id}/retry", operation_id = "previewRetry", tag = "Pipelines",
     summary = "Says what a retry would try again; nothing starts.", description = "",
-    params(("id" = IdPart, Path, description = "The pipeline: its id, or a part of it that no other id has.")),
+    params(OnePipeline),
     responses((status = 200, description = "What a retry would do.", body = RetryPreview),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn preview_retry(api: Data<Api>, _: Caller, id: Path<String>) -> Answer {
     Ok(HttpResponse::Ok().json(api.engine.preview_retry(read_id(&api, &id).await?).await?))
@@ -247,11 +245,10 @@ pub(super) async fn preview_retry(api: Data<Api>, _: Caller, id: Path<String>) -
 
 #[utoipa::path(post, path = "/api/v1/pipelines/{id}/retry", operation_id = "retryPipeline", tag = "Pipelines",
     summary = "Tries again what failed in a pipeline.", description = "",
-    params(("id" = IdPart, Path, description = "The pipeline: its id, or a part of it that no other id has."),
-        ("Idempotency-Key" = Option<String>, Header, description = "What is asked for under one key is started once, over restarts too.", pattern = "^[!-~]{1,200}$")),
+    params(OnePipeline, Once),
     request_body = Option<ReasonBody>,
     responses((status = 202, description = "The new pipeline.", body = PipelineRow),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn retry(
     api: Data<Api>,
@@ -272,10 +269,10 @@ pub(super) async fn retry(
 
 #[utoipa::path(post, path = "/api/v1/pipelines/{id}/keep", operation_id = "keepPipeline", tag = "Pipelines",
     summary = "Marks a pipeline as kept: no sweep takes it.", description = "Its commands, events and outputs stay as well.",
-    params(("id" = PipelineId, Path, description = "The pipeline.")),
+    params(OnePipeline),
     request_body = KeepBody,
     responses((status = 202, description = "The pipeline as it is now.", body = PipelineRow),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn keep(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
     wish("to keep", &api, caller, &id, async |id, by| {
@@ -287,10 +284,10 @@ pub(super) async fn keep(api: Data<Api>, caller: Caller, id: Path<String>, paylo
 
 #[utoipa::path(post, path = "/api/v1/pipelines/{id}/unkeep", operation_id = "unkeepPipeline", tag = "Pipelines",
     summary = "Lets a kept pipeline go when its time comes.", description = "",
-    params(("id" = PipelineId, Path, description = "The pipeline.")),
+    params(OnePipeline),
     request_body = Option<Nothing>,
     responses((status = 202, description = "The pipeline as it is now.", body = PipelineRow),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn unkeep(api: Data<Api>, caller: Caller, id: Path<String>, payload: Payload) -> Answer {
     wish("no longer to keep", &api, caller, &id, async |id, by| {
@@ -308,25 +305,12 @@ async fn wish(
     id: &str,
     act: impl AsyncFnOnce(PipelineId, By) -> Result<PipelineRow, Problem>,
 ) -> Answer {
-    let answer = match read_id(api, id).await {
-        Ok(read) => act(read, by.clone()).await,
-        Err(problem) => Err(problem),
-    };
-    let row = api
-        .noted_as(&by, what, &format!("{what} pipeline {id}"), answer)
-        .await?;
+    let thing = format!("pipeline {id}");
+    let row = api.wish(&by, what, &thing, read_id(api, id).await, act).await?;
     Ok(HttpResponse::Accepted().json(row))
 }
 
 /// The one pipeline that an id, or a part of one, means; what is no id is not found either.
 async fn read_id(api: &Api, id: &str) -> Result<PipelineId, Problem> {
-    let part: IdPart = id
-        .parse()
-        .map_err(|_| Problem::not_found("there is no pipeline of this id"))?;
-    let found = api
-        .engine
-        .reader()
-        .read(move |journal| journal.pipelines_like(&part))
-        .await?;
-    part_means("pipeline", id, &found).map_err(Problem::not_found)
+    api.meant("pipeline", id, Journal::pipelines_like).await
 }

@@ -8,7 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::RETRY_AFTER;
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::domain::Invalid;
 use crate::engine::EngineError;
@@ -35,6 +35,15 @@ pub struct Problem {
     #[serde(skip)]
     retry_after: Option<i64>,
 }
+
+/// The answer of a request that was understood and comes at the wrong time; for the API's document.
+#[derive(IntoResponses)]
+#[response(
+    status = 409,
+    description = "The present state does not allow it.",
+    content_type = "application/problem+json"
+)]
+pub(super) struct Conflict(#[expect(dead_code, reason = "read for its type")] Problem);
 
 impl Problem {
     fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {

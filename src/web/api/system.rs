@@ -10,7 +10,7 @@ use super::Api;
 use super::answers::{Link, Ops, State, Swept};
 use super::body::{self, ReasonBody};
 use super::caller::Caller;
-use super::problem::Problem;
+use super::problem::{Conflict, Problem};
 
 type Answer = Result<HttpResponse, Problem>;
 
@@ -52,7 +52,7 @@ pub(super) async fn recovery(api: Data<Api>, _: Caller) -> Answer {
     summary = "Removes now what is past its retention.", description = "",
     request_body = Option<ReasonBody>,
     responses((status = 200, description = "What was removed.", body = Swept),
-        (status = 409, description = "The present state does not allow it.", body = Problem, content_type = "application/problem+json")),
+        Conflict),
 )]
 pub(super) async fn sweep(api: Data<Api>, Caller(by): Caller, payload: Payload) -> Answer {
     let answer = async {

@@ -1,6 +1,6 @@
 //! One's own account: password, second factor, sessions.
 
-use actix_web::web::{Data, Form, Path, ReqData};
+use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use qrcode::QrCode;
@@ -10,12 +10,10 @@ use crate::domain::{Ask, Invalid};
 use crate::store::{SessionRow, UserRow};
 
 use super::super::clock::{Clock, When};
-use super::super::error::{Problem, bad_form};
+use super::super::error::Problem;
 use super::super::fields::Fields;
 use super::super::frame::{Frame, html, see};
 use super::super::{Visitor, Web};
-
-type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
 
 #[derive(Template)]
 #[template(path = "access/account.html")]
@@ -36,6 +34,8 @@ pub(super) struct SessionView {
     pub(super) id: i64,
     pub(super) whose: String,
     pub(super) here: bool,
+    /// Whether it is theirs to end.
+    pub(super) mine: bool,
     pub(super) address: String,
     pub(super) agent: String,
     pub(super) opened: When,
@@ -48,6 +48,7 @@ impl SessionView {
             id: row.id,
             whose: row.actor.to_string(),
             here: row.id == mine,
+            mine: true,
             address: row.address.unwrap_or_else(|| "this machine".to_owned()),
             agent: row.agent.unwrap_or_else(|| "did not say".to_owned()),
             opened: clock.when(row.created_at),
@@ -109,9 +110,8 @@ pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> R
 pub(in crate::web) async fn password(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let fields = read(form)?;
     let user = own(&visitor)?;
     let new = fields.raw("new_password").unwrap_or_default();
     if fields.raw("again").as_deref() != Some(new.as_str()) {
@@ -154,9 +154,8 @@ fn totp_page(
 pub(in crate::web) async fn set_totp(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let fields = read(form)?;
     let user = own(&visitor)?;
     let secret = fields
         .owned("secret")
@@ -199,9 +198,4 @@ pub(in crate::web) async fn end_session(
 fn own(visitor: &Visitor) -> Result<&UserRow, Problem> {
     let user = visitor.known().user.as_ref();
     user.ok_or_else(|| Problem::conflict("You are here as an account of the machine; that has no password here."))
-}
-
-fn read(form: FormPairs) -> Result<Fields, Problem> {
-    form.map(|form| Fields::form(form.into_inner()))
-        .map_err(|why| bad_form(&why))
 }

@@ -1,21 +1,19 @@
 //! How a browser comes in: name and password, the one-time link of this machine, the first set-up; and how it leaves.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, ReqData};
+use actix_web::web::{Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
 use crate::domain::Access;
 use crate::engine::{By, Credentials, LoginError, hash_of};
 
-use super::super::error::{Problem, bad_form};
+use super::super::error::Problem;
 use super::super::fields::Fields;
 use super::super::frame::{Frame, html, html_with, retry_after, see};
 use super::super::guard::{address, note};
 use super::super::session::{Jar, agent, no_session_cookie, own_place, session_cookie};
 use super::super::{Visitor, Web};
-
-type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
 
 #[derive(Template)]
 #[template(path = "access/log_in.html")]
@@ -72,9 +70,8 @@ pub(in crate::web) async fn enter(web: Data<Web>, request: HttpRequest) -> Resul
 pub(in crate::web) async fn log_in(
     web: Data<Web>,
     request: HttpRequest,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let fields = read(form)?;
     let name = fields.owned("name").unwrap_or_default();
     let next = own_place(fields.text("next").unwrap_or("/")).to_owned();
     match web.engine.log_in(given(&web, &request, &fields)).await {
@@ -125,9 +122,8 @@ pub(in crate::web) async fn set_up(web: Data<Web>, request: HttpRequest) -> Resu
 pub(in crate::web) async fn first_user(
     web: Data<Web>,
     request: HttpRequest,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let fields = read(form)?;
     let key = fields.owned("key").unwrap_or_default();
     check_key(&web, &request, &key).await?;
     match web.engine.set_up(given(&web, &request, &fields)).await {
@@ -180,11 +176,6 @@ fn given(web: &Web, request: &HttpRequest, fields: &Fields) -> Credentials {
         address: address(web, request),
         agent: agent(request),
     }
-}
-
-fn read(form: FormPairs) -> Result<Fields, Problem> {
-    form.map(|form| Fields::form(form.into_inner()))
-        .map_err(|why| bad_form(&why))
 }
 
 fn let_in(web: &Web, request: &HttpRequest, secret: String, place: &str) -> Result<HttpResponse, Problem> {

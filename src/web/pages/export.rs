@@ -63,7 +63,8 @@ pub(in crate::web) async fn download(
     }
     let exporting = web
         .engine
-        .export(selection, format, asked(fields.pairs())?, visitor.by())?;
+        .export(selection, format, asked(fields.pairs())?, visitor.by())
+        .await?;
     Ok(answer(exporting, what, format).await?)
 }
 

@@ -1,13 +1,13 @@
 //! The fleet: is anything wrong, what runs, since when, by whom, and the bar to run an op from.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, ReqData};
+use actix_web::web::{Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{Ask, CommandStatus, On, Reach, Span, Timestamp};
+use crate::domain::{Ask, CommandStatus, On, Reach};
 use crate::engine::Start;
-use crate::store::{CommandRow, Cursor, EventFilter, EventRow, FleetRow, Journal, ReadError, Topic};
+use crate::store::{FleetRow, Topic};
 
 use super::super::clock::{Clock, When};
 use super::super::error::Problem;
@@ -16,6 +16,7 @@ use super::super::frame::{Frame, html, html_with, see};
 use super::super::live::{self, Shown, Waited};
 use super::super::words::{self, Word, count};
 use super::super::{Visitor, Web};
+use super::restart::{Past, Restart};
 use super::run::{Choice, Confirm, choices};
 
 #[derive(Template)]
@@ -78,37 +79,6 @@ struct Last {
     at: When,
 }
 
-/// The last restart that found something running, while it is news.
-struct Restart {
-    at: When,
-    text: String,
-    found: Vec<Settled>,
-}
-
-/// One command that a restart found, and how it stands now.
-struct Settled {
-    id: String,
-    what: String,
-    status: Word,
-}
-
-/// What the journal says of the last restart and of its own age.
-struct Past {
-    recovered: Vec<EventRow>,
-    found: Vec<CommandRow>,
-    young: bool,
-}
-
-/// How long a restart is news.
-const NEWS: Span = Span::from_days(1);
-/// Recovery's events that are looked at for it.
-const RECOVERED: i64 = 500;
-
-/// How old a journal may be for the page to offer a first crash: the first ten minutes, and a little grace.
-const YOUNG: Span = Span::from_secs(15 * 60);
-/// Commands of the last restart that are named.
-const NAMED: usize = 5;
-
 /// The parts of the top line, each a filter of the rows that it counts. Every host is in one of the others;
 /// what needs attention is counted besides, whatever its host does now.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -162,43 +132,6 @@ impl Part {
             Self::Attention => row.attention,
             Self::Running | Self::Unreachable | Self::NotMet | Self::Idle => row.state_of == self,
         }
-    }
-}
-
-impl Past {
-    fn read(journal: &mut Journal) -> Result<Self, ReadError> {
-        let now = Timestamp::now();
-        let recovery = EventFilter {
-            action: Some("recovery".to_owned()),
-            since: Some(now.minus(NEWS)),
-            ..EventFilter::default()
-        };
-        let recovered = Self::of_the_last(journal.events(&recovery, None, RECOVERED)?.rows);
-        let mut found = Vec::new();
-        for id in recovered.iter().filter_map(|event| event.command_id).take(NAMED) {
-            found.extend(journal.command(id)?);
-        }
-        let oldest = journal.events(&EventFilter::default(), Some(Cursor::After(0)), 1)?;
-        let young = oldest
-            .rows
-            .first()
-            .is_some_and(|event| now.since(event.timestamp) < YOUNG);
-        Ok(Self {
-            recovered,
-            found,
-            young,
-        })
-    }
-
-    /// Recovery writes one event for each command that was executing, then one for the restart itself: that one
-    /// first, and then its commands.
-    fn of_the_last(events: Vec<EventRow>) -> Vec<EventRow> {
-        let mut events = events.into_iter().skip_while(|event| event.command_id.is_some());
-        let summary = events.next();
-        summary
-            .into_iter()
-            .chain(events.take_while(|event| event.command_id.is_some()))
-            .collect()
     }
 }
 
@@ -331,32 +264,6 @@ impl FleetPage {
     }
 }
 
-impl Restart {
-    fn of(past: &Past, fleet: &[FleetRow], clock: &Clock) -> Option<Self> {
-        let (summary, commands) = past.recovered.split_first()?;
-        let open = fleet.iter().filter_map(|row| row.open.as_ref());
-        let unknown = open.filter(|open| open.status == CommandStatus::Orphaned).count();
-        if commands.is_empty() {
-            return None;
-        }
-        let settled = count(commands.len().saturating_sub(unknown), "command was", "commands were");
-        let text = match unknown {
-            0 => format!("{settled} found again or settled"),
-            _ => format!("{settled} found again or settled, {unknown} still being found out"),
-        };
-        let found = past.found.iter().map(|row| Settled {
-            id: row.id.to_string(),
-            what: format!("{} on {}", row.op, row.host),
-            status: words::status(row, clock),
-        });
-        Some(Self {
-            at: clock.when(summary.timestamp),
-            text,
-            found: found.collect(),
-        })
-    }
-}
-
 impl Row {
     fn new(row: FleetRow, visitor: &Visitor, clock: &Clock) -> Self {
         let facts = row.facts.as_ref();
@@ -406,10 +313,8 @@ impl Row {
 pub(in crate::web) async fn run(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
-    form: Result<Form<Vec<(String, String)>>, actix_web::Error>,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let form = form.map_err(|why| super::super::error::bad_form(&why))?;
-    let fields = Fields::form(form.into_inner());
     let mut hosts: Vec<String> = fields.many("host").map(str::to_owned).collect();
     hosts.sort();
     hosts.dedup();

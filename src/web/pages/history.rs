@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, ReqData};
+use actix_web::web::{Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{CommandId, CommandStatus, ExportOf, HostName, Invalid, Span, Timestamp};
+use crate::domain::{Ask, CommandId, CommandStatus, ExportOf, HostName, Invalid, On, Timestamp};
 use crate::engine::not_acknowledged;
-use crate::store::{Counts, HistoryFilter, HistoryLine, Page, PipelineRow, Selection, Topic};
+use crate::store::{Counts, HistoryFilter, HistoryLine, HostRow, Page, PipelineRow, Selection, Topic};
 
 use super::super::clock::{Clock, rough};
 use super::super::error::Problem;
@@ -19,13 +19,11 @@ use super::super::frame::{Frame, html_with, see};
 use super::super::live::{self, Shown, Waited};
 use super::super::words;
 use super::super::{Visitor, Web};
+use super::archived::{Archived, Asked as AskedFor, taken};
 use super::export::Places;
 use super::history_line::Line;
 pub(super) use super::history_line::Pick;
 use super::history_view::{Asked, FINDING_OUT, View};
-use super::wish;
-
-type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
 
 /// Lines on one page.
 const ROWS: i64 = 50;
@@ -45,7 +43,8 @@ struct HistoryPage {
     newest: bool,
     filtered: bool,
     take: Places,
-    beyond: Option<String>,
+    /// A filter reaches behind what the table holds.
+    beyond: Option<Archived>,
     clear: String,
     view: View,
     ops: Vec<Pick>,
@@ -72,6 +71,8 @@ struct Found {
     counts: Counts,
     page: Page<HistoryLine>,
     pipelines: Vec<PipelineRow>,
+    /// Those of the commands, where they can be acknowledged together.
+    hosts: Vec<HostRow>,
 }
 
 impl Found {
@@ -97,6 +98,16 @@ impl Found {
                     HistoryLine::Pipeline(_) => None,
                 };
                 let ids: BTreeSet<_> = page.rows.iter().filter_map(of).collect();
+                let mut hosts = Vec::new();
+                if filter.attention_only {
+                    let host_of = |line: &HistoryLine| match line {
+                        HistoryLine::Command(row, _) => Some(row.host_id),
+                        HistoryLine::Pipeline(_) => None,
+                    };
+                    for id in page.rows.iter().filter_map(host_of).collect::<BTreeSet<_>>() {
+                        hosts.extend(journal.host_by_id(id)?);
+                    }
+                }
                 let mut pipelines = Vec::new();
                 for id in ids {
                     pipelines.extend(journal.pipeline(id)?);
@@ -106,6 +117,7 @@ impl Found {
                     counts: journal.counts()?,
                     page,
                     pipelines,
+                    hosts,
                 }))
             })
             .await?;
@@ -145,9 +157,8 @@ pub(in crate::web) async fn show(
 pub(in crate::web) async fn acknowledge(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let fields = wish::read(form)?;
     let place = fields.owned("view").unwrap_or_default();
     let view = View::read(&Fields::query(place.split_once('?').map_or("", |(_, query)| query))?);
     let ids = fields.many("id").map(str::to_owned).collect::<Vec<_>>();
@@ -184,7 +195,7 @@ impl HistoryPage {
         let clock = web.clock();
         let asked = view.asked(&clock);
         let beyond = match &asked {
-            Ok(asked) => beyond(&asked.filter, web.engine.keeps_commands(), &clock),
+            Ok(asked) => beyond(&asked.filter, web, &clock),
             Err(_) => None,
         };
         let found = match asked {
@@ -195,7 +206,7 @@ impl HistoryPage {
         match found {
             Ok(found) => {
                 let mut page = Self::new(web, visitor, view, &found, &clock, ops);
-                page.beyond = beyond;
+                page.beyond = beyond.map(|text| page.archived(text));
                 Ok((page, StatusCode::OK))
             }
             Err(wrong) => {
@@ -208,6 +219,7 @@ impl HistoryPage {
                         older: None,
                     },
                     pipelines: Vec::new(),
+                    hosts: Vec::new(),
                 };
                 let mut page = Self::new(web, visitor, view, &nothing, &clock, ops);
                 page.tabs.iter_mut().for_each(|tab| tab.count = None);
@@ -243,8 +255,16 @@ impl HistoryPage {
             .map(|status| pick(status.as_str(), status.name(), chosen))
             .chain([pick(FINDING_OUT, "Finding out", chosen)]);
         let frame = Frame::new(web, visitor, "history", "History");
+        let theirs: BTreeSet<&str> = (found.hosts.iter())
+            .filter(|host| visitor.may_on(Ask::Steer, On::Host(&host.hostname, &host.tags)))
+            .map(|host| host.hostname.as_str())
+            .collect();
         let lines: Vec<Line> = (found.page.rows.iter())
             .map(|line| Line::of(line, &found.pipelines, clock))
+            .map(|line| Line {
+                picked_from: line.attention && line.host.as_deref().is_some_and(|host| theirs.contains(host)),
+                ..line
+            })
             .collect();
         Self {
             version: Shown::text(web, found.version),
@@ -286,21 +306,34 @@ impl HistoryPage {
         }
     }
 
+    fn archived(&self, text: String) -> Archived {
+        let view = &self.view;
+        let asked = AskedFor {
+            since: &view.since,
+            until: &view.until,
+            host: &view.host,
+            actor: &view.actor,
+            op: &view.op,
+        };
+        Archived::new(text, &self.take, &asked)
+    }
+
     fn is_picked(&self, id: &str) -> bool {
         self.picked.iter().any(|picked| picked == id)
     }
 }
 
-/// Said where a filter reaches back to what is deleted already.
-fn beyond(filter: &HistoryFilter, kept: Option<Span>, clock: &Clock) -> Option<String> {
-    let kept = kept?;
+/// Said where a filter reaches back to what sweeps have taken.
+fn beyond(filter: &HistoryFilter, web: &Web, clock: &Clock) -> Option<String> {
+    let kept = web.engine.keeps_commands()?;
     let oldest = clock.now.minus(kept);
     let asked = [filter.since, filter.until].into_iter().flatten().min()?;
     (asked < oldest).then(|| {
         format!(
-            "Commands are kept for {} after their end: what ended before {} is deleted and cannot be listed.",
+            "Commands stay listed for {} after their end, those that ended after {} that is; {}.",
             rough(kept),
-            clock.when(oldest).full
+            clock.when(oldest).full,
+            taken(web)
         )
     })
 }

@@ -35,6 +35,8 @@ pub(super) struct Line {
     pub(super) open: bool,
     /// Whether somebody should look at it and say so.
     pub(super) attention: bool,
+    /// Whether it can be chosen, to say so of several at once.
+    pub(super) picked_from: bool,
     /// Who has, when and with which note.
     pub(super) acknowledged: Option<String>,
     /// The pipeline that it is part of (or is), and its size: `12 hosts`.
@@ -66,6 +68,7 @@ impl Line {
             late,
             open: row.finished_at.is_none(),
             attention: row.needs_attention(),
+            picked_from: false,
             acknowledged,
             pipeline: None,
         }
@@ -86,6 +89,7 @@ impl Line {
             late: false,
             open: row.is_open(),
             attention: false,
+            picked_from: false,
             acknowledged: None,
             pipeline: Some((row.id.to_string(), words::count(row.hosts.len(), "host", "hosts"))),
         }

@@ -1,27 +1,27 @@
 //! One host: how it is reached, what it said of itself, what ran there, and what can be done with it.
 
-use actix_web::web::{Data, Form, Path, ReqData};
+use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
 use crate::domain::{Ask, HostName, Invalid, On, Reach, RunAs, Span, SpoolDir, Tag, Timestamp};
+use crate::engine::Tested;
 use crate::store::{CommandRow, FactsRow, FleetRow, HistoryFilter, HostRow, NewHost, Topic};
 
 use super::super::clock::{Clock, When};
-use super::super::error::{Problem, bad_form};
+use super::super::error::Problem;
 use super::super::fields::{Fields, Wrong, to_query};
 use super::super::frame::{Frame, html, html_with, see};
 use super::super::live::{self, Shown, Waited};
 use super::super::words::{self, Word};
 use super::super::{Visitor, Web};
 use super::history_line::Line;
+use super::host_key::KeyView;
 use super::run::{Choice, choices};
 use super::ticks::{Failed, Tick, ticks};
 
 /// Commands on a host's own page; the history has the rest.
 const LATEST: i64 = 20;
-
-type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
 
 #[derive(Template)]
 #[template(path = "host/host.html", blocks = ["region"])]
@@ -41,6 +41,7 @@ struct HostPage {
     running: Option<String>,
     facts: Option<FactsView>,
     ticks: Vec<Tick>,
+    key: Option<KeyView>,
     wrong: Option<Wrong>,
     needs: Vec<Word>,
     lines: Vec<Line>,
@@ -146,11 +147,16 @@ impl HostPage {
         let may = |ask| visitor.may_on(ask, On::Host(&host.hostname, &host.tags));
         let name = host.hostname.to_string();
         let (state, since) = state(facts, open, &clock);
-        let failed = Failed::kept(facts, web.engine.last_refusal(&host));
+        let shown = web.engine.shown_key(&host);
+        let mut failed = Failed::kept(facts, web.engine.last_refusal(&host));
+        if shown.is_some() {
+            failed = failed.map(Failed::in_brief);
+        }
         let ticks = match (&failed, tested) {
             (None, false) => Vec::new(),
+            // What is to be done about a key stands below, with the key.
             _ => ticks(&host, facts, failed.as_ref(), |refusal| {
-                web.engine.advice(&host, refusal)
+                web.engine.advice(&host, refusal).filter(|_| shown.is_none())
             }),
         };
         Self {
@@ -171,6 +177,7 @@ impl HostPage {
             running: open.map(|open| open.id.to_string()),
             facts: facts.map(|facts| FactsView::new(facts, &clock)),
             ticks,
+            key: shown.map(|shown| KeyView::new(&shown, visitor)),
             wrong: None,
             needs: facts.map(words::needs).unwrap_or_default(),
             lines: Vec::new(),
@@ -242,9 +249,8 @@ pub(super) fn booted(facts: &FactsRow) -> Option<Timestamp> {
 pub(in crate::web) async fn add(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let fields = Fields::form(form.map_err(|why| bad_form(&why))?.into_inner());
     let added = match new_host(&fields) {
         Ok(host) => {
             let name = host.name.clone();
@@ -293,7 +299,16 @@ fn new_host(fields: &Fields) -> Result<NewHost, Invalid> {
 /// Contacts a host. What the journal keeps of that is on its page; what it does not keep is shown at once.
 async fn tested(web: &Web, visitor: &Visitor, name: HostName) -> Result<HttpResponse, Problem> {
     let tested = web.engine.test_host(&name, visitor.by()).await?;
-    match Failed::of(&tested) {
+    answer_test(web, visitor, name, &tested).await
+}
+
+pub(super) async fn answer_test(
+    web: &Web,
+    visitor: &Visitor,
+    name: HostName,
+    tested: &Tested,
+) -> Result<HttpResponse, Problem> {
+    match Failed::of(tested) {
         Some(failed) if !failed.is_kept() => html(&HostPage::read(web, visitor, name, true, Some(failed)).await?),
         _ => Ok(see(&format!("/hosts/{name}?tested=now"))),
     }
@@ -314,9 +329,8 @@ pub(in crate::web) async fn remove(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     name: Path<String>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let fields = Fields::form(form.map_err(|why| bad_form(&why))?.into_inner());
     let name: HostName = name.parse().map_err(|_| Problem::missing("That host"))?;
     if fields.text("name") != Some(name.as_str()) {
         let wrong = Invalid::new("name", format!("type {name} to remove that host from the fleet"));

@@ -9,7 +9,7 @@ use actix_web::web::{Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{Category, ExportOf, HostName, Invalid, Level};
+use crate::domain::{Category, ExportOf, HostName, Invalid, Level, Timestamp};
 use crate::store::{Cursor, EventRow, Indexed, Page, Selection, Topic};
 
 use super::super::clock::Clock;
@@ -19,6 +19,7 @@ use super::super::frame::{Frame, html_with};
 use super::super::live::{self, Shown, Waited};
 use super::super::words::count;
 use super::super::{Visitor, Web};
+use super::archived::{Archived, Asked as AskedFor, taken};
 use super::event::{Kept, Line};
 use super::export::Places;
 use super::history::Pick;
@@ -47,6 +48,8 @@ struct LogPage {
     view: View,
     lags: Option<Indexed>,
     looked_back: Option<i64>,
+    /// The list goes on behind what the table holds.
+    beyond: Option<Archived>,
     wrong: Option<Wrong>,
     /// The same where it is not about a field of the form.
     problem: Option<String>,
@@ -63,6 +66,10 @@ struct Found {
     page: Page<EventRow>,
     kept: Kept,
     indexed: Option<Indexed>,
+    /// From when on the table has all; none where nothing was ever swept.
+    reaches: Option<Timestamp>,
+    /// What was asked for reaches back to this; none is to the beginning.
+    since: Option<Timestamp>,
 }
 
 impl Found {
@@ -72,6 +79,7 @@ impl Found {
             mut filter,
             cursor,
         } = asked;
+        let since = [filter.since, filter.until].into_iter().flatten().min();
         let indexed = match &filter.text {
             Some(_) => Some(web.engine.indexed().await?),
             None => None,
@@ -93,6 +101,8 @@ impl Found {
                     page,
                     kept,
                     indexed,
+                    reaches: journal.reaches_back_to()?,
+                    since,
                 }))
             })
             .await?;
@@ -109,7 +119,28 @@ impl Found {
             },
             kept: Kept::default(),
             indexed: None,
+            reaches: None,
+            since: None,
         }
+    }
+
+    /// Where a range that was asked for, or the last page, reaches behind what the table holds.
+    fn beyond(&self, web: &Web, page: &LogPage, clock: &Clock) -> Option<Archived> {
+        let reaches = self.reaches?;
+        if !self.since.map_or(self.page.older.is_none(), |since| since <= reaches) {
+            return None;
+        }
+        let since = clock.when(reaches).full;
+        let text = format!("Events after {since} are all listed here; {}.", taken(web));
+        let view = &page.view;
+        let asked = AskedFor {
+            since: &view.since,
+            until: &view.until,
+            host: &view.host,
+            actor: &view.actor,
+            op: view.action.strip_prefix("op:").unwrap_or_default(),
+        };
+        Some(Archived::new(text, &page.take, &asked))
     }
 }
 
@@ -144,6 +175,7 @@ pub(in crate::web) async fn show(
         Ok(found) => {
             let mut page = LogPage::new(frame, view, &found, &clock);
             page.version = Shown::text(&web, found.version);
+            page.beyond = found.beyond(&web, &page, &clock);
             page.news = held.map(|held| news(&found.page.rows, held)).unwrap_or_default();
             (page, StatusCode::OK)
         }
@@ -192,6 +224,7 @@ impl LogPage {
             levels: picks(Level::ALL, Level::as_str, &view.level),
             lags: found.indexed.filter(|indexed| indexed.lags()),
             looked_back,
+            beyond: None,
             wrong: None,
             problem: None,
             view,

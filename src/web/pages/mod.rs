@@ -1,7 +1,9 @@
 //! One file per page: its handlers and, beside them, the struct that its template draws.
 
 pub(super) mod account;
+mod archived;
 pub(super) mod command;
+mod command_parts;
 pub(super) mod confirm;
 pub(super) mod definition;
 pub(super) mod docs;
@@ -13,6 +15,7 @@ pub(super) mod history;
 mod history_line;
 mod history_view;
 pub(super) mod host;
+pub(super) mod host_key;
 pub(super) mod log;
 mod log_view;
 mod output;
@@ -21,9 +24,11 @@ mod pipeline_cells;
 mod pipeline_fields;
 pub(super) mod pipeline_form;
 pub(super) mod pipeline_list;
+mod pipeline_view;
 pub(super) mod pipeline_wish;
 mod pipeline_words;
 pub(super) mod report;
+mod restart;
 mod run;
 pub(super) mod settings;
 mod ticks;

@@ -6,7 +6,7 @@ use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::domain::{CancelMode, Cells, CommandId, Invalid, PipelineId, PipelineStatus, Refusal, Stage};
+use crate::domain::{CancelMode, Cells, CommandId, PipelineId, PipelineStatus, Refusal, Stage};
 use crate::store::{
     CommandRow, Group, Journal, MatrixPart, MatrixRow, MatrixWindow, PipelineCounts, PipelineRow, ReadError,
     StageCounts, Topic,
@@ -14,16 +14,15 @@ use crate::store::{
 
 use super::super::clock::{Clock, When};
 use super::super::error::Problem;
-use super::super::fields::{Fields, to_query};
+use super::super::fields::Fields;
 use super::super::frame::{Frame, html};
 use super::super::live::{self, Shown, Waited};
 use super::super::words::{Kept, Word, count};
 use super::super::{Visitor, Web};
 use super::pipeline_cells::{GroupsOfStage, Line, Tab};
+use super::pipeline_view::{HOSTS, View};
 use super::pipeline_words as pipelines;
 
-/// Hosts on one page of the matrix.
-const HOSTS: usize = 100;
 /// Groups whose output is shown; the matrix has every host.
 const GROUPS: usize = 30;
 /// Changes are gathered for so long before the page is drawn anew.
@@ -108,48 +107,6 @@ impl Buttons {
 
     fn any(&self) -> bool {
         self.pause || self.go_on || self.cancel || self.retry
-    }
-}
-
-/// Which part of the matrix a URL asks for.
-struct View {
-    part: MatrixPart,
-    page: usize,
-}
-
-impl View {
-    fn read(fields: &Fields) -> Result<Self, Invalid> {
-        let part = match fields.text("show") {
-            None => MatrixPart::All,
-            Some("failed") => MatrixPart::Failed,
-            Some("running") => MatrixPart::Running,
-            Some(_) => return Err(Invalid::new("show", "must be failed or running, or not there at all")),
-        };
-        let page = match fields.number("page")? {
-            None => 1,
-            Some(0) => return Err(Invalid::new("page", "must be 1 or more")),
-            Some(page) => usize::try_from(page.min(1_000)).unwrap_or(1),
-        };
-        Ok(Self { part, page })
-    }
-
-    fn place(id: PipelineId, part: MatrixPart, page: usize) -> String {
-        let page = if page > 1 { page.to_string() } else { String::new() };
-        let show = match part {
-            MatrixPart::All => "",
-            MatrixPart::Failed => "failed",
-            MatrixPart::Running => "running",
-        };
-        format!("/pipelines/{id}{}", to_query([("show", show), ("page", &page)]))
-    }
-
-    const fn window(&self) -> MatrixWindow {
-        MatrixWindow {
-            part: self.part,
-            offset: (self.page - 1) * HOSTS,
-            limit: HOSTS,
-            failures_first: true,
-        }
     }
 }
 
@@ -396,26 +353,5 @@ fn cancelling(mode: CancelMode, running: i64) -> String {
     match mode {
         CancelMode::Finish => format!("Nothing further starts; {running} may end by themselves."),
         CancelMode::Kill => format!("Nothing further starts; {running} are being stopped."),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_url_says_which_hosts() {
-        let read = |query: &str| View::read(&Fields::query(query).expect("query"));
-        let id: PipelineId = "0192b0a0-0000-7000-8000-000000000000".parse().expect("id");
-        let view = read("show=failed&page=3").expect("view");
-        assert_eq!(view.window().offset, 200);
-        assert_eq!(
-            View::place(id, view.part, view.page),
-            format!("/pipelines/{id}?show=failed&page=3")
-        );
-        assert_eq!(View::place(id, MatrixPart::All, 1), format!("/pipelines/{id}"));
-        for (query, field) in [("show=odd", "show"), ("page=0", "page"), ("page=x", "page")] {
-            assert_eq!(read(query).err().expect(query).field, field);
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! Starting a pipeline: a form, then what would run where in which order, then the start. Nothing starts unseen.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, ReqData};
+use actix_web::web::{Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
@@ -9,7 +9,7 @@ use crate::domain::{Ask, Digest, IfBusy, On, PipelineDef, Tag, bounded};
 use crate::engine::{EngineError, Preview, StartPipeline};
 use crate::store::{HostRow, Journal};
 
-use super::super::error::{Problem, bad_form};
+use super::super::error::Problem;
 use super::super::fields::Fields;
 use super::super::frame::{Frame, html, html_with, see};
 use super::super::words::count;
@@ -17,8 +17,6 @@ use super::super::{Visitor, Web};
 use super::pipeline_fields::Wish;
 use super::pipeline_words as pipelines;
 use super::run::{Choice, choices};
-
-type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
 
 /// Names of hosts that the preview shows of one batch, batches, and hosts that are in the way.
 const NAMES: usize = 40;
@@ -140,9 +138,8 @@ pub(in crate::web) async fn form(
 pub(in crate::web) async fn form_again(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let fields = read(form)?;
     html(&page(&web, &visitor, Wish::read(&fields), None).await?)
 }
 
@@ -150,9 +147,9 @@ pub(in crate::web) async fn form_again(
 pub(in crate::web) async fn preview(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let wish = Wish::read(&read(form)?);
+    let wish = Wish::read(&fields);
     match look(&web, &visitor, &wish).await {
         Ok((_, preview)) => html(&PreviewPage::new(&web, &visitor, wish, preview, None)),
         Err(why) => refused(&web, &visitor, wish, why).await,
@@ -163,9 +160,8 @@ pub(in crate::web) async fn preview(
 pub(in crate::web) async fn start(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let fields = read(form)?;
     let wish = Wish::read(&fields);
     let (start, preview) = match look(&web, &visitor, &wish).await {
         Ok(found) => found,
@@ -193,11 +189,6 @@ pub(in crate::web) async fn start(
         Ok(row) => Ok(see(&format!("/pipelines/{}", row.id))),
         Err(why) => refused(&web, &visitor, wish, why).await,
     }
-}
-
-fn read(form: FormPairs) -> Result<Fields, Problem> {
-    form.map(|form| Fields::form(form.into_inner()))
-        .map_err(|why| bad_form(&why))
 }
 
 async fn look(web: &Web, visitor: &Visitor, wish: &Wish) -> Result<(StartPipeline, Preview), EngineError> {

@@ -3,14 +3,14 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, Path, ReqData};
+use actix_web::web::{Data, Path, ReqData};
 use askama::Template;
 
 use crate::domain::{Action, CancelMode, Definition, Digest, Invalid, PipelineId};
 use crate::engine::RetryPreview;
 use crate::store::{PipelineCounts, PipelineRow};
 
-use super::super::error::{Problem, bad_form};
+use super::super::error::Problem;
 use super::super::fields::Fields;
 use super::super::frame::{Frame, html, html_with, see};
 use super::super::words::count;
@@ -19,7 +19,7 @@ use super::pipeline::{id_of, missing};
 use super::pipeline_words as pipelines;
 use super::wish::{Change, changes};
 
-type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
+type Answer = Result<HttpResponse, Problem>;
 
 /// Hosts that the preview of a retry shows.
 const SHOWN: usize = 200;
@@ -68,11 +68,7 @@ struct Changed {
     parts: Vec<Change>,
 }
 
-pub(in crate::web) async fn hold(
-    web: Data<Web>,
-    visitor: ReqData<Visitor>,
-    id: Path<String>,
-) -> Result<HttpResponse, Problem> {
+pub(in crate::web) async fn hold(web: Data<Web>, visitor: ReqData<Visitor>, id: Path<String>) -> Answer {
     let id = id_of(&id)?;
     web.engine.hold_pipeline(id, visitor.by()).await?;
     Ok(see(&format!("/pipelines/{id}")))
@@ -82,41 +78,28 @@ pub(in crate::web) async fn keep(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     id: Path<String>,
-    form: FormPairs,
-) -> Result<HttpResponse, Problem> {
+    fields: Fields,
+) -> Answer {
     let id = id_of(&id)?;
-    let fields = Fields::form(form.map_err(|why| bad_form(&why))?.into_inner());
     let reason = fields.owned("reason").unwrap_or_default();
     web.engine.keep_pipeline(id, reason, visitor.by()).await?;
     Ok(see(&format!("/pipelines/{id}")))
 }
 
-pub(in crate::web) async fn unkeep(
-    web: Data<Web>,
-    visitor: ReqData<Visitor>,
-    id: Path<String>,
-) -> Result<HttpResponse, Problem> {
+pub(in crate::web) async fn unkeep(web: Data<Web>, visitor: ReqData<Visitor>, id: Path<String>) -> Answer {
     let id = id_of(&id)?;
     web.engine.unkeep_pipeline(id, visitor.by()).await?;
     Ok(see(&format!("/pipelines/{id}")))
 }
 
-pub(in crate::web) async fn go_on(
-    web: Data<Web>,
-    visitor: ReqData<Visitor>,
-    id: Path<String>,
-) -> Result<HttpResponse, Problem> {
+pub(in crate::web) async fn go_on(web: Data<Web>, visitor: ReqData<Visitor>, id: Path<String>) -> Answer {
     let id = id_of(&id)?;
     web.engine.continue_pipeline(id, visitor.by()).await?;
     Ok(see(&format!("/pipelines/{id}")))
 }
 
 /// Asks how.
-pub(in crate::web) async fn ask_cancel(
-    web: Data<Web>,
-    visitor: ReqData<Visitor>,
-    id: Path<String>,
-) -> Result<HttpResponse, Problem> {
+pub(in crate::web) async fn ask_cancel(web: Data<Web>, visitor: ReqData<Visitor>, id: Path<String>) -> Answer {
     let page = CancelPage::read(&web, &visitor, id_of(&id)?, String::new(), None).await?;
     html(&page)
 }
@@ -125,9 +108,9 @@ pub(in crate::web) async fn cancel(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     id: Path<String>,
-    form: FormPairs,
-) -> Result<HttpResponse, Problem> {
-    let (id, fields) = (id_of(&id)?, read(form)?);
+    fields: Fields,
+) -> Answer {
+    let id = id_of(&id)?;
     let reason = fields.owned("reason");
     let mode = fields.parse::<CancelMode>("mode").and_then(|mode| {
         mode.ok_or_else(|| Invalid::new("mode", "say whether what runs may end by itself, or is stopped"))
@@ -146,11 +129,7 @@ pub(in crate::web) async fn cancel(
 }
 
 /// Shows what a retry would do.
-pub(in crate::web) async fn ask_retry(
-    web: Data<Web>,
-    visitor: ReqData<Visitor>,
-    id: Path<String>,
-) -> Result<HttpResponse, Problem> {
+pub(in crate::web) async fn ask_retry(web: Data<Web>, visitor: ReqData<Visitor>, id: Path<String>) -> Answer {
     let id = id_of(&id)?;
     let preview = web.engine.preview_retry(id).await?;
     html(&RetryPage::read(&web, &visitor, id, preview, String::new(), None).await?)
@@ -161,9 +140,9 @@ pub(in crate::web) async fn retry(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     id: Path<String>,
-    form: FormPairs,
-) -> Result<HttpResponse, Problem> {
-    let (id, fields) = (id_of(&id)?, read(form)?);
+    fields: Fields,
+) -> Answer {
+    let id = id_of(&id)?;
     let reason = fields.owned("reason");
     let preview = web.engine.preview_retry(id).await?;
     let again = match fields.text("seen") {
@@ -184,11 +163,6 @@ pub(in crate::web) async fn retry(
     }
     let row = web.engine.retry_pipeline(id, reason, visitor.by()).await?;
     Ok(see(&format!("/pipelines/{}", row.id)))
-}
-
-fn read(form: FormPairs) -> Result<Fields, Problem> {
-    form.map(|form| Fields::form(form.into_inner()))
-        .map_err(|why| bad_form(&why))
 }
 
 fn asks(preview: &RetryPreview) -> bool {

@@ -9,15 +9,18 @@ mod cover;
 pub(in crate::web) mod form;
 mod gather;
 mod head;
+mod held;
 pub(in crate::web) mod list;
 mod make;
 mod said;
 mod sheet;
+mod take;
+mod walk;
 
 use std::io::Read as _;
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use actix_web::web::{Data, Form, Path, ReqData};
 use askama::Template;
 use flate2::read::GzDecoder;
@@ -25,6 +28,7 @@ use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 
 use crate::domain::{Checkpoint, Digest, ReportAsk, ReportNumber, ReportStamp, report_stamp};
+use crate::engine::{By, EngineError};
 use crate::store::{Journal, ReportRow, ReviewRow};
 
 use super::super::assets;
@@ -106,14 +110,19 @@ pub(in crate::web) async fn make(
 ) -> Result<HttpResponse, Problem> {
     let sent = form.map_err(|why| bad_form(&why))?;
     let fields = Fields::form(sent.into_inner());
-    let ask = form::read(&fields, &web).await?;
+    let row = made(&web, &fields, visitor.by()).await?;
+    Ok(see(&format!("/audit/reports/{}", row.number)))
+}
+
+/// Makes the report that these fields ask for: for a page, and for a program.
+pub(in crate::web) async fn made(web: &Web, fields: &Fields, by: By) -> Result<ReportRow, EngineError> {
+    let ask = form::read(fields, web).await?;
     let desk = Desk {
         engine: &web.engine,
         zone: web.settings.zone.clone(),
         organisation: web.settings.organisation.clone(),
     };
-    let row = desk.make(ask, visitor.by()).await?;
-    Ok(see(&format!("/audit/reports/{}", row.number)))
+    desk.make(ask, by).await
 }
 
 pub(in crate::web) async fn show(
@@ -121,7 +130,8 @@ pub(in crate::web) async fn show(
     visitor: ReqData<Visitor>,
     number: Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let sheet = Sheet::read(&web, read_number(&number)?).await?;
+    let number = read_number(&number)?;
+    let sheet = Sheet::read(&web, number).await?.ok_or_else(|| missing(number))?;
     let reader = visitor.actor.to_string();
     html(&ReportPage {
         frame: Frame::new(&web, &visitor, "audit", format!("Audit report {}", sheet.row.number)),
@@ -133,21 +143,37 @@ pub(in crate::web) async fn show(
 
 /// The same, to be kept: content and stamp are what `audit verify --report` reads.
 pub(in crate::web) async fn file(web: Data<Web>, number: Path<String>) -> Result<HttpResponse, Problem> {
-    let sheet = Sheet::read(&web, read_number(&number)?).await?;
-    let name = format!("attachment; filename=\"{}.html\"", sheet.row.number);
-    let mut answer = html(&ReportFile {
+    let number = read_number(&number)?;
+    let page = saved(&web, number).await?.ok_or_else(|| missing(number))?;
+    let name = format!("attachment; filename=\"{number}.html\"");
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((CONTENT_DISPOSITION, name))
+        .body(page))
+}
+
+/// A report as one file that needs nothing else; none of this number.
+pub(in crate::web) async fn saved(web: &Web, number: ReportNumber) -> Result<Option<String>, EngineError> {
+    let Some(sheet) = Sheet::read(web, number).await? else {
+        return Ok(None);
+    };
+    let page = ReportFile {
         style: ["app.css", "print.css"].map(assets::text).concat(),
         paper: sheet::paper_css(&sheet.row, &web.settings.organisation),
         sheet,
-    })?;
-    if let Ok(name) = HeaderValue::from_str(&name) {
-        answer.headers_mut().insert(CONTENT_DISPOSITION, name);
-    }
-    Ok(answer)
+    };
+    let page = page.render();
+    page.map(Some)
+        .map_err(|why| EngineError::Internal(format!("the report could not be drawn: {why}")))
+}
+
+fn missing(number: ReportNumber) -> Problem {
+    Problem::missing(&format!("The report {number}"))
 }
 
 impl Sheet {
-    async fn read(web: &Web, number: ReportNumber) -> Result<Self, Problem> {
+    async fn read(web: &Web, number: ReportNumber) -> Result<Option<Self>, EngineError> {
         let read = move |journal: &mut Journal| {
             let Some(row) = journal.report(number)? else {
                 return Ok(None);
@@ -163,8 +189,9 @@ impl Sheet {
             )))
         };
         let found = web.engine.reader().read(read).await?;
-        let (row, kept, reviews, oldest, witness) =
-            found.ok_or_else(|| Problem::missing(&format!("The report {number}")))?;
+        let Some((row, kept, reviews, oldest, witness)) = found else {
+            return Ok(None);
+        };
         let (length, is_kept) = (row.content_bytes, kept.is_some());
         let content = blocking(move || Ok(kept.and_then(|kept| unsqueezed(&kept, length)))).await?;
         let clock = web.clock();
@@ -178,7 +205,7 @@ impl Sheet {
         let witness = witness
             .filter(|witness| row.event_id.is_some_and(|event| event <= witness.event_id))
             .map(|witness| format!("{}, since {} at the latest", witness.name, clock.when(witness.at).full));
-        Ok(Self {
+        Ok(Some(Self {
             made: clock.when(row.made_at),
             begin: report_stamp::BEGIN,
             end: report_stamp::END,
@@ -196,7 +223,7 @@ impl Sheet {
             digest,
             stamp,
             row,
-        })
+        }))
     }
 }
 
@@ -212,7 +239,7 @@ fn unsqueezed(kept: &[u8], length: Option<i64>) -> Option<String> {
 pub(in crate::web) async fn paper(web: Data<Web>, number: Path<String>) -> Result<HttpResponse, Problem> {
     let number = read_number(&number)?;
     let row = web.engine.reader().read(move |journal| journal.report(number)).await?;
-    let row = row.ok_or_else(|| Problem::missing(&format!("The report {number}")))?;
+    let row = row.ok_or_else(|| missing(number))?;
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/css; charset=utf-8"))
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -288,7 +315,7 @@ fn seal(row: &ReportRow, stamp: Option<&ReportStamp>, witness: Option<String>) -
 }
 
 /// The same for a camera.
-fn picture(stamp: &ReportStamp) -> Result<String, Problem> {
+fn picture(stamp: &ReportStamp) -> Result<String, EngineError> {
     let or_none = |value: Option<&String>| value.cloned().unwrap_or_else(|| "-".to_owned());
     let checkpoint = stamp.checkpoint.as_ref().and_then(|line| Checkpoint::read(line).ok());
     let text = format!(
@@ -306,7 +333,7 @@ fn picture(stamp: &ReportStamp) -> Result<String, Problem> {
         ),
         or_none(stamp.key.as_ref()),
     );
-    let wrong = |why| Problem::internal(format!("the picture: {why}"));
+    let wrong = |why| EngineError::Internal(format!("the picture: {why}"));
     let code = QrCode::with_error_correction_level(text.as_bytes(), EcLevel::M).map_err(wrong)?;
     let picture = code.render::<svg::Color<'_>>().min_dimensions(200, 200).build();
     // Inside a page it is an element, not a document.

@@ -5,7 +5,7 @@ pub(in crate::web) mod sweep;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, Path, ReqData};
+use actix_web::web::{Data, Path, ReqData};
 use askama::Template;
 
 use crate::domain::{Ask, Checkpoint, DeliveryKind, Invalid, Span};
@@ -17,13 +17,11 @@ use crate::store::{
 };
 
 use super::super::clock::{Clock, When};
-use super::super::error::{Problem, bad_form};
+use super::super::error::Problem;
 use super::super::fields::{Fields, Wrong};
 use super::super::frame::{Frame, html, html_with, see};
 use super::super::words::{self, Word};
 use super::super::{Visitor, Web};
-
-type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
 
 /// Sweeps that are shown.
 const SWEEPS: i64 = 10;
@@ -158,9 +156,8 @@ pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> R
 pub(in crate::web) async fn hold(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let fields = read(form)?;
     match place(&web, &visitor, &fields).await {
         Ok(()) => Ok(see("/settings#holds")),
         Err(EngineError::Invalid(wrong)) => {
@@ -196,18 +193,12 @@ pub(in crate::web) async fn release(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     id: Path<String>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let fields = read(form)?;
     let id: i64 = id.parse().map_err(|_| Problem::missing("That hold"))?;
     let reason = fields.owned("reason").unwrap_or_default();
     web.engine.release_hold(id, reason, visitor.by()).await?;
     Ok(see("/settings#holds"))
-}
-
-fn read(form: FormPairs) -> Result<Fields, Problem> {
-    form.map(|form| Fields::form(form.into_inner()))
-        .map_err(|why| bad_form(&why))
 }
 
 impl Found {

@@ -13,6 +13,8 @@ pub(super) struct Tick {
     pub(super) word: Word,
     /// What was found.
     pub(super) said: String,
+    /// Whether it is the host's key that is refused.
+    pub(super) by_key: bool,
     /// What to run on the dashboard's machine, where it failed and that helps.
     pub(super) paste: Option<String>,
 }
@@ -79,6 +81,12 @@ impl Failed {
         Some(Self { stage, why })
     }
 
+    /// Its first line alone.
+    pub(super) fn in_brief(mut self) -> Self {
+        self.why.truncate(self.why.find('\n').unwrap_or(self.why.len()));
+        self
+    }
+
     /// Whether the journal keeps it: the host answered, so it is not lost, it only would not do this.
     pub(super) fn is_kept(&self) -> bool {
         self.stage <= Stage::LogIn
@@ -101,6 +109,7 @@ pub(super) fn ticks(
             Some(failed) if failed.stage == stage => Tick {
                 word: Word::new("bad", "bad", stage.name(), "this failed"),
                 said: failed.why.clone(),
+                by_key: stage == Stage::HostKey,
                 paste: STAGES
                     .into_iter()
                     .find(|(_, about)| *about == stage)
@@ -109,11 +118,13 @@ pub(super) fn ticks(
             Some(failed) if failed.stage < stage => Tick {
                 word: Word::new("quiet", "skip", stage.name(), "this was not come to"),
                 said: "not tried: what is before it must work first".to_owned(),
+                by_key: false,
                 paste: None,
             },
             _ => Tick {
                 word: Word::new("ok", "ok", stage.name(), "this works"),
                 said: found(stage, host, facts),
+                by_key: false,
                 paste: None,
             },
         })

@@ -1,18 +1,16 @@
 //! Tokens, for admins: programs that may ask over the network. A secret is shown once.
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Form, Path, ReqData};
+use actix_web::web::{Data, Path, ReqData};
 use askama::Template;
 
 use crate::domain::{Grants, Invalid, Span, Timestamp};
 
 use super::super::clock::When;
-use super::super::error::{Problem, bad_form};
+use super::super::error::Problem;
 use super::super::fields::Fields;
 use super::super::frame::{Frame, html, see};
 use super::super::{Visitor, Web};
-
-type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
 
 #[derive(Template)]
 #[template(path = "access/tokens.html")]
@@ -39,6 +37,8 @@ struct TokenView {
     used: Option<When>,
     expires: Option<When>,
     ended: bool,
+    /// Whether it is theirs to revoke.
+    mine: bool,
     /// Why it is refused though it has not ended.
     refused: Option<&'static str>,
 }
@@ -56,6 +56,7 @@ async fn page(web: &Web, visitor: &Visitor, made: Option<(String, String)>) -> R
             .into_iter()
             .map(|(token, refused)| TokenView {
                 ended: token.has_ended(clock.now),
+                mine: token.created_by == visitor.actor || visitor.may_give(&token.grants),
                 refused,
                 name: token.name,
                 grants: token.grants.to_string(),
@@ -72,10 +73,8 @@ async fn page(web: &Web, visitor: &Visitor, made: Option<(String, String)>) -> R
 pub(in crate::web) async fn add(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let form = form.map_err(|why| bad_form(&why))?;
-    let fields = Fields::form(form.into_inner());
     let name = fields.owned("name").ok_or_else(|| Invalid::new("name", "is missing"))?;
     let grants = fields.parse::<Grants>("role")?.unwrap_or_default();
     let expires = fields.parse::<Span>("lasts")?.map(|span| Timestamp::now().plus(span));
@@ -87,11 +86,10 @@ pub(in crate::web) async fn revoke(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     name: Path<String>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let form = form.map_err(|why| bad_form(&why))?;
     let name = name.into_inner();
-    if Fields::form(form.into_inner()).text("sure").is_none() {
+    if fields.text("sure").is_none() {
         let name = crate::domain::bounded(&name, 64);
         return html(&RevokePage {
             frame: Frame::new(&web, &visitor, "tokens", format!("Revoke {name}?")),

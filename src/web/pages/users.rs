@@ -1,19 +1,20 @@
 //! Users, for admins: who there is, what they may, and their sessions.
 
+use std::collections::HashMap;
+
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Form, Path, ReqData};
+use actix_web::web::{Data, Path, ReqData};
 use askama::Template;
 
 use crate::domain::{Grants, Invalid};
+use crate::store::SessionRow;
 
 use super::super::clock::When;
-use super::super::error::{Problem, bad_form};
+use super::super::error::Problem;
 use super::super::fields::Fields;
 use super::super::frame::{Frame, html, see};
 use super::super::{Visitor, Web};
 use super::account::SessionView;
-
-type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
 
 #[derive(Template)]
 #[template(path = "access/users.html")]
@@ -29,6 +30,8 @@ struct UserView {
     totp: bool,
     since: When,
     disabled: Option<When>,
+    /// Whether it is theirs to change.
+    mine: bool,
 }
 
 pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> Result<HttpResponse, Problem> {
@@ -38,12 +41,22 @@ pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> R
         .read(|journal| Ok((journal.users()?, journal.sessions(None)?)))
         .await?;
     let clock = web.clock();
-    let mine = visitor.known().session.id;
+    let here = visitor.known().session.id;
+    let grants: HashMap<i64, Grants> = users.iter().map(|user| (user.id, user.grants.clone())).collect();
+    // What an account of this machine opened may everything.
+    let may_end = |row: &SessionRow| {
+        let theirs = row
+            .user_id
+            .and_then(|id| grants.get(&id).cloned())
+            .unwrap_or_else(Grants::all);
+        row.actor == visitor.actor || visitor.may_give(&theirs)
+    };
     html(&UsersPage {
         frame: Frame::new(&web, &visitor, "users", "Users"),
         users: users
             .into_iter()
             .map(|user| UserView {
+                mine: visitor.may_give(&user.grants),
                 name: user.name,
                 grants: user.grants.to_string(),
                 totp: user.totp_secret.is_some(),
@@ -53,7 +66,10 @@ pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> R
             .collect(),
         sessions: sessions
             .into_iter()
-            .map(|row| SessionView::new(row, mine, &clock))
+            .map(|row| SessionView {
+                mine: may_end(&row),
+                ..SessionView::new(row, here, &clock)
+            })
             .collect(),
     })
 }
@@ -61,9 +77,8 @@ pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> R
 pub(in crate::web) async fn add(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let fields = read(form)?;
     let name = fields.owned("name").ok_or_else(|| Invalid::new("name", "is missing"))?;
     let password = fields.raw("new_password").unwrap_or_default();
     web.engine
@@ -76,9 +91,8 @@ pub(in crate::web) async fn role(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     name: Path<String>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let fields = read(form)?;
     web.engine
         .set_grants(name.into_inner(), grants(&fields)?, visitor.by())
         .await?;
@@ -89,9 +103,8 @@ pub(in crate::web) async fn password(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     name: Path<String>,
-    form: FormPairs,
+    fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let fields = read(form)?;
     let password = fields.raw("new_password").unwrap_or_default();
     web.engine
         .set_password(name.into_inner(), password, None, visitor.by())
@@ -128,9 +141,4 @@ pub(in crate::web) async fn remove_totp(
 
 fn grants(fields: &Fields) -> Result<Grants, Problem> {
     Ok(fields.parse::<Grants>("role")?.unwrap_or_default())
-}
-
-fn read(form: FormPairs) -> Result<Fields, Problem> {
-    form.map(|form| Fields::form(form.into_inner()))
-        .map_err(|why| bad_form(&why))
 }

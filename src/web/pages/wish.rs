@@ -2,19 +2,19 @@
 //! engine, which decides; the command's page then shows what came of it.
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Form, Path, ReqData};
+use actix_web::web::{Data, Path, ReqData};
 use askama::Template;
 
 use crate::domain::{Definition, Expect, Invalid, Span};
 use crate::engine::EngineError;
 
-use super::super::error::{Problem, bad_form};
+use super::super::error::Problem;
 use super::super::fields::Fields;
 use super::super::frame::{Frame, html, see};
 use super::super::{Visitor, Web};
 use super::command::{Found, again, id_of};
 
-type FormPairs = Result<Form<Vec<(String, String)>>, actix_web::Error>;
+type Answer = Result<HttpResponse, Problem>;
 
 #[derive(Template)]
 #[template(path = "command/retry.html")]
@@ -40,9 +40,9 @@ pub(in crate::web) async fn stop(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     id: Path<String>,
-    form: FormPairs,
-) -> Result<HttpResponse, Problem> {
-    let (id, fields) = (id_of(&id)?, read(form)?);
+    fields: Fields,
+) -> Answer {
+    let id = id_of(&id)?;
     web.engine.cancel(id, fields.owned("reason"), visitor.by()).await?;
     Ok(see(&format!("/commands/{id}")))
 }
@@ -51,9 +51,9 @@ pub(in crate::web) async fn extend(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     id: Path<String>,
-    form: FormPairs,
-) -> Result<HttpResponse, Problem> {
-    let (id, fields) = (id_of(&id)?, read(form)?);
+    fields: Fields,
+) -> Answer {
+    let id = id_of(&id)?;
     let span = match fields.parse::<Span>("span") {
         Ok(Some(span)) => Ok(span),
         Ok(None) => Err(Invalid::new("span", "is missing; write for example 30m")),
@@ -78,9 +78,9 @@ pub(in crate::web) async fn retry(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     id: Path<String>,
-    form: FormPairs,
-) -> Result<HttpResponse, Problem> {
-    let (id, fields) = (id_of(&id)?, read(form)?);
+    fields: Fields,
+) -> Answer {
+    let id = id_of(&id)?;
     let reason = fields.owned("reason");
     let found = Found::read(&web, id).await?;
     let catalog = web.engine.catalog();
@@ -105,11 +105,7 @@ pub(in crate::web) async fn retry(
     Ok(see(&format!("/commands/{}", row.id)))
 }
 
-pub(in crate::web) async fn find_out(
-    web: Data<Web>,
-    visitor: ReqData<Visitor>,
-    id: Path<String>,
-) -> Result<HttpResponse, Problem> {
+pub(in crate::web) async fn find_out(web: Data<Web>, visitor: ReqData<Visitor>, id: Path<String>) -> Answer {
     let id = id_of(&id)?;
     web.engine.find_out(id, visitor.by()).await?;
     Ok(see(&format!("/commands/{id}")))
@@ -119,9 +115,9 @@ pub(in crate::web) async fn resolve(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     id: Path<String>,
-    form: FormPairs,
-) -> Result<HttpResponse, Problem> {
-    let (id, fields) = (id_of(&id)?, read(form)?);
+    fields: Fields,
+) -> Answer {
+    let id = id_of(&id)?;
     let Some(reason) = fields.owned("reason") else {
         let wrong = Invalid::new("reason", "is missing; say how you know that it has ended");
         return again(&web, &visitor, id, wrong, None).await;
@@ -135,9 +131,9 @@ pub(in crate::web) async fn acknowledge(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     id: Path<String>,
-    form: FormPairs,
-) -> Result<HttpResponse, Problem> {
-    let (id, fields) = (id_of(&id)?, read(form)?);
+    fields: Fields,
+) -> Answer {
+    let id = id_of(&id)?;
     let note = fields.owned("note").unwrap_or_default();
     match web.engine.acknowledge(vec![id], note.clone(), visitor.by()).await {
         Ok(_) => Ok(see(&format!("/commands/{id}"))),
@@ -150,27 +146,18 @@ pub(in crate::web) async fn keep(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     id: Path<String>,
-    form: FormPairs,
-) -> Result<HttpResponse, Problem> {
-    let (id, fields) = (id_of(&id)?, read(form)?);
+    fields: Fields,
+) -> Answer {
+    let id = id_of(&id)?;
     let reason = fields.owned("reason").unwrap_or_default();
     web.engine.keep(id, reason, visitor.by()).await?;
     Ok(see(&format!("/commands/{id}")))
 }
 
-pub(in crate::web) async fn unkeep(
-    web: Data<Web>,
-    visitor: ReqData<Visitor>,
-    id: Path<String>,
-) -> Result<HttpResponse, Problem> {
+pub(in crate::web) async fn unkeep(web: Data<Web>, visitor: ReqData<Visitor>, id: Path<String>) -> Answer {
     let id = id_of(&id)?;
     web.engine.unkeep(id, visitor.by()).await?;
     Ok(see(&format!("/commands/{id}")))
-}
-
-pub(super) fn read(form: FormPairs) -> Result<Fields, Problem> {
-    form.map(|form| Fields::form(form.into_inner()))
-        .map_err(|why| bad_form(&why))
 }
 
 pub(super) fn changes(then: &Definition, today: &Definition) -> Vec<Change> {

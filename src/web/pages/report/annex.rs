@@ -32,7 +32,7 @@ pub(super) fn excerpts(found: &Gathered, data_dir: &Path) -> (Vec<Excerpt>, usiz
         let from = length.saturating_sub(EXCERPT.1);
         let text = match output::read_range(data_dir, row.id, from, length) {
             Ok(read) => last_lines(&String::from_utf8_lossy(&read)),
-            Err(_) => "(its file is not there any more)".to_owned(),
+            Err(_) => "(its file is not there any more: sweeps archive rows, not outputs)".to_owned(),
         };
         let digest = row.output_sha256.as_ref().map(ToString::to_string).unwrap_or_default();
         excerpts.push(Excerpt {

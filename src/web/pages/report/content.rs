@@ -15,6 +15,7 @@ use super::annex::{definitions, excerpts};
 use super::gather::Gathered;
 use super::head::{facts, question, same_offset};
 use super::said::Said;
+use super::take::places as taken;
 
 /// How the dashboard stood when the report was made.
 pub(super) struct Making {
@@ -43,6 +44,10 @@ pub(super) struct Content {
     verdict: Option<(bool, Vec<String>)>,
     witness: Option<String>,
     gaps: Vec<String>,
+    /// Legal holds and marks of people that touch the range.
+    held: Vec<String>,
+    /// Where its rows are as files.
+    take: Vec<(&'static str, String)>,
     /// Set in the second drawing: how many rows the first one had.
     pub(super) printed: (usize, usize),
     expected: (usize, usize),
@@ -140,7 +145,6 @@ impl Content {
         } else {
             (Vec::new(), 0)
         };
-        let expected = (found.commands.len(), found.events.len());
         Self {
             number: row.number.to_string(),
             organisation: making.organisation.clone(),
@@ -160,9 +164,11 @@ impl Content {
             integrity: said.integrity(),
             verdict: making.verdict.clone(),
             witness: making.witness.clone(),
-            gaps: said.gaps(ask),
+            gaps: said.gaps(row.made_at),
+            held: said.held(),
+            take: taken(ask),
             printed: (0, 0),
-            expected,
+            expected: found.expected,
             totals: said.totals(),
             exceptions: found.exceptions.iter().map(|row| said.exception(row)).collect(),
             exceptions_total: found.exceptions_total,

@@ -1,12 +1,13 @@
 //! The form that asks for a report, and how its fields are read.
 
-use actix_web::HttpResponse;
 use actix_web::web::{Data, ReqData};
+use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use jiff::ToSpan as _;
 
 use super::super::history::Pick;
 use crate::domain::{Actor, CommandStatus, Invalid, Paper, ReportAsk, Timestamp};
+use crate::engine::EngineError;
 use crate::web::clock::{Clock, When};
 use crate::web::error::Problem;
 use crate::web::fields::Fields;
@@ -17,6 +18,11 @@ use crate::web::{Visitor, Web};
 #[template(path = "report/form.html")]
 struct AuditPage {
     frame: Frame,
+    since: String,
+    until: String,
+    host: String,
+    op: String,
+    actor: String,
     ranges: Vec<Pick>,
     statuses: Vec<Pick>,
     ops: Vec<Pick>,
@@ -45,7 +51,16 @@ const RANGES: [(&str, &str); 5] = [
     ("custom", "From … to …"),
 ];
 
-pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> Result<HttpResponse, Problem> {
+/// The form; filled in with what its address names.
+pub(in crate::web) async fn show(
+    web: Data<Web>,
+    visitor: ReqData<Visitor>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let fields = Fields::query(request.query_string())?;
+    let text = |name: &str| fields.owned(name).unwrap_or_default();
+    let is_custom = ["since", "until"].iter().any(|name| fields.text(name).is_some());
+    let range = if is_custom { "custom" } else { "week" };
     let (reviews, newest) = web
         .engine
         .reader()
@@ -60,9 +75,14 @@ pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> R
     };
     html(&AuditPage {
         frame: Frame::new(&web, &visitor, "audit", "Audit"),
+        since: text("since"),
+        until: text("until"),
+        host: text("host"),
+        op: text("op"),
+        actor: text("actor"),
         ranges: RANGES
             .iter()
-            .map(|(value, text)| pick(value, text, *value == "week"))
+            .map(|(value, text)| pick(value, text, *value == range))
             .collect(),
         statuses: CommandStatus::ALL
             .iter()
@@ -100,7 +120,7 @@ pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> R
 }
 
 /// What a report is asked for.
-pub(super) async fn read(fields: &Fields, web: &Web) -> Result<ReportAsk, Problem> {
+pub(in crate::web) async fn read(fields: &Fields, web: &Web) -> Result<ReportAsk, EngineError> {
     let clock = web.clock();
     let (since, until) = range(fields, &clock)?;
     let actor = match fields.text("actor") {
@@ -129,7 +149,7 @@ pub(super) async fn read(fields: &Fields, web: &Web) -> Result<ReportAsk, Proble
 }
 
 /// A bare name is a user's, where there is one of that name.
-async fn actor(web: &Web, text: &str) -> Result<String, Problem> {
+async fn actor(web: &Web, text: &str) -> Result<String, EngineError> {
     let name = text.to_owned();
     let user = web.engine.reader().read(move |journal| journal.user(&name)).await?;
     let asked = match user {

@@ -1,21 +1,21 @@
-//! What a report is made of: one walk over the commands of its range, one over the events, in batches that no read
-//! transaction outlives. Knows rows and counts; how they are said stands in `report_content`.
+//! What a report is made of: the rows of its range, from the tables and from the archive. They are read twice: first
+//! they are counted, and the places of this part found among them; then they are taken. What was counted is what has to
+//! be printed. Knows rows and counts; how they are said stands in `content`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
 
-use crate::domain::{Actor, CommandId, CommandStatus, Definition, Digest, Invalid, ReportAsk, Timestamp};
+use crate::domain::{Actor, CommandId, CommandStatus, Definition, Digest, ExportOf, Invalid, ReportAsk, Timestamp};
 use crate::engine::{Engine, EngineError};
-use crate::store::{
-    CommandRow, Cursor, EventFilter, EventLine, EventRow, HistoryFilter, HostRow, Journal, PAGE_LIMIT, ReadError,
-    Reader,
-};
+use crate::store::archive::{self, Range};
+use crate::store::{CommandRow, EventLine, HistoryFilter, HostRow, Reader};
 
 use super::cover::cover;
+use super::held::Held;
+use super::walk::{Census, walk_commands, walk_events};
 
 /// Rows of commands and events that one part prints at most.
 pub(super) const ROWS: usize = 10_000;
-/// Exceptions, and refusals with log-ins, that a report lists at most; the rest is counted.
-const LISTED: usize = 1_000;
 /// Different definitions that a report prints at most.
 const DEFINITIONS: usize = 200;
 
@@ -41,8 +41,12 @@ pub(super) struct Gathered {
     pub(super) first_event: Option<i64>,
     pub(super) last_event: Option<i64>,
     pub(super) range_events: usize,
-    /// Events between these that a sweep removed, keeping their hashes.
-    pub(super) range_swept: i64,
+    /// How many of these, and of the commands, came from the archive.
+    pub(super) archived: (u64, u64),
+    /// What of the range is neither in the tables nor to be had from the archive; times in UTC.
+    pub(super) lacking: Vec<String>,
+    /// Commands and events that this part has to have, as another reading counted them.
+    pub(super) expected: (usize, usize),
     pub(super) parts: u32,
     /// The newest event that is known.
     pub(super) covers: i64,
@@ -52,8 +56,7 @@ pub(super) struct Gathered {
     pub(super) definitions_left_out: usize,
     /// Definitions of all commands that the filters let through.
     pub(super) known: HashMap<Digest, Option<Definition>>,
-    pub(super) oldest: Option<(i64, Timestamp)>,
-    pub(super) sweeps: Vec<EventRow>,
+    pub(super) held: Held,
 }
 
 /// Counts of commands.
@@ -82,43 +85,53 @@ pub(super) struct Wanted<'a> {
     actor: Option<String>,
 }
 
+/// Where rows are read.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) reader: &'a Reader,
+    pub(super) data_dir: &'a Path,
+}
+
+/// So often rows are read anew that changed between the two readings.
+const TRIES: usize = 3;
+
 pub(super) async fn gather(engine: &Engine, ask: &ReportAsk) -> Result<Gathered, EngineError> {
-    let reader = engine.reader();
-    let (hosts, newest, oldest) = reader
-        .read(|journal| Ok((journal.all_hosts()?, journal.newest_event()?, journal.oldest_event()?)))
-        .await?;
+    let (reader, data_dir, ask) = (engine.reader().clone(), engine.data_dir().to_owned(), ask.clone());
+    let is_pipeline = |name| engine.catalog().pipeline(name).is_some();
+    let is_pipeline = ask.coverage.as_ref().is_some_and(|name| is_pipeline(name.as_str()));
+    let work = move || {
+        let place = Place {
+            reader: &reader,
+            data_dir: &data_dir,
+        };
+        gather_at(place, &ask, is_pipeline)
+    };
+    let span = tracing::Span::current();
+    let done = tokio::task::spawn_blocking(move || span.in_scope(work)).await;
+    done.map_err(|gone| EngineError::from(crate::store::ReadError::Database(gone.to_string())))?
+}
+
+fn gather_at(place: Place<'_>, ask: &ReportAsk, is_pipeline: bool) -> Result<Gathered, EngineError> {
+    let (hosts, newest) = place
+        .reader
+        .read_blocking(|journal| Ok((journal.all_hosts()?, journal.newest_event()?)))?;
     let covers = ask.up_to.map_or(newest, |up_to| up_to.min(newest));
     let wanted = Wanted::of(ask, &hosts)?;
-    let mut found = Gathered {
-        hosts: hosts.into_iter().map(|host| (host.id, host)).collect(),
-        commands: Vec::new(),
-        commands_before: 0,
-        totals: Totals::default(),
-        exceptions: Vec::new(),
-        exceptions_total: 0,
-        events: Vec::new(),
-        events_before: 0,
-        events_total: 0,
-        access: Vec::new(),
-        access_total: 0,
-        first_event: None,
-        last_event: None,
-        range_events: 0,
-        range_swept: 0,
-        parts: 1,
-        covers,
-        coverage: Vec::new(),
-        definitions: BTreeMap::new(),
-        definitions_left_out: 0,
-        known: HashMap::new(),
-        oldest,
-        sweeps: Vec::new(),
+    let hosts: BTreeMap<i64, HostRow> = hosts.into_iter().map(|host| (host.id, host)).collect();
+    let mut tries = 0;
+    let mut found = loop {
+        let census = Census::take(place, &wanted, covers)?;
+        let mut found = Gathered::none(hosts.clone(), covers, &census);
+        found.known = definitions(place, &census.digests, ask.since)?;
+        walk_commands(place, &wanted, &census, &mut found)?;
+        walk_events(place, &wanted, &census, &mut found)?;
+        tries += 1;
+        // A command that has ended meanwhile may fit where it did not, or the other way round.
+        let counted = (census.commands, census.events);
+        if counted == (found.totals.commands, found.events_total) || tries == TRIES {
+            break found;
+        }
     };
-    let ours = walk_commands(reader, &wanted, &mut found).await?;
-    walk_events(reader, &wanted, &ours, &mut found).await?;
-    if let (Some(first), Some(last)) = (found.first_event, found.last_event) {
-        found.range_swept = reader.read(move |journal| journal.swept_between(first, last)).await?;
-    }
     let printed = found.totals.commands + if ask.events { found.events_total } else { 0 };
     found.parts = u32::try_from(printed.div_ceil(ROWS).max(1)).unwrap_or(u32::MAX);
     if ask.part > found.parts {
@@ -126,25 +139,53 @@ pub(super) async fn gather(engine: &Engine, ask: &ReportAsk) -> Result<Gathered,
         return Err(Invalid::new("part", problem).into());
     }
     if let Some(name) = &ask.coverage {
-        let is_pipeline = engine.catalog().pipeline(name.as_str()).is_some();
-        found.coverage = cover(reader, &wanted, name, is_pipeline, &found).await?;
+        found.coverage = cover(place, &wanted, name, is_pipeline, &mut found)?;
     }
-    if !ask.definitions {
-        found.definitions.clear();
+    if ask.definitions {
+        found.define();
     }
-    found.sweeps = reader
-        .read(|journal| {
-            let filter = EventFilter {
-                action: Some("sweep".to_owned()),
-                ..EventFilter::default()
-            };
-            Ok(journal.events(&filter, None, 200)?.rows)
-        })
-        .await?;
-    found
-        .sweeps
-        .retain(|event| event.id <= covers && event.message.starts_with("Removed"));
+    found.held = Held::in_range(place.reader, &wanted)?;
+    let range = Range {
+        since: Some(ask.since),
+        until: Some(ask.until),
+    };
+    let lacking = archive::lacking(place.reader, place.data_dir, ExportOf::ALL, range)?;
+    let damage = lacking.iter().any(|lack| lack.damage);
+    let lacking = lacking.into_iter().map(|lack| lack.text);
+    // What the files say of themselves is the same once more, unless it came about meanwhile.
+    let broken = std::mem::take(&mut found.lacking);
+    found.lacking = lacking.chain(broken.into_iter().filter(|_| !damage)).collect();
     Ok(found)
+}
+
+/// The definitions of these digests: of the table, else of the archive.
+fn definitions(
+    place: Place<'_>,
+    digests: &HashSet<Digest>,
+    since: Timestamp,
+) -> Result<HashMap<Digest, Option<Definition>>, EngineError> {
+    let mut known = HashMap::new();
+    let mut missing = HashSet::new();
+    for digest in digests {
+        match place.reader.read_blocking(|journal| journal.definition(digest))? {
+            Some(text) => {
+                known.insert(digest.clone(), Definition::read(&text).ok());
+            }
+            None => {
+                missing.insert(digest.clone());
+            }
+        }
+    }
+    if missing.is_empty() {
+        return Ok(known);
+    }
+    let read = archive::definitions(place.data_dir, &missing, since);
+    let mut read = read.map_err(|why| crate::store::ReadError::Row(format!("the archive: {why}")))?;
+    for digest in missing {
+        let text = read.remove(&digest);
+        known.insert(digest, text.and_then(|text| Definition::read(&text).ok()));
+    }
+    Ok(known)
 }
 
 impl<'a> Wanted<'a> {
@@ -170,7 +211,7 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    fn history(&self) -> HistoryFilter {
+    pub(super) fn history(&self) -> HistoryFilter {
         let one = self.hosts.as_ref().filter(|hosts| hosts.len() == 1);
         HistoryFilter {
             host: one.and_then(|hosts| hosts.iter().next().copied()),
@@ -184,7 +225,7 @@ impl<'a> Wanted<'a> {
     }
 
     /// Whether an event is one that the filters let through; `ours` are the commands that they let through.
-    fn event(&self, event: &EventLine, ours: &HashSet<CommandId>) -> bool {
+    pub(super) fn event(&self, event: &EventLine, ours: &HashSet<CommandId>) -> bool {
         let of_ours = event.command_id.is_some_and(|id| ours.contains(&id));
         let by = self
             .actor
@@ -202,77 +243,8 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// Walks the commands of the range, oldest first; gives the ids of all that the filters let through.
-async fn walk_commands(
-    reader: &Reader,
-    wanted: &Wanted<'_>,
-    found: &mut Gathered,
-) -> Result<HashSet<CommandId>, EngineError> {
-    let window = window(wanted.ask.part);
-    let mut ours = HashSet::new();
-    let mut after = CommandId::first_at(Timestamp::from_micros(0));
-    loop {
-        let filter = wanted.history();
-        let page = reader
-            .read(move |journal| journal.history(&filter, Some(Cursor::After(after)), PAGE_LIMIT))
-            .await?;
-        let Some(last) = page.rows.first().map(|row| row.id) else {
-            break;
-        };
-        let new: BTreeSet<Digest> = page.rows.iter().map(|row| row.definition.clone()).collect();
-        let new: Vec<Digest> = new
-            .into_iter()
-            .filter(|digest| !found.known.contains_key(digest))
-            .collect();
-        if !new.is_empty() {
-            found
-                .known
-                .extend(reader.read(move |journal| definitions(journal, new)).await?);
-        }
-        for row in page.rows.into_iter().rev().filter(|row| wanted.host(Some(row.host_id))) {
-            ours.insert(row.id);
-            found.totals.count(&row);
-            let definition = found.known.get(&row.definition).and_then(Option::as_ref);
-            if is_exception(&row, definition) {
-                found.exceptions_total += 1;
-                if found.exceptions.len() < LISTED {
-                    found.exceptions.push(row.clone());
-                }
-            }
-            let place = found.totals.commands - 1;
-            if place < window.start {
-                found.commands_before += 1;
-            } else if place < window.end {
-                if found.definitions.len() < DEFINITIONS {
-                    found.definitions.insert(row.definition.clone(), definition.cloned());
-                } else if !found.definitions.contains_key(&row.definition) {
-                    found.definitions_left_out += 1;
-                }
-                found.commands.push(row);
-            }
-        }
-        after = last;
-    }
-    Ok(ours)
-}
-
-/// The places of a part among all rows: the commands, and behind them the events.
-fn window(part: u32) -> std::ops::Range<usize> {
-    let part = usize::try_from(part).unwrap_or(1).max(1);
-    (part - 1) * ROWS..part * ROWS
-}
-
-fn definitions(journal: &mut Journal, digests: Vec<Digest>) -> Result<Vec<(Digest, Option<Definition>)>, ReadError> {
-    let mut read = Vec::with_capacity(digests.len());
-    for digest in digests {
-        let text = journal.definition(&digest)?;
-        read.push((digest, text.and_then(|text| Definition::read(&text).ok())));
-    }
-    Ok(read)
-}
-
 /// What a reader should look at first.
-fn is_exception(row: &CommandRow, definition: Option<&Definition>) -> bool {
+pub(super) fn is_exception(row: &CommandRow, definition: Option<&Definition>) -> bool {
     let bad = match row.status {
         CommandStatus::Error | CommandStatus::Timeout | CommandStatus::Orphaned | CommandStatus::Blocked => true,
         CommandStatus::Pending
@@ -292,6 +264,50 @@ pub(super) fn is_unexplained(row: &CommandRow, definition: Option<&Definition>) 
 }
 
 impl Gathered {
+    /// Nothing so far, and what has to be found.
+    fn none(hosts: BTreeMap<i64, HostRow>, covers: i64, census: &Census) -> Self {
+        Self {
+            hosts,
+            commands: Vec::new(),
+            commands_before: 0,
+            totals: Totals::default(),
+            exceptions: Vec::new(),
+            exceptions_total: 0,
+            events: Vec::new(),
+            events_before: 0,
+            events_total: 0,
+            access: Vec::new(),
+            access_total: 0,
+            first_event: None,
+            last_event: None,
+            range_events: 0,
+            archived: (0, 0),
+            lacking: Vec::new(),
+            expected: census.expected,
+            parts: 1,
+            covers,
+            coverage: Vec::new(),
+            definitions: BTreeMap::new(),
+            definitions_left_out: 0,
+            known: HashMap::new(),
+            held: Held::default(),
+        }
+    }
+
+    /// Takes up the definitions of this part's commands.
+    fn define(&mut self) {
+        let mut left_out = HashSet::new();
+        for row in &self.commands {
+            if self.definitions.len() < DEFINITIONS || self.definitions.contains_key(&row.definition) {
+                let definition = self.known.get(&row.definition).cloned().flatten();
+                self.definitions.insert(row.definition.clone(), definition);
+            } else {
+                left_out.insert(&row.definition);
+            }
+        }
+        self.definitions_left_out = left_out.len();
+    }
+
     /// The number of a command of this part among all.
     pub(super) fn number(&self, at: usize) -> usize {
         self.commands_before + at + 1
@@ -304,61 +320,11 @@ impl Gathered {
 }
 
 impl Totals {
-    fn count(&mut self, row: &CommandRow) {
+    pub(super) fn count(&mut self, row: &CommandRow) {
         self.commands += 1;
         *self.by_status.entry(row.status).or_default() += 1;
         *self.by_op.entry(row.op.to_string()).or_default() += 1;
         *self.by_host.entry(row.host.clone()).or_default() += 1;
         *self.by_actor.entry(row.actor.to_string()).or_default() += 1;
-    }
-}
-
-async fn walk_events(
-    reader: &Reader,
-    wanted: &Wanted<'_>,
-    ours: &HashSet<CommandId>,
-    found: &mut Gathered,
-) -> Result<(), EngineError> {
-    let (since, until, covers) = (wanted.ask.since, wanted.ask.until, found.covers);
-    let bounds = reader
-        .read(move |journal| journal.event_bounds(since, until, covers))
-        .await?;
-    let Some((low, high)) = bounds else { return Ok(()) };
-    let window = window(wanted.ask.part);
-    let mut after = low - 1;
-    loop {
-        let lines = reader.read(move |journal| journal.event_lines(after, high)).await?;
-        let Some(last) = lines.last().map(|line| line.id) else {
-            return Ok(());
-        };
-        after = last;
-        for line in lines {
-            if line.timestamp < since || line.timestamp >= until {
-                continue;
-            }
-            found.first_event.get_or_insert(line.id);
-            found.last_event = Some(line.id);
-            found.range_events += 1;
-            if !wanted.event(&line, ours) {
-                continue;
-            }
-            let is_access = line.action.starts_with("refused") || line.action.starts_with("session:");
-            if is_access {
-                found.access_total += 1;
-                if found.access.len() < LISTED {
-                    found.access.push(line.clone());
-                }
-            }
-            let place = found.totals.commands + found.events_total;
-            found.events_total += 1;
-            if !wanted.ask.events {
-                continue;
-            }
-            if place < window.start {
-                found.events_before += 1;
-            } else if place < window.end {
-                found.events.push(line);
-            }
-        }
     }
 }

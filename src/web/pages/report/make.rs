@@ -10,10 +10,9 @@ use jiff::tz::TimeZone;
 use tokio::sync::Semaphore;
 
 use crate::domain::{Digest, ReportAsk};
-use crate::engine::{By, Engine};
+use crate::engine::{By, Engine, EngineError};
 use crate::store::{Journal, ReportDone, ReportRow};
 use crate::web::clock::Clock;
-use crate::web::error::Problem;
 use crate::web::words::count;
 
 use super::content::{Content, Making};
@@ -33,8 +32,11 @@ pub(super) struct Desk<'a> {
 
 impl Desk<'_> {
     /// Gathers, draws and journals one report.
-    pub(super) async fn make(self, ask: ReportAsk, by: By) -> Result<ReportRow, Problem> {
-        let _one = ONE.acquire().await.map_err(|why| Problem::internal(why.to_string()))?;
+    pub(super) async fn make(self, ask: ReportAsk, by: By) -> Result<ReportRow, EngineError> {
+        let _one = ONE
+            .acquire()
+            .await
+            .map_err(|why| EngineError::Internal(why.to_string()))?;
         let engine = self.engine;
         let found = gather(engine, &ask).await?;
         let making = Making {
@@ -75,16 +77,17 @@ impl Desk<'_> {
                     "part": row.parameters.part, "parts": found.parts,
                     "printed": { "commands": content.printed.0, "events": content.printed.1 },
                     "all_printed": content.printed == content.expected(),
+                    "lacking": found.lacking.len(),
                 }),
             })
         })
         .await?;
-        Ok(engine.finish_report(begun.id, done, by).await?)
+        engine.finish_report(begun.id, done, by).await
     }
 }
 
 /// The newest checkpoint that a place outside has, in words.
-async fn witness(engine: &Engine, zone: &TimeZone) -> Result<Option<String>, Problem> {
+async fn witness(engine: &Engine, zone: &TimeZone) -> Result<Option<String>, EngineError> {
     let last = engine.reader().read(Journal::last_witness).await?;
     let clock = Clock::now(zone.clone());
     Ok(last.map(|witness| {
@@ -97,7 +100,7 @@ async fn witness(engine: &Engine, zone: &TimeZone) -> Result<Option<String>, Pro
 }
 
 /// What `audit verify` says now, in words; and whether it is good. Outputs are not read: they may be many and long.
-async fn verdict(engine: &Engine) -> Result<(bool, Vec<String>), Problem> {
+async fn verdict(engine: &Engine) -> Result<(bool, Vec<String>), EngineError> {
     let verdict = engine.verify().await?;
     let mut says = vec![format!(
         "Checked: {} and {} of the chain up to #{}; {}, {} against their events. The files of outputs were not read.",
@@ -131,22 +134,22 @@ async fn verdict(engine: &Engine) -> Result<(bool, Vec<String>), Problem> {
     Ok((verdict.fits(), says))
 }
 
-fn drawn(content: &Content) -> Result<String, Problem> {
+fn drawn(content: &Content) -> Result<String, EngineError> {
     content
         .render()
-        .map_err(|why| Problem::internal(format!("the report could not be drawn: {why}")))
+        .map_err(|why| EngineError::Internal(format!("the report could not be drawn: {why}")))
 }
 
-fn squeezed(text: &str) -> Result<Vec<u8>, Problem> {
-    let wrong = |why: std::io::Error| Problem::internal(format!("the report could not be compressed: {why}"));
+fn squeezed(text: &str) -> Result<Vec<u8>, EngineError> {
+    let wrong = |why: std::io::Error| EngineError::Internal(format!("the report could not be compressed: {why}"));
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
     gzip.write_all(text.as_bytes()).map_err(wrong)?;
     gzip.finish().map_err(wrong)
 }
 
 pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
-) -> Result<T, Problem> {
+    work: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
+) -> Result<T, EngineError> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|why| Problem::internal(format!("the report could not be made: {why}")))?
+    done.map_err(|why| EngineError::Internal(format!("the report could not be made: {why}")))?
 }

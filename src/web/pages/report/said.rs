@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{CommandStatus, ReportAsk, Span, Timestamp, bounded};
+use crate::domain::{Actor, CommandStatus, Span, Timestamp, bounded};
 use crate::store::{CommandRow, EventLine};
 use crate::web::clock::Clock;
 use crate::web::words::{self, count};
 
 use super::content::{CommandLine, CoverLine, Event, Exception, Total};
 use super::gather::{Covered, Gathered, is_unexplained};
-use super::head::stamp;
 
 /// The longest message that is printed, in bytes; the log has the rest.
 const MESSAGE: usize = 1_500;
@@ -39,14 +38,9 @@ impl Said<'_> {
         let between = match (found.first_event, found.last_event) {
             (Some(first), Some(last)) => {
                 let all = usize::try_from(last - first + 1).unwrap_or_default();
-                let whole = if all == found.range_events {
-                    "contiguous: no number is missing".to_owned()
-                } else {
-                    let missing = all.saturating_sub(found.range_events);
-                    format!(
-                        "NOT contiguous: {missing} numbers are missing; of {} of them a sweep kept the hash",
-                        found.range_swept
-                    )
+                let whole = match all.saturating_sub(found.range_events) {
+                    0 => "contiguous: no number is missing".to_owned(),
+                    missing => format!("NOT contiguous: {missing} numbers are missing"),
                 };
                 format!(
                     "#{first} to #{last}, {} in the range; {whole}",
@@ -59,6 +53,17 @@ impl Said<'_> {
             ("Events of the range", between),
             ("Events known", format!("up to #{}", found.covers)),
             (
+                "From the archive",
+                match found.archived {
+                    (0, 0) => "nothing: all of it stood in the tables".to_owned(),
+                    (events, commands) => format!(
+                        "{} and {}, which sweeps had moved there",
+                        count(i64::try_from(events).unwrap_or(i64::MAX), "event", "events"),
+                        count(i64::try_from(commands).unwrap_or(i64::MAX), "command", "commands")
+                    ),
+                },
+            ),
+            (
                 "What the filters let through",
                 format!(
                     "{}, {}",
@@ -69,26 +74,44 @@ impl Said<'_> {
         ]
     }
 
-    /// What retention has taken from the range, and the sweeps themselves.
-    pub(super) fn gaps(&self, ask: &ReportAsk) -> Vec<String> {
-        let mut gaps = Vec::new();
-        match self.found.oldest {
-            Some((id, at)) if id > 1 && at > ask.since => gaps.push(format!(
-                "The oldest event still in the journal is #{id} of {}: events before it were removed by retention.",
-                stamp(at, self.clock)
-            )),
-            None => gaps.push("The journal holds no event.".to_owned()),
-            Some(_) => {}
-        }
-        for sweep in &self.found.sweeps {
-            gaps.push(format!(
-                "Sweep #{} at {}: {}.",
-                sweep.id,
-                stamp(sweep.timestamp, self.clock),
-                sweep.message
-            ));
-        }
-        gaps
+    /// What of the range is neither in the tables nor in the archive.
+    pub(super) fn gaps(&self, made: Timestamp) -> Vec<String> {
+        let lacking = self.found.lacking.iter();
+        lacking
+            .map(|text| format!("{}.", self.clock.spoken(text, made)))
+            .collect()
+    }
+
+    /// What people keep from the sweeps.
+    pub(super) fn held(&self) -> Vec<String> {
+        let held = &self.found.held;
+        let holds = held.holds.iter().map(|hold| {
+            format!(
+                "Hold {} on {}, placed by {} at {}: {}",
+                hold.id,
+                self.clock.spoken(&hold.range(), hold.placed_at),
+                hold.placed_by,
+                self.at(hold.placed_at),
+                bounded(&hold.reason, MESSAGE)
+            )
+        });
+        let mark = |what: String, by: Option<&Actor>, at: Option<Timestamp>, reason: Option<&String>| {
+            format!(
+                "{what}, kept by {} since {}: {}",
+                by.map(ToString::to_string).unwrap_or_default(),
+                at.map(|at| self.at(at)).unwrap_or_default(),
+                bounded(reason.map_or("no reason", String::as_str), MESSAGE)
+            )
+        };
+        let commands = held.commands.iter().map(|row| {
+            let what = format!("Command {}, {} on {}", row.id, row.op, row.host);
+            mark(what, row.kept_by.as_ref(), row.kept_at, row.kept_reason.as_ref())
+        });
+        let pipelines = held.pipelines.iter().map(|row| {
+            let what = format!("Pipeline {}, {}", row.id, row.name);
+            mark(what, row.kept_by.as_ref(), row.kept_at, row.kept_reason.as_ref())
+        });
+        holds.chain(commands).chain(pipelines).collect()
     }
 
     pub(super) fn totals(&self) -> Vec<Total> {

@@ -1,21 +1,27 @@
-//! What can be archived, and how a line becomes such a row again.
+//! Lines of the archive as the rows that they were, and which of them are still in their tables.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::Path;
 
 use diesel::prelude::*;
 use serde_json::Value;
 
 use super::super::schema::{event_log, pipelines};
-use super::super::{CommandRow, EventRow, Journal, PipelineRow, ReadError};
-use super::read::{Archived, Entry, Marks, Range, Seen};
-use super::{EventLine, Line, RowLine};
-use crate::domain::{CommandId, Link, PipelineId, Timestamp};
+use super::super::{CommandRow, EventRow, Journal, PipelineRow, ReadError, report_walk};
+use super::read::{Archived, Entry, Marks, Range, Seen, entries};
+use super::{EventLine, Line, RowLine, files};
+use crate::domain::{CommandId, Digest, Link, PipelineId, Timestamp};
+
+const EVENT: &[u8] = b"{\"kind\":\"event\"";
 
 fn wrong(why: impl std::fmt::Display) -> ReadError {
     ReadError::Row(format!("of the archive: {why}"))
 }
 
 impl Archived for EventRow {
+    const BEGINS: &'static [u8] = EVENT;
+
     fn at(&self) -> Timestamp {
         self.timestamp
     }
@@ -63,7 +69,55 @@ fn event(line: EventLine) -> Result<EventRow, ReadError> {
     })
 }
 
+/// As a report prints it.
+impl Archived for report_walk::EventLine {
+    const BEGINS: &'static [u8] = EVENT;
+
+    fn at(&self) -> Timestamp {
+        self.timestamp
+    }
+
+    fn of(line: Entry) -> Result<Option<Self>, ReadError> {
+        let Entry::Line(Line::Event(mut line)) = line else {
+            return Ok(None);
+        };
+        line.details = None;
+        let row = event(*line)?;
+        Ok(Some(Self {
+            id: row.id,
+            timestamp: row.timestamp,
+            category: row.category,
+            level: row.level,
+            actor: row.actor,
+            host_id: row.host_id,
+            host: row.host,
+            action: row.action,
+            message: row.message,
+            command_id: row.command_id,
+            pipeline_id: row.pipeline_id,
+            link: row.link,
+        }))
+    }
+
+    fn may_be_in(range: Range, marks: &Marks) -> bool {
+        EventRow::may_be_in(range, marks)
+    }
+
+    fn is_new(&self, seen: &mut Seen) -> bool {
+        seen.event(self.id)
+    }
+
+    fn only_archived(mut rows: Vec<Self>, journal: &mut Journal) -> Result<Vec<Self>, ReadError> {
+        let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+        let there = journal.events_still_here(&ids)?;
+        rows.retain(|row| !there.contains(&(row.id, row.link)));
+        Ok(rows)
+    }
+}
+
 impl Archived for CommandRow {
+    const BEGINS: &'static [u8] = b"{\"kind\":\"command\"";
+
     fn at(&self) -> Timestamp {
         self.created_at
     }
@@ -94,6 +148,8 @@ impl Archived for CommandRow {
 }
 
 impl Archived for PipelineRow {
+    const BEGINS: &'static [u8] = b"{\"kind\":\"pipeline\"";
+
     fn at(&self) -> Timestamp {
         self.created_at
     }
@@ -179,4 +235,28 @@ impl Journal {
         };
         Ok(lines.into_iter().filter(keeps).collect())
     }
+}
+
+/// The texts of definitions that were archived when nothing in the tables used them any more, of files that were made
+/// at this time or later. What cannot be read is passed over. Blocks.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn definitions(data_dir: &Path, wanted: &HashSet<Digest>, since: Timestamp) -> io::Result<HashMap<Digest, String>> {
+    let mut found = HashMap::new();
+    for file in files::list(data_dir)?.into_iter().filter(|file| file.made_at >= since) {
+        if found.len() == wanted.len() {
+            break;
+        }
+        let Ok(mut lines) = entries(&file.path) else { continue };
+        while let Ok(Some(line)) = lines.next_of(b"{\"kind\":\"definition\"") {
+            if let Entry::Line(Line::Definition { sha256, text }) = line
+                && wanted.contains(&sha256)
+                && Digest::of(text.as_bytes()) == sha256
+            {
+                found.insert(sha256, text);
+            }
+        }
+    }
+    Ok(found)
 }
