@@ -182,26 +182,19 @@ fn a_reboot_op_succeeds_by_another_boot_and_by_nothing_else() {
             "{evidence:?}"
         );
     }
-    for (evidence, expected) in [
-        (exit_of(1, None, None), CommandStatus::Error),
-        (exit_of(143, None, Some(StopReason::Cancel)), CommandStatus::Cancelled),
-        (exit_of(137, None, Some(StopReason::Timeout)), CommandStatus::Timeout),
+    for (code, stop, expected) in [
+        (1, None, CommandStatus::Error),
+        (143, Some(StopReason::Cancel), CommandStatus::Cancelled),
+        (137, Some(StopReason::Timeout), CommandStatus::Timeout),
     ] {
-        let stop = match evidence {
-            Evidence::Exit { stopped, .. } => stopped,
-            _ => None,
+        let known = Known {
+            stop,
+            ..awaiting.clone()
         };
         assert_eq!(
-            status(&settle(
-                &Known {
-                    stop,
-                    ..awaiting.clone()
-                },
-                &after,
-                &evidence
-            )),
+            status(&settle(&known, &after, &exit_of(code, None, stop))),
             Some(expected),
-            "its end was reported before the boot: {evidence:?}"
+            "its end was reported before the boot: {code} {stop:?}"
         );
     }
     assert_eq!(settle(&awaiting, &here(), &exit_of(0, None, None)), Outcome::Follow);
