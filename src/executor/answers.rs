@@ -124,9 +124,10 @@ pub(super) fn count(text: &str) -> Result<i64, HostError> {
     Ok(number(text)?.clamp(0, MOST))
 }
 
-/// What a process can end with.
+/// What a process can end with; anything else is no report of an end, and never made into one.
 fn exit_code(text: &str) -> Result<i64, HostError> {
-    Ok(number(text)?.clamp(0, 255))
+    let code = number(text)?;
+    (0..=255).contains(&code).then_some(code).ok_or_else(|| strange(text))
 }
 
 /// A number of the protocol, whatever it is.
@@ -172,11 +173,11 @@ mod tests {
             })
         ));
         // Numbers that no job can have are cut to what one can have.
-        let liar = evidence("exit 9223372036854775807 -1 100000000000000 -5 - whole").expect("exit");
+        let liar = evidence("exit 3 0 100000000000000 -5 - whole").expect("exit");
         assert_eq!(
             liar,
             Evidence::Exit {
-                code: 255,
+                code: 3,
                 check: Some(0),
                 duration_ms: LONGEST_MS,
                 stopped: None,
@@ -192,7 +193,17 @@ mod tests {
                 age_ms: 0
             }
         );
-        for line in ["", "exit", "exit 0 - x 0 - whole", "running 1", "lost maybe", "lost"] {
+        for line in [
+            "",
+            "exit",
+            "exit 0 - x 0 - whole",
+            "exit 256 - 1 0 - whole",
+            "exit -1 - 1 0 - whole",
+            "exit 0 -1 1 0 - whole",
+            "running 1",
+            "lost maybe",
+            "lost",
+        ] {
             assert!(evidence(line).is_err(), "{line}");
         }
     }
