@@ -141,6 +141,11 @@ impl Problem {
         self.status == StatusCode::FORBIDDEN
     }
 
+    /// True where a form, or an address, is merely wrong.
+    pub(super) fn is_mistake(&self) -> bool {
+        self.status == StatusCode::BAD_REQUEST
+    }
+
     /// True where it is only missing that somebody confirms who they are.
     pub(super) fn is_step_up(&self) -> bool {
         self.step_up

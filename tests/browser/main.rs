@@ -1,6 +1,9 @@
 //! The pages in a real browser: Debian's chromium, driven through chromedriver.
 
+#[path = "../support/mod.rs"]
 mod support;
+
+mod widths;
 
 use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
