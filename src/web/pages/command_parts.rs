@@ -52,13 +52,13 @@ pub(super) fn restarts(events: &[EventRow], row: &CommandRow, clock: &Clock) -> 
         let again = until_next
             .iter()
             .find(|event| event.message.contains("is followed again"));
-        let began = clock.when(restart.timestamp).short;
+        let began = clock.when(restart.timestamp).exact;
         let came = match (again, row.settled_at) {
             // What runs on is read on from the byte where it was left; an exit comes with the whole output.
             (Some(event), _) => {
                 let cut = matches!(row.evidence, Some(Evidence::Exit { output_cut: true, .. }));
                 let lost = if cut { "" } else { ", no output lost" };
-                format!("reattached {}{lost}", clock.when(event.timestamp).short)
+                format!("reattached {}{lost}", clock.when(event.timestamp).exact)
             }
             (None, _) if next.is_some() => "not found out before the next restart".to_owned(),
             (None, None) => "still being found out".to_owned(),
@@ -69,7 +69,7 @@ pub(super) fn restarts(events: &[EventRow], row: &CommandRow, clock: &Clock) -> 
                     CommandStatus::Orphaned => "closed, outcome unknown,",
                     _ => "settled",
                 };
-                format!("{how} {}{lost}", clock.when(at).short)
+                format!("{how} {}{lost}", clock.when(at).exact)
             }
         };
         lines.push(format!("Dashboard restarted {began} → {came}"));
