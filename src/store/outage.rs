@@ -38,7 +38,7 @@ impl Store {
                 update(tx, kind, &name, said)?;
                 let rest = match kind {
                     DeliveryKind::Notify => "Each notification is tried again for a while, then left out",
-                    _ => "It is tried again until it does",
+                    DeliveryKind::Forward | DeliveryKind::Witness => "It is tried again until it does",
                 };
                 let message = format!("{} takes nothing: {why}. {rest}", place(&row));
                 tx.event(event(&row, Level::Error, "failing", message, json!({ "problem": why })))?;

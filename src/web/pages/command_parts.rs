@@ -65,9 +65,10 @@ pub(super) fn restarts(events: &[EventRow], row: &CommandRow, clock: &Clock) -> 
             (None, Some(at)) => {
                 let whole = matches!(row.evidence, Some(Evidence::Exit { output_cut: false, .. }));
                 let lost = if whole { ", no output lost" } else { "" };
-                let how = match row.status {
-                    CommandStatus::Orphaned => "closed, outcome unknown,",
-                    _ => "settled",
+                let how = if row.status == CommandStatus::Orphaned {
+                    "closed, outcome unknown,"
+                } else {
+                    "settled"
                 };
                 format!("{how} {}{lost}", clock.when(at).exact)
             }
