@@ -195,6 +195,9 @@
     for (const button of document.querySelectorAll("[data-print]")) button.hidden = false;
     const box = document.getElementById("output");
     if (box) box.scrollTop = box.scrollHeight;
+    // Only where something follows does a page say so; else it says how to see more.
+    const following = document.getElementById("following");
+    if (following && region()) following.textContent = following.dataset.follows;
     chosen();
     askIn(300);
   });

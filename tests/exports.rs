@@ -205,9 +205,14 @@ async fn an_export_has_the_filters_of_its_page_and_is_an_event() {
     let exports: Vec<_> = events.iter().filter(|event| event["action"] == "export").collect();
     assert_eq!(exports.len(), 1, "{exports:?}");
     let details = &exports[0]["details"];
+    let said = format!(": {} bytes handed to the connection", csv.len());
+    assert!(
+        exports[0]["message"].as_str().is_some_and(|text| text.ends_with(&said)),
+        "{exports:?}"
+    );
     assert_eq!(details["filters"], json!({"level": "success", "action": "op:uptime"}));
     assert_eq!(details["rows"], json!(rows.len()));
-    assert_eq!(details["whole"], true);
+    assert_eq!(details["handed_over"], true);
     let digest = {
         use sha2::Digest as _;
         sha2::Sha256::digest(csv.as_bytes())
@@ -347,7 +352,7 @@ async fn a_long_export_takes_no_memory_and_ends_with_its_reader() {
     let broken = wait_for("the end of the export", async || {
         let (_, page) = qd.get("/events?action=export&limit=1").await;
         let last = page["events"][0].clone();
-        (last["details"]["whole"] == false).then_some(last)
+        (last["details"]["handed_over"] == false).then_some(last)
     })
     .await;
     let rows = broken["details"]["rows"].as_u64().expect("rows");

@@ -8,15 +8,15 @@ use super::rows::{self, CommandRow, when};
 
 /// The parts of the preview, in the order of their weight, and what would happen.
 const PARTS: [(&str, &str); 4] = [
-    ("orphaned", "would be ORPHANED, and its host asked what became of it"),
+    ("orphaned", "was running: its host would be asked what became of it"),
     (
         "asked_again",
-        "is ORPHANED; its host would be asked again what became of it",
+        "is being found out about: its host would be asked again what became of it",
     ),
     ("resumed", "would still be started: it was asked for recently"),
     (
         "cancelled",
-        "would be CANCELLED: it was asked for too long ago or before a restore, is dangerous, or somebody wished to stop it",
+        "would be cancelled: it was asked for too long ago or before a restore, is dangerous, or somebody wished to stop it",
     ),
 ];
 

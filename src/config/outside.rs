@@ -330,7 +330,8 @@ fn headers(at: &At, file: Option<&Path>, variable: Option<&str>, env: &Environme
         }
         (None, Some(name)) => match env.get(name) {
             Some(text) if !text.is_empty() => Ok(Headers::Given(text.clone())),
-            _ => Err(format!("header_env: there is no variable {name} in the environment")),
+            // Its value is not shown: it may be the secret itself, written where its name belongs.
+            _ => Err("header_env: there is no variable of that name in the environment".to_owned()),
         },
         (Some(_), Some(_)) => Err("header_file and header_env exclude each other".to_owned()),
     }
@@ -351,13 +352,14 @@ pub(super) fn keep_out_of(data_dir: &Path, outside: &Outside) -> Result<(), Conf
 
 /// Where the pages are found from outside, for links.
 pub(super) fn public_url(text: &str) -> Result<String, String> {
-    let wrong = || "must be an address such as https://fleet.example.org, without query".to_owned();
+    let wrong = || "must be an address such as https://fleet.example.org, without user, password and query".to_owned();
     let url = reqwest::Url::parse(text).map_err(|_| wrong())?;
     let fits = matches!(url.scheme(), "http" | "https")
         && url.host().is_some()
         && url.query().is_none()
         && url.fragment().is_none()
-        && url.username().is_empty();
+        && url.username().is_empty()
+        && url.password().is_none();
     if fits {
         Ok(text.trim_end_matches('/').to_owned())
     } else {

@@ -131,10 +131,20 @@ fn table<T: for<'de> Deserialize<'de>>(
             }
             Some(_) | None => (places.of(why.message()), String::new()),
         };
-        lines.wrong(place, format!("{named}: {key}{}", why.message()))
+        lines.wrong(place, format!("{named}: {key}{}", without_value(why.message())))
     })?;
     check(&found).map_err(|problem| lines.wrong(places.of(&problem), format!("{named}: {problem}")))?;
     Ok((id.unwrap_or_default(), found, places))
+}
+
+/// What a reader of values complains about, without the value that it quotes: one may be a secret.
+fn without_value(message: &str) -> String {
+    let quotes = message.starts_with("invalid type: ") || message.starts_with("invalid value: ");
+    match message.rsplit_once(", expected ") {
+        Some((_, "a sequence")) if quotes => "must be a list of texts, such as [\"/path\", \"word\"]".to_owned(),
+        Some((_, expected)) if quotes => format!("must be {expected}"),
+        _ => message.to_owned(),
+    }
 }
 
 /// What is said of a key that nobody knows.

@@ -232,6 +232,25 @@ impl Plan {
             .find(|stage| cells.get(&(host, *stage)) != Some(&Cell::Good))
     }
 
+    /// The batch and the stage whose turn it is, from 0: the first batch that is not through, and the first stage that
+    /// one of its hosts has not left; where `hold` says that a person is waited for, that wait. None where every fate is
+    /// known.
+    #[must_use]
+    pub fn turn(&self, cells: &Cells, hold: Option<&str>) -> Option<(usize, usize)> {
+        let (batch, stage) = self.batches.iter().enumerate().find_map(|(batch, hosts)| {
+            let not_left = hosts.iter().filter_map(|host| {
+                self.stages_of(*host)
+                    .find(|stage| matches!(cells.get(&(*host, *stage)), None | Some(Cell::Open)))
+            });
+            not_left.min().map(|stage| (batch, stage))
+        })?;
+        let waits = (0..stage).rev().find(|before| {
+            let wait = &self.stages[*before];
+            wait.op().is_none() && hold.and_then(|hold| hold.strip_prefix("waits for a person: ")) == Some(wait.text())
+        });
+        Some((batch, waits.unwrap_or(stage)))
+    }
+
     /// The same plan without these hosts.
     #[must_use]
     pub fn without(mut self, gone: &BTreeSet<i64>) -> Self {

@@ -204,20 +204,24 @@ impl Exporting {
         let Taken { rows, bytes, digest } = &self.taken;
         let name = self.by.actor.name();
         let (level, end) = if !whole {
-            (Level::Warn, "; it was broken off, the file is not whole")
+            (Level::Warn, "; it was broken off there, the file is not whole")
         } else if self.lacking.iter().any(|lack| lack.damage) {
             (Level::Warn, "; rows are lacking: the archive is damaged")
         } else {
             (Level::Info, "")
         };
-        let message = format!("{name} exported {rows} {} as {}{end}", self.what, self.format);
+        let message = format!(
+            "{name} exported {rows} {} as {}: {bytes} bytes handed to the connection{end}",
+            self.what, self.format
+        );
         let mut details = json!({
             "what": self.what,
             "format": self.format,
             "filters": self.filters,
             "rows": rows,
             "bytes": bytes,
-            "whole": whole,
+            // What a reader took is theirs to know: the systems between keep some of it on its way.
+            "handed_over": whole,
         });
         if !self.lacking.is_empty() {
             let some: Vec<&Lack> = self.lacking.iter().take(LACKS).collect();

@@ -31,6 +31,8 @@ pub struct Preview {
     pub dangerous: bool,
     /// Hosts that are busy now, and why.
     pub busy: Vec<(String, String)>,
+    /// Hosts that did not answer when they were contacted last, and what was said.
+    pub unreachable: Vec<(String, String)>,
     /// Hosts that were selected and are left out, and why.
     pub left_out: Vec<(String, String)>,
     /// Hosts at work at once.
@@ -221,11 +223,15 @@ impl Engine {
             ..
         } = prepared;
         let ids: Vec<i64> = hosts.iter().map(|host| host.id).collect();
-        let in_the_way = self.reader().read(move |journal| in_the_way(journal, &ids)).await?;
+        let (in_the_way, silent) = self
+            .reader()
+            .read(move |journal| Ok((in_the_way(journal, &ids)?, silent(journal, &ids)?)))
+            .await?;
         let name_of = |id: i64| {
             let host = hosts.iter().find(|host| host.id == id);
             host.map(|host| host.name.to_string()).unwrap_or_default()
         };
+        let unreachable = silent.into_iter().map(|(id, why)| (name_of(id), why)).collect();
         let mut plan = plan;
         let mut busy: Vec<(String, String)> = Vec::new();
         let named = in_the_way.iter().map(|(id, why)| (name_of(*id), why.clone()));
@@ -260,6 +266,7 @@ impl Engine {
             dangerous,
             notes: notes(&plan, !busy.is_empty()),
             busy,
+            unreachable,
             left_out,
             max_parallel: plan.max_parallel,
             stop_at: plan.stop_at,
@@ -302,6 +309,18 @@ fn in_the_way(journal: &mut Journal, ids: &[i64]) -> Result<Vec<(i64, String)>, 
     let mut found = Vec::new();
     for id in ids {
         if let Some(why) = journal.busy_with(*id)? {
+            found.push((*id, why));
+        }
+    }
+    Ok(found)
+}
+
+/// Which of these hosts did not answer when they were contacted last, and why.
+fn silent(journal: &mut Journal, ids: &[i64]) -> Result<Vec<(i64, String)>, ReadError> {
+    let mut found = Vec::new();
+    for id in ids {
+        if let Some(facts) = journal.host_facts(*id)?.filter(|facts| facts.reachable == Some(false)) {
+            let why = facts.problem.unwrap_or_else(|| "the last contact failed".to_owned());
             found.push((*id, why));
         }
     }

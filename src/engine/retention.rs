@@ -82,6 +82,9 @@ pub(super) async fn sweep_loop(engine: Engine) {
         if let Err(why) = engine.sweep_once().await {
             tracing::error!(%why, "the sweep failed; the next one is in an hour");
         }
+        if let Err(why) = engine.0.store.sessions_forget(engine.sessions_unused_since()).await {
+            tracing::error!(%why, "ended sessions could not be forgotten; the next try is in an hour");
+        }
         if let Err(why) = engine.0.store.checkpoint_if_due().await {
             tracing::error!(%why, "no checkpoint could be made; the next one is in an hour");
         }

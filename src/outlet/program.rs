@@ -18,6 +18,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// How much of what it writes is kept.
 const KEPT: usize = 4096;
 
+/// How much of that the program's own log gets.
+const SHOWN: usize = 200;
+
 /// What of our own environment it gets: nothing of our configuration.
 const PASSED_ON: [&str; 9] = [
     "HOME",
@@ -48,6 +51,8 @@ impl Drop for Group {
 /// Where it cannot be started, does not end in time, or ends with another exit code than 0.
 pub async fn run(words: &[String], json: &[u8]) -> Result<(), NotSent> {
     let program = words.first().map_or("", String::as_str);
+    // A whole command line that was written as one word may hold a secret.
+    let shown = program.split_whitespace().next().unwrap_or_default();
     let mut command = Command::new(program);
     command
         .args(words.iter().skip(1))
@@ -65,20 +70,20 @@ pub async fn run(words: &[String], json: &[u8]) -> Result<(), NotSent> {
         .kill_on_drop(true);
     let mut child = command
         .spawn()
-        .map_err(|why| NotSent::new(format!("{program} cannot be started: {why}")))?;
+        .map_err(|why| NotSent::new(format!("{shown} cannot be started: {why}")))?;
     let pid = child.id().and_then(|id| i32::try_from(id).ok());
     // Whatever of it is left at the end goes too; an empty group is no error.
     let _group = Group(pid.map(Pid::from_raw));
-    match tokio::time::timeout(LIMIT, talk(&mut child, json)).await {
+    match tokio::time::timeout(LIMIT, talk(&mut child, words, json)).await {
         Ok(ended) => ended,
         Err(_) => Err(NotSent::new(format!(
-            "{program} was still running after {} s and was killed",
+            "{shown} was still running after {} s and was killed",
             LIMIT.as_secs()
         ))),
     }
 }
 
-async fn talk(child: &mut Child, json: &[u8]) -> Result<(), NotSent> {
+async fn talk(child: &mut Child, words: &[String], json: &[u8]) -> Result<(), NotSent> {
     let (input, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let write = async {
         if let Some(mut input) = input {
@@ -103,16 +108,54 @@ async fn talk(child: &mut Child, json: &[u8]) -> Result<(), NotSent> {
     if status.success() {
         return Ok(());
     }
-    let text = String::from_utf8_lossy(if complained.is_empty() { &said } else { &complained }).into_owned();
-    let last = text.lines().rev().find(|line| !line.trim().is_empty());
-    let last = last
-        .map(|line| format!(": {}", bounded(line.trim(), 200)))
-        .unwrap_or_default();
     let how = match status.code() {
         Some(code) => format!("ended with exit {code}"),
         None => "was ended by a signal".to_owned(),
     };
-    Err(NotSent::new(format!("the command {how}{last}")))
+    let wrote = if complained.is_empty() { said } else { complained };
+    if wrote.is_empty() {
+        return Err(NotSent::new(format!("the command {how} and wrote nothing")));
+    }
+    // The journal is kept, printed and sent on; what a program wrote may be a secret of its own.
+    let text = masked(&String::from_utf8_lossy(&wrote), words);
+    let last = text
+        .lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or_default();
+    tracing::warn!(wrote = %bounded(last.trim(), SHOWN), "a command of a notification {how}");
+    let length = if wrote.len() >= KEPT {
+        "4 KiB or more".to_owned()
+    } else {
+        format!("{} bytes", wrote.len())
+    };
+    Err(NotSent::new(format!(
+        "the command {how} and wrote {length}; the dashboard's own log has its last line"
+    )))
+}
+
+/// What a program wrote, without what stands in its arguments: whole, or behind a sign such as that of `--token=`.
+fn masked(text: &str, words: &[String]) -> String {
+    let mut secrets: Vec<&str> = words
+        .iter()
+        .enumerate()
+        .flat_map(|(nth, word)| {
+            // The program's own name is no secret, but for a whole command line that was written as one word.
+            let word = if nth == 0 {
+                word.split_once(' ').map_or("", |(_, rest)| rest)
+            } else {
+                word
+            };
+            let parts = word.split(|c: char| c.is_whitespace() || "=:,;/@?&".contains(c));
+            parts.chain([word])
+        })
+        .filter(|part| part.chars().count() >= 4)
+        .collect();
+    // The longest first: a part of it must not leave the rest behind.
+    secrets.sort_by_key(|part| std::cmp::Reverse(part.len()));
+    secrets
+        .iter()
+        .fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
 }
 
 /// Reads to the end and keeps the last of it.
@@ -123,5 +166,30 @@ async fn drain(from: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
         kept.extend_from_slice(&piece[..read]);
         let over = kept.len().saturating_sub(KEPT);
         kept.drain(..over);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_program_complains_of_is_not_passed_on() {
+        let script = "echo \"cannot log in with $1 and hunter22\" >&2; exit 3";
+        let words = ["/bin/sh", "-c", script, "sh", "--token=s3cret"].map(str::to_owned);
+        let why = run(&words, b"{}").await.expect_err("exit 3").to_string();
+        assert!(why.contains("exit 3") && why.contains("bytes"), "{why}");
+        assert!(!why.contains("s3cret") && !why.contains("hunter22"), "{why}");
+        let whole = ["/nowhere/x --token s3cret".to_owned()];
+        let why = run(&whole, b"{}").await.expect_err("no such program").to_string();
+        assert!(why.contains("/nowhere/x") && !why.contains("s3cret"), "{why}");
+    }
+
+    #[test]
+    fn the_arguments_are_masked_in_what_the_log_gets() {
+        let words = ["/bin/x", "--token=s3cret", "no"].map(str::to_owned);
+        let text = "x: --token=s3cret is refused: s3cret, no";
+        assert_eq!(masked(text, &words), "x: *** is refused: ***, no");
+        assert_eq!(masked("/bin/x: not found", &words), "/bin/x: not found");
     }
 }

@@ -36,7 +36,11 @@ impl Store {
             if announce {
                 let said = (cursors::announced.eq(true), cursors::announced_at.eq(tx.now));
                 update(tx, kind, &name, said)?;
-                let message = format!("{} takes nothing: {why}. It is tried again until it does", place(&row));
+                let rest = match kind {
+                    DeliveryKind::Notify => "Each notification is tried again for a while, then left out",
+                    DeliveryKind::Forward | DeliveryKind::Witness => "It is tried again until it does",
+                };
+                let message = format!("{} takes nothing: {why}. {rest}", place(&row));
                 tx.event(event(&row, Level::Error, "failing", message, json!({ "problem": why })))?;
             }
             Ok(())

@@ -5,7 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 use diesel::prelude::*;
 
+use super::error::Fault;
 use super::schema::{sessions, users};
+use super::tx::Tx;
 use super::user::{Proved, UserRow, still_proved, void};
 use super::{By, Journal, NewEvent, ReadError, Store, WriteError};
 use crate::domain::{Actor, Factor, Level, Timestamp, bounded};
@@ -49,6 +51,8 @@ pub struct NewSession {
     pub factor: Option<Factor>,
     /// When it ends at the latest.
     pub expires_at: Timestamp,
+    /// Sessions that were last used at this time or before have ended, and are forgotten.
+    pub unused_since: Timestamp,
 }
 
 /// A session, and its user where it is one's.
@@ -110,13 +114,14 @@ impl Journal {
             .optional()?)
     }
 
-    /// The sessions of a user, or everybody's, newest first.
+    /// The sessions of a user, or everybody's, newest first: those that were used after this time, and may be still.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn sessions(&mut self, user_id: Option<i64>) -> Result<Vec<SessionRow>, ReadError> {
+    pub fn sessions(&mut self, user_id: Option<i64>, unused_since: Timestamp) -> Result<Vec<SessionRow>, ReadError> {
         let mut query = sessions::table
             .filter(sessions::expires_at.gt(Timestamp::now()))
+            .filter(sessions::last_seen_at.gt(unused_since))
             .order(sessions::id.desc())
             .select(SessionRow::as_select())
             .limit(500)
@@ -155,7 +160,7 @@ impl Store {
             if let Some(user) = new.user {
                 still_proved(tx, user)?;
             }
-            diesel::delete(sessions::table.filter(sessions::expires_at.le(tx.now))).execute(&mut tx.journal.conn)?;
+            forget_ended(tx, new.unused_since)?;
             diesel::insert_into(sessions::table)
                 .values((
                     sessions::hash.eq(&new.hash),
@@ -183,6 +188,14 @@ impl Store {
             Ok(())
         })
         .await
+    }
+
+    /// Forgets sessions whose time is up, and those that were last used at this time or before.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn sessions_forget(&self, unused_since: Timestamp) -> Result<(), WriteError> {
+        self.write(move |tx| forget_ended(tx, unused_since)).await
     }
 
     /// Ends the session of this hash; false where there was none.
@@ -260,4 +273,11 @@ impl Store {
         })
         .await
     }
+}
+
+fn forget_ended(tx: &mut Tx<'_>, unused_since: Timestamp) -> Result<(), Fault> {
+    let conn = &mut tx.journal.conn;
+    diesel::delete(sessions::table.filter(sessions::expires_at.le(tx.now))).execute(conn)?;
+    diesel::delete(sessions::table.filter(sessions::last_seen_at.le(unused_since))).execute(conn)?;
+    Ok(())
 }

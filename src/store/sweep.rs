@@ -206,8 +206,9 @@ impl Store {
         .await?;
         if !removed.is_empty() {
             let message = format!(
-                "Removed by age: {} archive files of sweeps from before {before} UTC",
-                removed.len()
+                "Removed by age: {} archive files of sweeps from before {} UTC",
+                removed.len(),
+                &before.to_string()[..19]
             );
             let some: Vec<&String> = removed.iter().take(100).collect();
             self.append_event(NewEvent {

@@ -20,6 +20,8 @@ pub(super) struct When {
     pub(super) full: String,
     /// `14:02:11` today, else `23 Nov 14:02`.
     pub(super) short: String,
+    /// The same with its seconds on every day: `23 Nov 14:02:11`.
+    pub(super) exact: String,
     /// `14:02:11`.
     pub(super) clock: String,
     /// `Monday, 23 November 2026`.
@@ -55,6 +57,10 @@ impl Clock {
         When {
             iso: instant.to_rfc3339(),
             full: at.strftime("%Y-%m-%d %H:%M:%S %Z").to_string(),
+            exact: match short == clock {
+                true => clock.clone(),
+                false => format!("{short}{}", at.strftime(":%S")),
+            },
             short,
             clock,
             day: at.strftime("%A, %-d %B %Y").to_string(),
@@ -161,6 +167,12 @@ mod tests {
         let when = clock.when("2026-11-23 13:02:07".parse().expect("time"));
         assert_eq!(when.full, "2026-11-23 14:02:07 CET");
         assert_eq!(when.short, "14:02:07");
+        assert_eq!(when.exact, "14:02:07");
+        let before = clock.when("2026-11-20 18:30:28".parse().expect("time"));
+        assert_eq!(
+            (before.short.as_str(), before.exact.as_str()),
+            ("20 Nov 19:30", "20 Nov 19:30:28")
+        );
         assert_eq!(when.ago, "4 min ago");
         assert_eq!(when.iso, "2026-11-23T13:02:07.000000Z");
         assert_eq!(clock.zone(), "Europe/Vienna");

@@ -25,6 +25,8 @@ pub(super) struct Problem {
     next: &'static str,
     fragment: bool,
     step_up: bool,
+    /// False where even the first page would answer this.
+    home: bool,
     /// For the header `Retry-After`, in seconds.
     retry_after: Option<i64>,
 }
@@ -39,6 +41,7 @@ struct ErrorPage {
     next: &'static str,
     /// The page that it was asked from.
     back: Option<String>,
+    home: bool,
 }
 
 const BACK: &str = "Go back, correct it and send it again; nothing was changed.";
@@ -49,8 +52,16 @@ impl Problem {
             StatusCode::NOT_FOUND,
             "There is no such page",
             format!("{what} is not here."),
-            "Check the address. Commands and events are deleted when they are past their retention; the history lists what is kept.",
+            "Check the address, or begin at one of the pages above.",
         )
+    }
+
+    /// The same of what retention deletes.
+    pub(super) fn swept(what: &str) -> Self {
+        Self {
+            next: "Check the address. Commands, pipelines and events are deleted when they are past their retention; the history and the system log list what is kept.",
+            ..Self::missing(what)
+        }
     }
 
     pub(super) fn conflict(why: impl Into<String>) -> Self {
@@ -83,12 +94,13 @@ impl Problem {
 
     /// Nobody has an account yet.
     pub(super) fn not_set_up() -> Self {
-        Self::new(
+        let problem = Self::new(
             StatusCode::FORBIDDEN,
             "This dashboard is not set up yet",
             "Nobody has an account here so far.",
             "Follow the set-up link that the dashboard printed when it started. Without it, “quarterdeck open” on its machine prints another way in.",
-        )
+        );
+        Self { home: false, ..problem }
     }
 
     /// A form without the token of this session.
@@ -132,6 +144,7 @@ impl Problem {
             next,
             fragment: false,
             step_up: false,
+            home: true,
             retry_after: None,
         }
     }
@@ -139,6 +152,11 @@ impl Problem {
     /// True where somebody may not do what they asked for.
     pub(super) fn is_denial(&self) -> bool {
         self.status == StatusCode::FORBIDDEN
+    }
+
+    /// True where a form, or an address, is merely wrong.
+    pub(super) fn is_mistake(&self) -> bool {
+        self.status == StatusCode::BAD_REQUEST
     }
 
     /// True where it is only missing that somebody confirms who they are.
@@ -175,6 +193,7 @@ impl Problem {
             why,
             next: self.next,
             back,
+            home: self.home,
         };
         let answer = if self.fragment {
             html_with(self.status, &page.as_problem())

@@ -217,7 +217,7 @@ async fn answered<B: MessageBody + 'static>(
         let answer = confirm::page(web, visitor, request.path(), &sent.pairs, None);
         return ServiceResponse::new(request, answer);
     }
-    if request.method() != Method::GET || problem.is_denial() {
+    if problem.is_denial() || request.method() != Method::GET && !problem.is_mistake() {
         note(web, &request, visitor, &problem.to_string()).await;
     }
     // With the navigation around it; what a poll gets stays a fragment.

@@ -31,8 +31,20 @@ async fn the_first_minute_leads_from_the_printed_link_to_a_running_op() {
             ("key", key.clone()),
             ("name", name.into()),
             ("password", password.into()),
+            ("again", password.into()),
         ]
     };
+    // Mistyped once, the only password there is would lock everybody out.
+    let twice = [
+        ("key", key.as_str()),
+        ("name", "alice"),
+        ("password", PASSWORD),
+        ("again", "another-one-19"),
+    ];
+    let answer = browser.post("/setup", &twice).await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.text.contains("not the same"), "{}", answer.text);
+    assert_eq!(dashboard.sql("SELECT count(*) FROM users"), "0");
     for (name, password, words) in [("Alice!", PASSWORD, "lower-case"), ("alice", "short", "10 characters")] {
         let form = form(name, password);
         let form: Vec<_> = form.iter().map(|(key, value)| (*key, value.as_str())).collect();
@@ -82,7 +94,12 @@ async fn a_set_up_link_is_good_for_an_hour() {
     assert_eq!(browser.get(&old).await.status, 200);
     clock.is_off_by(3601);
     assert_eq!(browser.get(&old).await.status, 403);
-    let form = [("key", key.as_str()), ("name", "alice"), ("password", PASSWORD)];
+    let form = [
+        ("key", key.as_str()),
+        ("name", "alice"),
+        ("password", PASSWORD),
+        ("again", PASSWORD),
+    ];
     assert_eq!(browser.post("/setup", &form).await.status, 403, "the form of before");
     assert_eq!(dashboard.sql("SELECT count(*) FROM users"), "0");
     // A start prints another one.
@@ -92,6 +109,11 @@ async fn a_set_up_link_is_good_for_an_hour() {
     assert_ne!(new, old);
     assert_eq!(browser.get(&old).await.status, 403);
     assert_eq!(browser.get(&new).await.status, 200);
-    let form = [("key", key.as_str()), ("name", "alice"), ("password", PASSWORD)];
+    let form = [
+        ("key", key.as_str()),
+        ("name", "alice"),
+        ("password", PASSWORD),
+        ("again", PASSWORD),
+    ];
     assert_eq!(browser.post("/setup", &form).await.status, 303);
 }

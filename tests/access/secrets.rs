@@ -13,7 +13,12 @@ async fn s53_no_secret_is_written_anywhere() {
     let mut secrets = vec![PASSWORD.to_owned(), key.clone()];
     let mut alice = Browser::new(&dashboard);
     alice.get(&format!("/setup?key={key}")).await;
-    let form = [("key", key.as_str()), ("name", "alice"), ("password", PASSWORD)];
+    let form = [
+        ("key", key.as_str()),
+        ("name", "alice"),
+        ("password", PASSWORD),
+        ("again", PASSWORD),
+    ];
     assert_eq!(alice.post("/setup", &form).await.status, 303);
     secrets.extend(alice.cookies.values().cloned());
     secrets.push(alice.token.clone());

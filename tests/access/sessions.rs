@@ -45,6 +45,28 @@ async fn s49_a_session_ends_when_it_should() {
         assert_eq!(alice.get("/").await.status, 200);
         change(&dashboard, statement).await;
         refused(&mut alice, why).await;
+        // What has ended is not shown as if it were alive, and who comes next sweeps it away.
+        let mut bob = Browser::of(&dashboard, "bob").await;
+        change(&dashboard, statement).await;
+        let others = "SELECT count(*) FROM sessions";
+        assert_eq!(dashboard.sql(others), "1", "{why}: a log-in forgets what has ended");
+        let mut alice = Browser::of(&dashboard, "alice").await;
+        assert_eq!(dashboard.sql(others), "1", "{why}: that of bob too");
+        change(
+            &dashboard,
+            "INSERT INTO sessions (hash, actor, user_id, agent, expires_at, last_seen_at) SELECT 'x', 'user:alice', \
+             user_id, 'an old browser', expires_at, '2020-01-01 00:00:00.000000' FROM sessions",
+        )
+        .await;
+        for path in ["/account", "/users"] {
+            let page = alice.get(path).await;
+            assert!(
+                page.status == 200 && !page.text.contains("an old browser"),
+                "{path}: {}",
+                page.text
+            );
+        }
+        refused(&mut bob, why).await;
     }
 
     // Its owner ends it from another one; a stranger's number is not theirs to end; an admin may.

@@ -155,7 +155,7 @@ async fn a_pipeline_is_previewed_started_seen_and_tried_again() {
         "failures first"
     );
     for part in [
-        "2 of 4 hosts passed, 2 failed, 1 × not needed.",
+        "2 of 4 hosts passed, 2 failed; 1 command not needed.",
         "weekly",
         "<b>3 hosts</b>",
         "pulled",

@@ -17,6 +17,8 @@ struct Preview {
     batches: Vec<Vec<String>>,
     hosts: usize,
     busy: Vec<(String, String)>,
+    #[serde(default)]
+    unreachable: Vec<(String, String)>,
     left_out: Vec<(String, String)>,
     max_parallel: usize,
     stop_at: Option<usize>,
@@ -68,7 +70,11 @@ fn lines(preview: &Preview) -> Vec<String> {
         limits.push_str(&format!("; stops when {stop} failed"));
     }
     lines.push(limits);
-    for (what, pairs) in [("busy now", &preview.busy), ("left out", &preview.left_out)] {
+    for (what, pairs) in [
+        ("busy now", &preview.busy),
+        ("unreachable when last contacted", &preview.unreachable),
+        ("left out", &preview.left_out),
+    ] {
         for (host, why) in pairs.iter().take(NAMES) {
             lines.push(format!("  {what}: {host} ({why})"));
         }
@@ -107,7 +113,8 @@ mod tests {
             "stages": [{"text": "Pull", "op": "pull", "dangerous": false, "hosts": 26},
                        {"text": "look", "op": null, "dangerous": false, "hosts": 26},
                        {"text": "Reboot", "op": "reboot", "dangerous": true, "hosts": 1}],
-            "batches": [["a"], many], "busy": [["a", "busy with pull"]], "left_out": [], "if_busy": "refuse",
+            "batches": [["a"], many], "busy": [["a", "busy with pull"]], "left_out": [],
+            "unreachable": [["b", "no route"]], "if_busy": "refuse",
             "notes": ["It waits."],
         });
         let preview = Preview::deserialize(&found).expect("a preview");
@@ -121,6 +128,7 @@ mod tests {
             "h19 and 5 more",
             "at most 5 hosts at once; a batch goes through all stages before the next one starts; stops when 3 failed",
             "busy now: a (busy with pull)",
+            "unreachable when last contacted: b (no route)",
             "note: It waits.",
         ] {
             assert!(text.contains(part), "{part}: {text}");

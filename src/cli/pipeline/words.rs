@@ -27,6 +27,8 @@ pub(super) struct PipelineRow {
     pub(super) retry_of: Option<PipelineId>,
     #[serde(default)]
     pub(super) retries: Vec<PipelineId>,
+    /// The stage whose turn it is; not in lists.
+    pub(super) turn: Option<usize>,
     pub(super) counts: Option<Counts>,
     #[serde(default)]
     pub(super) results: Vec<Group>,
@@ -93,12 +95,13 @@ impl PipelineRow {
     pub(super) fn sentence(&self) -> String {
         let mut text = format!("{}: {}", self.name, self.words());
         let stages = self.plan.stages.len();
-        if !self.is_final() && stages > 1 && self.current_stage < stages {
-            text.push_str(&format!(", stage {} of {stages}", self.current_stage + 1));
+        let stage = self.turn.unwrap_or(self.current_stage);
+        if !self.is_final() && stages > 1 && stage < stages {
+            text.push_str(&format!(", stage {} of {stages}", stage + 1));
         }
         text.push_str("; ");
         match &self.counts {
-            Some(counts) => text.push_str(&counts.words(self.hosts.len())),
+            Some(counts) => text.push_str(&counts.words(self.hosts.len(), self.status == PipelineStatus::Held)),
             None => text.push_str(&hosts(self.hosts.len())),
         }
         text
@@ -136,20 +139,22 @@ impl Counts {
         self.cells.saturating_sub(self.running + self.waiting)
     }
 
-    fn words(&self, all: usize) -> String {
+    fn words(&self, all: usize, held: bool) -> String {
         let mut text = format!("{} of {} passed", self.hosts_passed, hosts(all));
         for (count, what) in [
             (self.hosts_failed, "failed"),
             (self.hosts_unreachable, "unreachable"),
             (self.hosts_written_off, "written off"),
-            (self.hosts_under_way, "under way"),
+            // On a held one nothing moves.
+            (self.hosts_under_way, if held { "waiting" } else { "under way" }),
         ] {
             if count > 0 {
                 text.push_str(&format!(", {count} {what}"));
             }
         }
         if self.not_needed > 0 {
-            text.push_str(&format!("; {} × not needed", self.not_needed));
+            let commands = if self.not_needed == 1 { "command" } else { "commands" };
+            text.push_str(&format!("; {} {commands} not needed", self.not_needed));
         }
         text
     }
@@ -200,11 +205,15 @@ mod tests {
             (json!({}), "update: Running, stage 2 of 2; 3 hosts"),
             (
                 json!({"counts": counts}),
-                "update: Running, stage 2 of 2; 1 of 3 hosts passed, 1 failed, 1 under way; 2 × not needed",
+                "update: Running, stage 2 of 2; 1 of 3 hosts passed, 1 failed, 1 under way; 2 commands not needed",
             ),
             (
                 json!({"status": "HELD", "hold_reason": "look"}),
                 "update: Held: look, stage 2 of 2; 3 hosts",
+            ),
+            (
+                json!({"status": "HELD", "hold_reason": "look", "current_stage": 0, "turn": 1, "counts": counts}),
+                "update: Held: look, stage 2 of 2; 1 of 3 hosts passed, 1 failed, 1 waiting; 2 commands not needed",
             ),
             (
                 json!({"status": "HELD", "hold_reason": "held by bob"}),

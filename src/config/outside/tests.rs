@@ -126,7 +126,7 @@ fn what_cannot_be_taken_is_refused_at_its_line() {
         (
             "[[notify]]\nname = \"a\"\nurl = \"https://h\"\nheader_env = \"NOPE\"",
             4,
-            "no variable NOPE",
+            "no variable of that name",
         ),
         (
             "[[notify]]\nname = \"a\"\nurl = \"https://h\"\ntries = 0",
@@ -139,8 +139,29 @@ fn what_cannot_be_taken_is_refused_at_its_line() {
             "is taken at",
         ),
         ("public_url = \"fleet\"", 1, "such as https://"),
+        ("public_url = \"https://:s3cret@h\"", 1, "without user, password"),
+        (
+            "[[notify]]\nname = \"a\"\ncommand = \"/bin/x --token s3cret\"",
+            3,
+            "command: must be a list",
+        ),
+        (
+            "[[notify]]\nname = \"a\"\nurl = [\"https://h/s3cret\"]",
+            3,
+            "url: must be a string",
+        ),
+        ("[[notify]]\nname = \"a\"\nurl = \"s3cret\"", 3, "no address"),
+        (
+            "[[notify]]\nname = \"a\"\nurl = \"https://h\"\nheader_env = \"s3cret\"",
+            4,
+            "no variable",
+        ),
     ] {
         let wrong = read(text).map(|_| ()).expect_err(text);
+        assert!(
+            !wrong.to_string().contains("s3cret"),
+            "no value that may be a secret: {wrong}"
+        );
         assert_eq!(
             wrong.place,
             format!("/etc/qd/quarterdeck.toml:{line}"),

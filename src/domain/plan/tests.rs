@@ -417,3 +417,24 @@ proptest! {
         prop_assert_eq!(plan.next(&cells, &orders).end, next.end);
     }
 }
+
+#[test]
+fn the_turn_is_the_first_batch_that_is_not_through() {
+    let two = plan(&["a", "b"], &[&[1], &[2, 3]]);
+    for (text, turn) in [
+        ("", Some((0, 0))),
+        ("1:GO", Some((0, 1))),
+        ("1:GF 2:G", Some((1, 0))),
+        ("1:GF 2:GR 3:GR", None),
+    ] {
+        assert_eq!(two.turn(&cells(text), None), turn, "{text}");
+    }
+    let waits = plan(&["a", "wait", "b"], &[&[1]]);
+    let hold = Some("waits for a person: look");
+    let at = waits.turn(&cells("1:G"), hold);
+    assert!(
+        matches!(at, Some((0, 1))),
+        "the wait, and not what comes behind it: {at:?}"
+    );
+    assert_eq!(waits.turn(&cells("1:O"), hold), Some((0, 0)));
+}

@@ -198,6 +198,7 @@ impl Engine {
             agent,
             factor: None,
             expires_at: Timestamp::now().plus(self.0.settings.access.session),
+            unused_since: self.sessions_unused_since(),
         };
         self.0.store.session_open(new, by).await?;
         Ok(secret)
@@ -225,6 +226,7 @@ impl Engine {
             agent,
             factor: Some(factor),
             expires_at: Timestamp::now().plus(self.0.settings.access.session),
+            unused_since: self.sessions_unused_since(),
         };
         let by = By::new(
             Actor::User(user.name.clone()),

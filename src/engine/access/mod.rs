@@ -56,6 +56,12 @@ const NAMED: usize = 10;
 const A_MINUTE: Span = Span::from_secs(60);
 
 impl Engine {
+    /// Sessions that were last used at this time or before have ended.
+    #[must_use]
+    pub fn sessions_unused_since(&self) -> Timestamp {
+        Timestamp::now().minus(self.0.settings.access.idle)
+    }
+
     /// Whose session it is, by the hash of its secret; none where it has ended. `alive` says that a person does
     /// something, and not a page that polls by itself.
     ///
@@ -66,11 +72,11 @@ impl Engine {
         let Some((session, user)) = found else {
             return Ok(None);
         };
-        let now = Timestamp::now();
-        let settings = &self.0.settings.access;
-        if session.last_seen_at.plus(settings.idle) <= now {
+        if session.last_seen_at <= self.sessions_unused_since() {
             return Ok(None);
         }
+        let now = Timestamp::now();
+        let settings = &self.0.settings.access;
         if alive
             && now.since(session.last_seen_at) >= A_MINUTE
             && let Err(why) = self.0.store.session_seen(session.id).await

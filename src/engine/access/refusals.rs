@@ -1,6 +1,7 @@
 //! Refusals become events, but nobody can fill the log with them, nor hide others behind them: the same kind by the same
-//! actor from the same network is one event, and within a minute one more that says how many there were. Only so many
-//! are kept apart: of each who is known, of log-ins under each name, and of all strangers together.
+//! actor from the same network is one event, and within a minute one more that says how many there were. What is said to
+//! somebody who is known counts too: another mistake is another event. Only so many are kept apart: of a kind, of each
+//! who is known, of log-ins under each name, and of all strangers together.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,6 +17,8 @@ const A_MINUTE: Duration = Duration::from_secs(60);
 /// Different refusals of one actor that are kept apart at once; what comes on top is counted together. There are about
 /// as many routes.
 const OF_ONE_ACTOR: usize = 100;
+/// Different texts of one kind among them: so many, and no more, can be made by who chooses the words of a request.
+const OF_ONE_KIND: usize = 10;
 /// The same of log-ins under one name, and of strangers all together.
 const OF_STRANGERS: usize = 30;
 
@@ -54,10 +57,13 @@ impl Whose {
     }
 }
 
-/// Holds nothing that the caller can choose.
+/// What is counted together.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
+    /// Holds nothing that the caller can choose.
     kind: String,
+    /// What is said to somebody who is known; empty for all others, and for what there is too much of.
+    text: String,
     network: String,
 }
 
@@ -75,10 +81,16 @@ impl Refusals {
         let most = whose.most();
         let known = matches!(whose, Whose::Known(_));
         let theirs = all.entry(whose).or_default();
-        let key = Key {
+        let mut key = Key {
             kind: kind.to_owned(),
+            text: if known { message.to_owned() } else { String::new() },
             network: network(by.address.as_deref().unwrap_or_default()),
         };
+        let of_its_kind = |other: &&Key| other.kind == key.kind && other.network == key.network;
+        let crowded = known && !theirs.contains_key(&key) && theirs.keys().filter(of_its_kind).count() >= OF_ONE_KIND;
+        if crowded {
+            key.text.clear();
+        }
         if let Some(same) = theirs.get_mut(&key) {
             same.more = same.more.saturating_add(1);
             return false;
@@ -90,11 +102,17 @@ impl Refusals {
             by,
         };
         if theirs.len() < most {
+            if crowded {
+                let message = format!("{} was refused other things of the kind “{kind}”", by.actor.name());
+                theirs.insert(key, new(&message, by.clone(), 1));
+                return false;
+            }
             theirs.insert(key, new(message, by.clone(), 0));
             return true;
         }
         let others = Key {
             kind: String::new(),
+            text: String::new(),
             network: String::new(),
         };
         let others = theirs.entry(others).or_insert_with(|| {
@@ -135,8 +153,8 @@ fn network(address: &str) -> String {
 }
 
 impl Engine {
-    /// Journals that somebody was refused something. The same kind once more within a minute is counted; a kind holds
-    /// nothing that the caller can choose.
+    /// Journals that somebody was refused something. The same once more within a minute is counted; a kind holds nothing
+    /// that the caller can choose.
     ///
     /// # Errors
     /// When the journal cannot be written.
@@ -183,13 +201,14 @@ impl Engine {
     /// Writes down how often what was refused before was refused again.
     async fn note_counted_refusals(&self, all: bool) {
         for (message, more, by) in self.0.refusals.over(Instant::now(), all) {
+            let times = if more == 1 { "time" } else { "times" };
             let event = NewEvent {
                 details: Some(serde_json::json!({ "times": more })),
                 ..NewEvent::audit(
                     &by,
                     Level::Warn,
                     "refused",
-                    format!("{message} ({more} more times within a minute)"),
+                    format!("{message} ({more} more {times} within a minute)"),
                 )
             };
             if let Err(why) = self.0.store.append_event(event).await {
@@ -237,6 +256,37 @@ mod tests {
         assert_eq!(over.len(), 1);
         assert_eq!((over[0].0.as_str(), over[0].1), ("origin", 2));
         assert!(is_new(&refusals, "origin", &from("10.0.0.1"), now + A_MINUTE));
+    }
+
+    #[test]
+    fn another_mistake_is_another_event_but_words_cannot_fill_the_log() {
+        let refusals = Refusals::default();
+        let now = Instant::now();
+        let anna = By::new(Actor::User("anna".to_owned()), None, Access::Everything);
+        let is_new = |kind: &str, text: &str| refusals.is_new(Whose::of(&anna, false), kind, text, &anna, now);
+        assert!(is_new("POST /run", "anna was refused: a"));
+        assert!(is_new("POST /run", "anna was refused: b"), "another text");
+        assert!(!is_new("POST /run", "anna was refused: a"), "the same");
+        let more = (0..1_000).filter(|n| is_new("POST /run", &n.to_string())).count();
+        assert_eq!(more, OF_ONE_KIND - 2);
+        assert!(!is_new("POST /run", "anna was refused: b"), "counted with its like");
+        assert!(
+            is_new("POST /hosts", "anna was refused: a"),
+            "another kind is not hidden by it"
+        );
+        let over = refusals.over(now, true);
+        let times = |text: &str| {
+            over.iter()
+                .find(|(said, ..)| said.contains(text))
+                .map(|(_, more, _)| *more)
+        };
+        assert_eq!(times("refused: a"), Some(1));
+        assert_eq!(times("refused: b"), Some(1));
+        assert_eq!(
+            times("other things of the kind “POST /run”"),
+            Some(992),
+            "1,000 but those eight"
+        );
     }
 
     #[test]

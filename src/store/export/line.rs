@@ -11,11 +11,17 @@ pub(super) fn write<R: Exported>(row: &R, format: ExportFormat, bytes: &mut Vec<
     match format {
         ExportFormat::Csv => write_line(&cells(row)?, bytes),
         ExportFormat::JsonLines => {
-            serde_json::to_writer(&mut *bytes, row).map_err(unwritten)?;
+            bytes.extend_from_slice(one_line(row)?.as_bytes());
             bytes.push(b'\n');
             Ok(())
         }
     }
+}
+
+/// As JSON; what some readers take for the end of a line is escaped.
+fn one_line(row: &impl serde::Serialize) -> Result<String, ReadError> {
+    let line = serde_json::to_string(row).map_err(unwritten)?;
+    Ok(line.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029"))
 }
 
 /// One line of a CSV as in RFC 4180. Every cell is quoted: some programs take other signs than the comma for separators.
@@ -53,9 +59,16 @@ const FORMULA: [char; 10] = [
     '=', '+', '-', '@', '\t', '\r', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
 ];
 
-/// With an apostrophe in front where a spreadsheet would take the cell for a formula.
+/// Marks without width, some of which spreadsheets leave out before they look.
+const UNSEEN: [char; 11] = [
+    '\u{feff}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{2060}', '\u{202a}', '\u{202d}',
+    '\u{202e}', '\u{ad}',
+];
+
+/// With an apostrophe in front where a spreadsheet would take the cell for a formula, also behind what is not seen.
 fn harmless(text: &str) -> String {
-    if text.starts_with(FORMULA) {
+    let seen = text.trim_start_matches(|c: char| UNSEEN.contains(&c) || c.is_whitespace() || c.is_control());
+    if text.starts_with(FORMULA) || seen.starts_with(FORMULA) {
         format!("'{text}")
     } else {
         text.to_owned()
@@ -73,12 +86,35 @@ mod tests {
     #[test]
     fn a_cell_that_begins_like_a_formula_is_text() {
         let wide = ["\u{ff1d}1+1", "\u{ff0b}1", "\u{ff0d}1", "\u{ff20}SUM(A1)"];
-        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"].into_iter().chain(wide) {
+        for text in [
+            "=1+1",
+            "+1",
+            "-1",
+            "@SUM(A1)",
+            "\t=1",
+            "\r=1",
+            " =1",
+            "\u{feff}=1",
+            "\u{200b} \u{feff}=1",
+            "\n+1",
+            "\u{202e}=1",
+        ]
+        .into_iter()
+        .chain(wide)
+        {
             assert_eq!(harmless(text), format!("'{text}"));
         }
-        for text in ["", "a=1", " =1", "'=1", "\u{202e}=1"] {
+        for text in ["", "a=1", " a", "'=1", "\u{feff}a=1"] {
             assert_eq!(harmless(text), text);
         }
+    }
+
+    #[test]
+    fn a_line_of_json_is_one_line_for_everybody() {
+        let separators = serde_json::json!({ "message": "a\u{2028}b\u{2029}c" });
+        let line = one_line(&separators).expect("written");
+        assert_eq!(line, r#"{"message":"a\u2028b\u2029c"}"#);
+        assert_eq!(serde_json::from_str::<Value>(&line).expect("the same"), separators);
     }
 
     #[test]

@@ -14,6 +14,7 @@ fn session(of: &str, user: Proved) -> NewSession {
         agent: None,
         factor: Some(Factor::Password),
         expires_at: Timestamp::now().plus(Span::from_secs(600)),
+        unused_since: Timestamp::now().minus(Span::from_secs(600)),
     }
 }
 

@@ -168,6 +168,10 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
             "late_word",
             "UPDATE commands SET late_word = 'exit 0', late_at = '2026-01-01 00:00:00'",
         ),
+        (
+            "unused sessions",
+            "UPDATE sessions SET last_seen_at = '2026-01-01 00:00:00'",
+        ),
     ];
     let dir = tempfile::tempdir().expect("folder");
     let path = dir.path().join("quarterdeck.db");

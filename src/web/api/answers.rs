@@ -40,6 +40,10 @@ pub(super) struct Pipelines {
 pub(super) struct PipelineShown {
     #[serde(flatten)]
     pub(super) row: PipelineRow,
+    /// The stage whose turn it is, from 0; where a person is waited for, that wait. None where every fate is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) turn: Option<usize>,
     pub(super) counts: PipelineCounts,
     /// Equal results in groups; not there with `results=false`.
     #[serde(skip_serializing_if = "Option::is_none")]

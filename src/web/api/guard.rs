@@ -164,7 +164,7 @@ async fn known(web: &Web, request: &ServiceRequest) -> Result<By, Problem> {
         return Err(Problem::unauthorized(if secret.starts_with("qd_") {
             "this token is not known here, was revoked, or has ended; an admin can make another one"
         } else {
-            "this session has ended: quarterdeck login NAME begins another one, quarterdeck logout forgets it"
+            "this is neither a token (they begin with qd_) nor a session that is open; quarterdeck login NAME begins a session, quarterdeck logout forgets one that has ended"
         }));
     };
     by.address = address(web, request.request());

@@ -132,7 +132,9 @@ fn shown(journal: &mut Journal, id: PipelineId, with_results: bool) -> Result<Op
     let Some(row) = journal.pipeline(id)? else {
         return Ok(None);
     };
+    let turn = row.plan.turn(&journal.pipeline_cells(id)?, row.hold_reason.as_deref());
     let mut shown = PipelineShown {
+        turn: turn.map(|(_, stage)| stage),
         row,
         counts: journal.pipeline_counts(id)?,
         results: None,

@@ -172,9 +172,9 @@ impl Problem {
         )
     }
 
-    /// True where the request was refused, false where the dashboard failed.
+    /// True where somebody was refused what they asked for. What is merely mistyped is none.
     pub(super) fn is_refusal(&self) -> bool {
-        (400..500).contains(&self.status)
+        (400..500).contains(&self.status) && !matches!(self.status, 400 | 422)
     }
 
     pub(super) fn kind(&self) -> &'static str {

@@ -89,11 +89,11 @@ pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> R
         sessions: vec![SessionView::new(known.session.clone(), known.session.id, &clock)],
     };
     if let Some(user) = known.user.clone() {
-        let id = user.id;
+        let (id, unused) = (user.id, web.engine.sessions_unused_since());
         let (sessions, codes_left) = web
             .engine
             .reader()
-            .read(move |journal| Ok((journal.sessions(Some(id))?, journal.recovery_codes_left(id)?)))
+            .read(move |journal| Ok((journal.sessions(Some(id), unused)?, journal.recovery_codes_left(id)?)))
             .await?;
         page.grants = user.grants.to_string();
         page.totp = user.totp_secret.is_some();

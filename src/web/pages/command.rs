@@ -118,7 +118,7 @@ impl Found {
                 }))
             })
             .await?;
-        found.ok_or_else(|| Problem::missing(&format!("Command {id}")))
+        found.ok_or_else(|| Problem::swept(&format!("Command {id}")))
     }
 
     /// Changes whenever the page would: what a poll compares.
@@ -130,7 +130,7 @@ impl Found {
 }
 
 pub(super) fn id_of(text: &str) -> Result<CommandId, Problem> {
-    text.parse().map_err(|_| Problem::missing("That command"))
+    text.parse().map_err(|_| Problem::swept("That command"))
 }
 
 pub(in crate::web) async fn show(
@@ -326,7 +326,7 @@ pub(in crate::web) async fn download(
 ) -> Result<HttpResponse, Problem> {
     let id = id_of(&id)?;
     let row = web.engine.reader().read(move |journal| journal.command(id)).await?;
-    let row = row.ok_or_else(|| Problem::missing(&format!("Command {id}")))?;
+    let row = row.ok_or_else(|| Problem::swept(&format!("Command {id}")))?;
     let name = format!("{}-{}-{}.txt", row.op, row.host, id.short());
     let range = request.headers().get(RANGE).and_then(|range| range.to_str().ok());
     output::download(&web, id, &name, range).await

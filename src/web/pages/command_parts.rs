@@ -43,27 +43,40 @@ impl Buttons {
 
 /// What restarts of the dashboard meant for a command: each with what it led to.
 pub(super) fn restarts(events: &[EventRow], row: &CommandRow, clock: &Clock) -> Vec<String> {
-    let is_restart = |event: &&EventRow| event.action == "recovery";
-    let after = |at: i64| events.iter().find(|event| event.id > at && event.action != "recovery");
-    let lines = events.iter().filter(is_restart).map(|event| {
-        let began = clock.when(event.timestamp).short;
-        match after(event.id) {
-            None => format!("Dashboard restarted {began} → still being found out"),
-            Some(next) => {
-                let at = clock.when(next.timestamp).short;
-                // What runs on is read on from the byte where it was left; an exit comes with the whole output.
-                let again = next.message.contains("is followed again");
-                let whole = match row.evidence {
-                    Some(Evidence::Exit { output_cut, .. }) => !output_cut,
-                    _ => again,
-                };
-                let came = if again { "reattached" } else { "settled" };
-                let lost = if whole { ", no output lost" } else { "" };
-                format!("Dashboard restarted {began} → {came} {at}{lost}")
+    let mut lines = Vec::new();
+    let mut rest = events;
+    while let Some(start) = rest.iter().position(|event| event.action == "recovery") {
+        let (restart, later) = (&rest[start], &rest[start + 1..]);
+        let next = later.iter().position(|event| event.action == "recovery");
+        let until_next = &later[..next.unwrap_or(later.len())];
+        let again = until_next
+            .iter()
+            .find(|event| event.message.contains("is followed again"));
+        let began = clock.when(restart.timestamp).exact;
+        let came = match (again, row.settled_at) {
+            // What runs on is read on from the byte where it was left; an exit comes with the whole output.
+            (Some(event), _) => {
+                let cut = matches!(row.evidence, Some(Evidence::Exit { output_cut: true, .. }));
+                let lost = if cut { "" } else { ", no output lost" };
+                format!("reattached {}{lost}", clock.when(event.timestamp).exact)
             }
-        }
-    });
-    lines.collect()
+            (None, _) if next.is_some() => "not found out before the next restart".to_owned(),
+            (None, None) => "still being found out".to_owned(),
+            (None, Some(at)) => {
+                let whole = matches!(row.evidence, Some(Evidence::Exit { output_cut: false, .. }));
+                let lost = if whole { ", no output lost" } else { "" };
+                let how = if row.status == CommandStatus::Orphaned {
+                    "closed, outcome unknown,"
+                } else {
+                    "settled"
+                };
+                format!("{how} {}{lost}", clock.when(at).exact)
+            }
+        };
+        lines.push(format!("Dashboard restarted {began} → {came}"));
+        rest = later;
+    }
+    lines
 }
 
 /// A pipeline's id, and which part of it the command is: `do-all on 12 hosts, stage 2 of 3`.

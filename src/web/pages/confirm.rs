@@ -18,11 +18,25 @@ struct ConfirmPage {
     frame: Frame,
     action: String,
     pairs: Vec<(String, String)>,
+    /// `reboot on web-01, web-02`, where it is an op or a pipeline.
+    about: Option<String>,
     /// Fields with passwords: those are typed again, and never sent back.
     secrets: Vec<(String, String)>,
     field: &'static str,
     by_code: bool,
     wrong: Option<String>,
+}
+
+/// What would run where, out of the form that was sent.
+fn about(pairs: &[(String, String)]) -> Option<String> {
+    let of = |names: [&str; 2]| {
+        let values = pairs
+            .iter()
+            .filter(|(name, value)| names.contains(&name.as_str()) && !value.is_empty());
+        values.map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let (what, hosts) = (of(["op", "name"]), of(["host", "hosts"]));
+    (!what.is_empty() && !hosts.is_empty()).then(|| crate::domain::bounded(&format!("{what} on {hosts}"), 300))
 }
 
 /// The page, with what was sent in hidden fields, but for passwords.
@@ -43,6 +57,7 @@ pub(in crate::web) fn page(
     let page = ConfirmPage {
         frame: Frame::new(web, visitor, "", "Is it you?"),
         action: action.to_owned(),
+        about: about(&pairs),
         pairs,
         secrets,
         field: CONFIRM,

@@ -40,7 +40,7 @@ pub(in crate::web) async fn show(
         .reader()
         .read(move |journal| journal.definition(&wanted))
         .await?
-        .ok_or_else(|| Problem::missing("That definition"))?;
+        .ok_or_else(|| Problem::swept("That definition"))?;
     let definition = Definition::read(&text)?;
     let today = match web.engine.catalog().get(definition.op.as_str()) {
         None => Today::Gone,

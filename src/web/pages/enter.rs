@@ -126,19 +126,26 @@ pub(in crate::web) async fn first_user(
 ) -> Result<HttpResponse, Problem> {
     let key = fields.owned("key").unwrap_or_default();
     check_key(&web, &request, &key).await?;
+    let again = |key: String, wrong: String| {
+        let page = SetUpPage {
+            frame: Frame::bare("Set up"),
+            key,
+            name: fields.owned("name").unwrap_or_default(),
+            wrong: Some(wrong),
+        };
+        html_with(StatusCode::BAD_REQUEST, &page)
+    };
+    // Who mistypes the only password there is has locked everybody out.
+    if fields.raw("again") != fields.raw("password") {
+        return again(key, "The two passwords are not the same.".to_owned());
+    }
     match web.engine.set_up(given(&web, &request, &fields)).await {
         Ok(open) => {
             web.set_up.forget();
             let_in(&web, &request, open.secret, "/")
         }
         Err(crate::engine::EngineError::Invalid(wrong)) => {
-            let page = SetUpPage {
-                frame: Frame::bare("Set up"),
-                key,
-                name: fields.owned("name").unwrap_or_default(),
-                wrong: Some(format!("The {} {}.", wrong.field, wrong.problem)),
-            };
-            html_with(StatusCode::BAD_REQUEST, &page)
+            again(key, format!("The {} {}.", wrong.field, wrong.problem))
         }
         Err(why) => Err(why.into()),
     }

@@ -164,7 +164,7 @@ pub(in crate::web) async fn show(
     visitor: ReqData<Visitor>,
     id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let missing = || Problem::missing(&format!("Event #{}", crate::domain::bounded(&id, 40)));
+    let missing = || Problem::swept(&format!("Event #{}", crate::domain::bounded(&id, 40)));
     let number: i64 = id.parse().map_err(|_| missing())?;
     let read = move |journal: &mut Journal| {
         let Some(row) = journal.event(number)? else {

@@ -166,7 +166,7 @@ pub(in crate::web) async fn acknowledge(
     let parsed: Result<Vec<CommandId>, Invalid> = ids.iter().map(|id| id.parse()).collect();
     let came = match parsed {
         Ok(parsed) => web.engine.acknowledge(parsed, note.clone(), visitor.by()).await,
-        Err(_) => return Err(Problem::missing("One of these commands")),
+        Err(_) => return Err(Problem::swept("One of these commands")),
     };
     let (status, wrong) = match came {
         Ok(came) if came.not.is_empty() => return Ok(see(&view.here())),

@@ -177,11 +177,11 @@ impl Found {
 }
 
 pub(super) fn id_of(text: &str) -> Result<PipelineId, Problem> {
-    text.parse().map_err(|_| Problem::missing("That pipeline"))
+    text.parse().map_err(|_| Problem::swept("That pipeline"))
 }
 
 pub(super) fn missing(id: PipelineId) -> Problem {
-    Problem::missing(&format!("Pipeline {id}"))
+    Problem::swept(&format!("Pipeline {id}"))
 }
 
 pub(in crate::web) async fn show(
@@ -223,7 +223,7 @@ impl PipelinePage {
         let row = &found.row;
         let hosts = count(row.hosts.len(), "host", "hosts");
         let counts = &found.counts;
-        let turn = pipelines::turn_of(row, &found.cells);
+        let turn = row.plan.turn(&found.cells, row.hold_reason.as_deref());
         let pages = found.shown.div_ceil(HOSTS);
         let from = ((view.page - 1) * HOSTS).min(found.shown);
         let place = |page: usize| View::place(row.id, view.part, page);

@@ -210,7 +210,7 @@ impl CancelPage {
                 format!("“{}” has ended: {}.", row.name, pipelines::status(&row).text)
             }));
         }
-        let turn = pipelines::turn_of(&row, &cells);
+        let turn = row.plan.turn(&cells, row.hold_reason.as_deref());
         Ok(Self {
             frame: Frame::new(web, visitor, "pipelines", format!("Cancel {}?", row.name)),
             id: id.to_string(),

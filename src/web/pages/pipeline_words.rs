@@ -1,6 +1,6 @@
 //! Pipelines in words: where one stands, in a sentence, and what holds it back.
 
-use crate::domain::{Cell, Cells, CommandStatus, IfBusy, PipelineStatus, Plan, Refusal, Timestamp};
+use crate::domain::{CommandStatus, IfBusy, PipelineStatus, Plan, Refusal, Timestamp};
 use crate::store::{CommandRow, PipelineCounts, PipelineRow, StageCounts};
 
 use super::super::clock::Clock;
@@ -41,29 +41,6 @@ pub(super) fn headline(row: &PipelineRow) -> Word {
     word
 }
 
-/// The batch and the stage whose turn it is, from 0: the first batch that is not through, and the first stage that one
-/// of its hosts has not left. None where every fate is known.
-pub(super) fn turn(plan: &Plan, cells: &Cells) -> Option<(usize, usize)> {
-    plan.batches.iter().enumerate().find_map(|(batch, hosts)| {
-        let not_left = hosts.iter().filter_map(|host| {
-            plan.stages_of(*host)
-                .find(|stage| matches!(cells.get(&(*host, *stage)), None | Some(Cell::Open)))
-        });
-        not_left.min().map(|stage| (batch, stage))
-    })
-}
-
-/// The same of a pipeline; where a person is waited for, that wait's stage.
-pub(super) fn turn_of(row: &PipelineRow, cells: &Cells) -> Option<(usize, usize)> {
-    let (batch, stage) = turn(&row.plan, cells)?;
-    let reason = row.hold_reason.as_deref().unwrap_or_default();
-    let waits = (0..stage).rev().find(|before| {
-        let wait = &row.plan.stages[*before];
-        wait.op().is_none() && reason.strip_prefix("waits for a person: ") == Some(wait.text())
-    });
-    Some((batch, waits.unwrap_or(stage)))
-}
-
 /// "Stage 2 of 3, 41 done, 2 failed, 5 not needed, 1 unreachable; batch 2 of 3; stops at 3 failures." Of an ended one:
 /// "18 of 20 hosts passed, 2 failed."
 pub(super) fn sentence(
@@ -81,14 +58,22 @@ pub(super) fn sentence(
     let (Some((batch, stage)), true) = (turn, row.is_open()) else {
         add(counts.hosts_failed, "failed");
         add(counts.hosts_unreachable, "unreachable");
-        add(counts.hosts_under_way, "under way");
+        // On a held one nothing moves.
+        let waits = row.status == PipelineStatus::Held;
+        add(counts.hosts_under_way, if waits { "waiting" } else { "under way" });
         let rest = if row.cancel_mode.is_some() {
             "cancelled"
         } else {
             "not begun or not finished"
         };
         add(counts.hosts_written_off, rest);
-        add(counts.not_needed, "× not needed");
+        if counts.not_needed > 0 {
+            // Of commands, not of hosts: a host is among those above.
+            text.push_str(&format!(
+                "; {} not needed",
+                count(counts.not_needed, "command", "commands")
+            ));
+        }
         let hosts = count(counts.hosts, "host", "hosts");
         return format!("{} of {hosts} passed{text}.", counts.hosts_passed);
     };
@@ -203,24 +188,6 @@ mod tests {
             max_parallel: 6,
             ..Plan::default()
         }
-    }
-
-    #[test]
-    fn the_turn_is_the_first_batch_that_is_not_through() {
-        let plan = plan(2, &[&[1], &[2, 3]]);
-        let mut cells = Cells::new();
-        assert_eq!(turn(&plan, &cells), Some((0, 0)));
-        cells.insert((1, 0), Cell::Good);
-        cells.insert((1, 1), Cell::Open);
-        assert_eq!(turn(&plan, &cells), Some((0, 1)));
-        cells.insert((1, 1), Cell::Failed);
-        cells.insert((2, 0), Cell::Good);
-        assert_eq!(turn(&plan, &cells), Some((1, 0)));
-        for host in [2, 3] {
-            cells.insert((host, 0), Cell::Good);
-            cells.insert((host, 1), Cell::Rest);
-        }
-        assert_eq!(turn(&plan, &cells), None);
     }
 
     #[test]

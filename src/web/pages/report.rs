@@ -169,7 +169,7 @@ pub(in crate::web) async fn saved(web: &Web, number: ReportNumber) -> Result<Opt
 }
 
 fn missing(number: ReportNumber) -> Problem {
-    Problem::missing(&format!("The report {number}"))
+    Problem::swept(&format!("The report {number}"))
 }
 
 impl Sheet {
@@ -260,7 +260,7 @@ pub(in crate::web) async fn review(
 }
 
 fn read_number(text: &str) -> Result<ReportNumber, Problem> {
-    text.parse().map_err(|_| Problem::missing("That report"))
+    text.parse().map_err(|_| Problem::swept("That report"))
 }
 
 impl ReviewLine {

@@ -35,10 +35,11 @@ struct UserView {
 }
 
 pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> Result<HttpResponse, Problem> {
+    let unused = web.engine.sessions_unused_since();
     let (users, sessions) = web
         .engine
         .reader()
-        .read(|journal| Ok((journal.users()?, journal.sessions(None)?)))
+        .read(move |journal| Ok((journal.users()?, journal.sessions(None, unused)?)))
         .await?;
     let clock = web.clock();
     let here = visitor.known().session.id;

@@ -1,6 +1,9 @@
 //! The pages in a real browser: Debian's chromium, driven through chromedriver.
 
+#[path = "../support/mod.rs"]
 mod support;
+
+mod widths;
 
 use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
@@ -195,6 +198,7 @@ async fn the_first_minute_in_a_real_browser() {
     browser.until("Make the first account").await;
     type_into("input[name=name]", "alice").await;
     type_into("input[name=password]", "violet-anchor-shovel-19").await;
+    type_into("input[name=again]", "violet-anchor-shovel-19").await;
     browser.click(Locator::Css("main form button")).await;
     browser.until("One host so far: this machine").await;
     browser.click(Locator::XPath("//button[.='Run uptime']")).await;
