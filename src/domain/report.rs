@@ -121,11 +121,7 @@ impl ReportAsk {
     /// Whether it looks at a part of its range only. Without the table of events it still counts all of them.
     #[must_use]
     pub const fn is_filtered(&self) -> bool {
-        self.host.is_some()
-            || self.tag.is_some()
-            || self.op.is_some()
-            || self.actor.is_some()
-            || self.status.is_some()
+        self.host.is_some() || self.tag.is_some() || self.op.is_some() || self.actor.is_some() || self.status.is_some()
     }
 }
 

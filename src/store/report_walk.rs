@@ -49,8 +49,10 @@ pub(super) fn has_address(action: &str) -> bool {
 }
 
 fn address() -> SqlLiteral<Nullable<Text>> {
-    sql("CASE WHEN (event_log.action LIKE 'session:%' OR event_log.action LIKE 'refused%') AND json_valid(event_log.details) \
-         THEN json_extract(event_log.details, '$.address') END")
+    sql(
+        "CASE WHEN (event_log.action LIKE 'session:%' OR event_log.action LIKE 'refused%') AND json_valid(event_log.details) \
+         THEN json_extract(event_log.details, '$.address') END",
+    )
 }
 
 impl Journal {

@@ -21,13 +21,64 @@ async fn s46_what_cannot_be_read_is_refused_with_a_text() {
         ("range=today&host=nobody", "host"),
         ("range=today&status=LOST", "status"),
         ("range=today&actor=a%3Ab", "actor"),
+        ("range=today&host=lcoalhost", "did you mean “localhost”?"),
+        ("range=today&tag=wbe", "no host has that tag"),
+        ("range=today&op=upptime", "did you mean “uptime”?"),
+        ("range=today&actor=bne", "nobody of that name has an account"),
+        ("range=today&actor=token:ci", "nobody of that name has an account"),
+        ("range=today&coverage=rol", "no op and no pipeline of that name"),
+        ("range=today&events=yes&up_to=1", "up_to: is not taken"),
+        ("of=QD-2026-000001&part=2", "of: no report of that number"),
+        ("of=QD-2026-000001&op=pull", "op"),
         ("range=today&part=0", "part"),
         ("range=today&part=7", "part"),
         ("range=today&paper=papyrus", "paper"),
     ] {
         let (status, text) = browser.send("/audit/reports", form).await;
         assert_eq!(status, 400, "{form}: {text}");
-        assert!(text.contains(&format!("{field}:")), "{form}: {text}");
+        assert!(text.contains("No report was made."), "{form}: {text}");
+        // Beside its field, or over the form where it has none.
+        let alert = text
+            .split("role=\"alert\">")
+            .nth(1)
+            .unwrap_or_else(|| panic!("{form}: {text}"));
+        let alert = alert.split('<').next().unwrap_or_default();
+        let (before, _) = text.split_once(alert).expect("split there");
+        let input = before.rsplit("name=\"").next().unwrap_or_default();
+        let beside = input.starts_with(&format!("{field}\""));
+        assert!(beside || alert.contains(field), "{form}: {alert} at {input}");
+    }
+    assert_eq!(qd.sql("SELECT count(*) FROM reports"), "0", "none of them has a number");
+    // The form comes back as it was sent.
+    let (_, text) = browser
+        .send(
+            "/audit/reports",
+            "range=today&tag=wbe&actor=system&excerpts=yes&status=ERROR",
+        )
+        .await;
+    for sent in [
+        "name=\"tag\" value=\"wbe\"",
+        "name=\"actor\" value=\"system\"",
+        "name=\"excerpts\" value=\"yes\" checked",
+        "name=\"events\" value=\"yes\">",
+        "value=\"ERROR\" selected",
+    ] {
+        assert!(text.contains(sent), "{sent}: {text}");
+    }
+    // Programs are told the same.
+    for (body, says) in [
+        (json!({ "range": "today", "op": "upptime" }), "did you mean “uptime”?"),
+        (json!({ "range": "today", "up_to": 1 }), "up_to"),
+        (
+            json!({ "range": "today", "actor": "user:nobody" }),
+            "nobody of that name",
+        ),
+    ] {
+        let (status, answer) = qd.post("/reports", &body).await;
+        assert!(
+            status == 400 && answer.to_string().contains(says),
+            "{body}: {status} {answer}"
+        );
     }
     assert_eq!(qd.sql("SELECT count(*) FROM reports"), "0", "none of them has a number");
     for place in [
@@ -119,20 +170,14 @@ async fn a_long_range_comes_in_parts_and_a_journal_that_does_not_fit_is_called_t
     }
 
     // The other part is one button away, and knows the same events.
+    let number = place.rsplit('/').next().expect("number");
     let (_, form) = html.split_once("class=\"part\">").expect("a form");
     let (form, _) = form.split_once("Make part 2").expect("its button");
-    let fields: Vec<String> = form
-        .split("<input type=\"hidden\" name=\"")
-        .skip(1)
-        .filter_map(|field| field.split_once("\" value=\""))
-        .filter(|(name, _)| *name != "form_token")
-        .map(|(name, rest)| {
-            format!(
-                "{name}={}",
-                rest.split('"').next().unwrap_or_default().replace(':', "%3A")
-            )
-        })
-        .collect();
+    let fields = [
+        format!("of={}", browser.hidden(form, "of")),
+        format!("part={}", browser.hidden(form, "part")),
+    ];
+    assert_eq!(fields[0], format!("of={number}"));
     let other = browser.press("/audit/reports", &fields.join("&")).await;
     let (_, html) = browser.get(&other).await;
     let rest = report_stamp::content_of(&html).expect("content");
@@ -196,4 +241,182 @@ async fn coverage_names_the_hosts_without_a_success_first() {
             .collect();
         assert_eq!(hosts, order, "{coverage}");
     }
+}
+
+/// A part of a report whose range was not over: what came after the first part is left out, and that is said and counted.
+#[tokio::test]
+async fn a_part_says_what_it_leaves_out() {
+    let qd = Dashboard::start(CONFIG).await;
+    let browser = Browser::signed_in(&qd).await;
+    let place = browser
+        .press(
+            "/audit/reports",
+            "range=custom&since=2020-01-01&until=2090-01-01&events=yes",
+        )
+        .await;
+    let (_, html) = browser.get(&place).await;
+    let covers = ReportStamp::of_page(&html).expect("a stamp").covers;
+    let number = place.rsplit('/').next().expect("number");
+    let again = browser.press("/audit/reports", &format!("of={number}")).await;
+    let (_, html) = browser.get(&again).await;
+    let content = report_stamp::content_of(&html).expect("content");
+    let (head, _) = content.split_once("</header>").expect("a head");
+    // The event of the first one at least.
+    assert!(
+        head.contains(&format!(
+            "of this range above #{covers} left out: this is a part of {number}"
+        )),
+        "{head}"
+    );
+    assert!(content.contains("<b>NOT ALL OF THEM</b>"), "{content}");
+    assert_eq!(ReportStamp::of_page(&html).expect("a stamp").covers, covers);
+}
+
+/// Pipelines and administration are on paper, also without the table of events.
+#[tokio::test]
+async fn pipelines_and_administration_are_told_without_the_events() {
+    let qd = Dashboard::start(CONFIG).await;
+    for name in HOSTS {
+        host(&qd, name, "lab").await;
+    }
+    let mut ids = Vec::new();
+    for (name, hosts) in [("roll", vec!["lab-01", "lab-02"]), ("gently", vec!["prod-01"])] {
+        let body = json!({ "name": name, "hosts": hosts, "reason": "ticket 12" });
+        let (status, row) = qd.post("/pipelines", &body).await;
+        assert_eq!(status, 202, "{row}");
+        let id = id_of(&row);
+        wait_for("the pipeline's end", async || {
+            let (_, row) = qd.get(&format!("/pipelines/{id}")).await;
+            (!row["finished_at"].is_null()).then_some(())
+        })
+        .await;
+        ids.push(id);
+    }
+    // One that somebody cancels, with a reason.
+    let body = json!({ "op": "slow", "hosts": ["lab-01", "lab-02"], "reason": "long" });
+    let (status, answer) = qd.post("/commands", &body).await;
+    assert_eq!(status, 202, "{answer}");
+    let slow = qd.sql("SELECT id FROM pipelines ORDER BY id DESC LIMIT 1");
+    let why = json!({ "mode": "kill", "reason": "the wrong hosts" });
+    let (status, answer) = qd.post(&format!("/pipelines/{slow}/cancel"), &why).await;
+    assert!(status < 300, "{status}: {answer}");
+    wait_for("the pipeline's end", async || {
+        let (_, row) = qd.get(&format!("/pipelines/{slow}")).await;
+        (!row["finished_at"].is_null()).then_some(())
+    })
+    .await;
+    let body = json!({ "name": "olga", "password": "violet-anchor-shovel-19", "role": "viewer" });
+    assert_eq!(qd.post("/users", &body).await.0, 201);
+    assert!(qd.post("/users/olga/disable", &json!({})).await.0 < 300);
+    let browser = Browser::signed_in(&qd).await;
+    let place = browser.press("/audit/reports", "range=today").await;
+    let (_, html) = browser.get(&place).await;
+    let content = report_stamp::content_of(&html).expect("content");
+    assert!(
+        content.contains("all of them. The table of events was not asked for.") && !content.contains("and 0 events"),
+        "{content}"
+    );
+    let part = |from: &str, to: &str| {
+        let (_, rest) = content.split_once(from).unwrap_or_else(|| panic!("{from}: {content}"));
+        rest.split(to).next().unwrap_or_default().to_owned()
+    };
+    let totals = part("<h2>2. Totals", "</section>");
+    for counted in [
+        "<td>Complete</td><td class=\"num\">1</td>",
+        "<td>Cancelled</td><td class=\"num\">1</td>",
+        "3 pipelines, 2 of them exceptions",
+    ] {
+        assert!(totals.contains(counted), "{counted}: {totals}");
+    }
+    let exceptions = part("<h2>3. Exceptions", "</section>");
+    for named in [
+        "the pipeline roll on 2 hosts",
+        "0 of 2 hosts passed, 2 failed.",
+        "Pipeline: Failed",
+        "Pipeline: Cancelled by",
+    ] {
+        assert!(exceptions.contains(named), "{named}: {exceptions}");
+    }
+    let commands = part("<h2>4. Commands", "</section>");
+    assert!(
+        commands.contains(&format!("Of the pipeline roll, {}, stage 2.", ids[0])),
+        "{commands}"
+    );
+    let pipelines = part("<h2>5. Pipelines", "</section>");
+    assert_eq!(pipelines.matches("<tr class=\"p\">").count(), 3, "{pipelines}");
+    for says in [
+        "<b>roll</b> on 2 hosts: lab-01, lab-02",
+        &ids[0],
+        &ids[1],
+        "Stage 1, pull: 2 well.",
+        "Stage 2, switch: 2 failed.",
+        "1 of 1 host passed.",
+        "the wrong hosts",
+        "ticket 12",
+    ] {
+        assert!(pipelines.contains(says), "{says}: {pipelines}");
+    }
+    let desk = part("<h2>7. Administration", "</section>");
+    for action in ["user:add", "user:disable", "host:add"] {
+        assert!(desk.contains(&format!("<td>{action}</td>")), "{action}: {desk}");
+    }
+    assert!(content.contains("Left out, as asked."), "{content}");
+    // Filters are theirs as well.
+    let place = browser.press("/audit/reports", "range=today&op=switch").await;
+    let (_, html) = browser.get(&place).await;
+    assert_eq!(html.matches("<tr class=\"p\">").count(), 1, "the one with a switch");
+    let place = browser.press("/audit/reports", "range=today&host=prod-01").await;
+    let (_, html) = browser.get(&place).await;
+    assert_eq!(html.matches("<tr class=\"p\">").count(), 1, "the one of that host");
+}
+
+/// A failed log-in has its address on paper.
+#[tokio::test]
+async fn a_failed_log_in_is_printed_with_its_address() {
+    let qd = Dashboard::start(CONFIG).await;
+    let body = json!({ "name": "olga", "password": "violet-anchor-shovel-19", "role": "viewer" });
+    assert_eq!(qd.post("/users", &body).await.0, 201);
+    let answer = Browser::stranger(&qd).log_in("olga", "wrong-one").await;
+    assert!(answer.status().is_client_error(), "{}", answer.status());
+    let browser = Browser::signed_in(&qd).await;
+    let place = browser.press("/audit/reports", "range=today").await;
+    let (_, html) = browser.get(&place).await;
+    let (_, access) = html.split_once("<h2>6. Refused attempts and log-ins").expect("section");
+    let (access, _) = access.split_once("</section>").expect("end");
+    let line = access
+        .lines()
+        .find(|line| line.contains("user:olga"))
+        .unwrap_or_else(|| panic!("{access}"));
+    let next: String = access
+        .split("user:olga")
+        .nth(1)
+        .unwrap_or_default()
+        .chars()
+        .take(40)
+        .collect();
+    assert!(next.trim_start().starts_with("from 127.0.0.1"), "{line} {next}");
+}
+
+/// Nobody makes reports without end.
+#[tokio::test]
+async fn reports_are_limited_by_the_hour() {
+    let qd = Dashboard::start(CONFIG).await;
+    let browser = Browser::signed_in(&qd).await;
+    let form = "range=custom&since=2020-01-01&until=2020-01-02";
+    for _ in 0..60 {
+        browser.press("/audit/reports", form).await;
+    }
+    let answer = browser.post_from("/audit/reports", form, &[]).await;
+    assert_eq!(answer.status(), 429);
+    let again = answer.headers().get("retry-after").expect("Retry-After");
+    let again: u64 = again.to_str().expect("text").parse().expect("seconds");
+    assert!((3_000..=3_601).contains(&again), "{again}");
+    assert!(
+        answer
+            .text()
+            .await
+            .expect("text")
+            .contains("60 audit reports within an hour")
+    );
+    assert_eq!(qd.sql("SELECT count(*) FROM reports"), "60");
 }

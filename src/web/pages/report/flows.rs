@@ -48,7 +48,14 @@ fn is_bad(status: PipelineStatus) -> bool {
 
 /// True for what somebody ordered, or the dashboard did in their place; each command and stage has its own events.
 pub(super) fn is_order(action: &str) -> bool {
-    ["pipeline:hold", "pipeline:continue", "pipeline:cancel", "keep", "unkeep"].contains(&action)
+    [
+        "pipeline:hold",
+        "pipeline:continue",
+        "pipeline:cancel",
+        "keep",
+        "unkeep",
+    ]
+    .contains(&action)
 }
 
 impl Flows {

@@ -88,7 +88,9 @@ impl AuditPage {
     async fn new(web: &Web, visitor: &Visitor, fields: &Fields, wrong: Option<&Invalid>) -> Result<Self, Problem> {
         let text = |name: &str| fields.owned(name).unwrap_or_default();
         let is_custom = ["since", "until"].iter().any(|name| fields.text(name).is_some());
-        let range = fields.text("range").unwrap_or(if is_custom { "custom" } else { "week" });
+        let range = fields
+            .text("range")
+            .unwrap_or(if is_custom { "custom" } else { "week" });
         // Nothing is ticked in a form that came back but what was ticked there.
         let ticked = |name: &str, at_first: bool| match wrong {
             Some(_) => fields.text(name).is_some(),
@@ -216,7 +218,9 @@ async fn part_of(
     fields: &Fields,
     web: &Web,
 ) -> Result<ReportAsk, EngineError> {
-    let also = fields.pairs().find(|(name, _)| !["of", "part", "paper", "form_token"].contains(name));
+    let also = fields
+        .pairs()
+        .find(|(name, _)| !["of", "part", "paper", "form_token"].contains(name));
     if let Some((name, _)) = also {
         let problem = "is given beside “of”; an earlier report brings its own range and filters";
         return Err(Invalid::new(name, problem).into());

@@ -107,7 +107,11 @@ pub(super) async fn gather(engine: &Engine, ask: &ReportAsk) -> Result<Gathered,
     let (reader, data_dir, ask) = (engine.reader().clone(), engine.data_dir().to_owned(), ask.clone());
     let asked_of = engine.clone();
     let work = move || {
-        let is_pipeline = ask.coverage.as_ref().map(|name| is_pipeline(name, &asked_of)).transpose()?;
+        let is_pipeline = ask
+            .coverage
+            .as_ref()
+            .map(|name| is_pipeline(name, &asked_of))
+            .transpose()?;
         let is_pipeline = is_pipeline.unwrap_or_default();
         let place = Place {
             reader: &reader,

@@ -78,7 +78,10 @@ pub(super) fn facts(row: &ReportRow, making: &Making, clock: &Clock) -> Vec<(&'s
         filters.join(", ")
     };
     let filters = match &ask.of {
-        Some(of) => format!("{filters}; a part of {of}, with the events that it knew: up to #{}", row.covers),
+        Some(of) => format!(
+            "{filters}; a part of {of}, with the events that it knew: up to #{}",
+            row.covers
+        ),
         None => filters,
     };
     let from = row

@@ -65,7 +65,11 @@ fn ran_as_pipeline(name: &OpId, reader: &Reader, data_dir: &Path) -> Result<bool
         name: Some(name.to_string()),
         ..PipelineFilter::default()
     };
-    if !reader.read_blocking(|journal| journal.pipelines(&filter, None, 1))?.rows.is_empty() {
+    if !reader
+        .read_blocking(|journal| journal.pipelines(&filter, None, 1))?
+        .rows
+        .is_empty()
+    {
         return Ok(true);
     }
     let name = name.to_string();
@@ -85,7 +89,12 @@ impl Known<'_> {
         if let Some(name) = &ask.host {
             let names: Vec<String> = hosts.iter().map(|host| host.hostname.to_string()).collect();
             if !names.contains(&name.to_string()) {
-                return Err(unknown("host", "no host of that name was ever in the fleet", name.as_str(), &names));
+                return Err(unknown(
+                    "host",
+                    "no host of that name was ever in the fleet",
+                    name.as_str(),
+                    &names,
+                ));
             }
         }
         if let Some(tag) = &ask.tag {
@@ -191,6 +200,8 @@ fn unread(why: std::io::Error) -> ReadError {
 
 fn unknown(field: &str, why: &str, asked: &str, known: &[String]) -> EngineError {
     let meant = nearest(asked, known.iter().map(String::as_str));
-    let meant = meant.map(|name| format!("; did you mean “{name}”?")).unwrap_or_default();
+    let meant = meant
+        .map(|name| format!("; did you mean “{name}”?"))
+        .unwrap_or_default();
     Invalid::new(field, format!("{why}{meant}")).into()
 }

@@ -42,7 +42,11 @@ impl Said<'_> {
 
     /// Of commands and pipelines, in the order in which they were asked for.
     pub(super) fn exceptions(&self) -> Vec<Exception> {
-        let commands = self.found.exceptions.iter().map(|row| (row.created_at, self.exception(row)));
+        let commands = self
+            .found
+            .exceptions
+            .iter()
+            .map(|row| (row.created_at, self.exception(row)));
         let flows = self.found.flows.rows.values().filter(|flow| flow.is_bad());
         let flows = flows.map(|flow| (flow.row.created_at, self.flow_exception(flow)));
         let mut all: Vec<_> = commands.chain(flows).collect();
@@ -68,14 +72,24 @@ impl Said<'_> {
 
     pub(super) fn flow_totals(&self) -> Vec<(String, usize)> {
         let counts = self.found.flows.by_status.iter();
-        counts.map(|(status, count)| (status.name().to_owned(), *count)).collect()
+        counts
+            .map(|(status, count)| (status.name().to_owned(), *count))
+            .collect()
     }
 
     /// The pipeline that a command is of, and its stage.
     pub(super) fn place(&self, row: &CommandRow) -> Option<String> {
         let id = row.pipeline_id?;
-        let stage = row.stage.map(|stage| format!(", stage {}", stage + 1)).unwrap_or_default();
-        let name = self.found.flows.rows.get(&id).map(|flow| format!("{}, ", flow.row.name));
+        let stage = row
+            .stage
+            .map(|stage| format!(", stage {}", stage + 1))
+            .unwrap_or_default();
+        let name = self
+            .found
+            .flows
+            .rows
+            .get(&id)
+            .map(|flow| format!("{}, ", flow.row.name));
         Some(format!("Of the pipeline {}{id}{stage}.", name.unwrap_or_default()))
     }
 
@@ -125,7 +139,11 @@ impl Said<'_> {
 /// `3 of 4 hosts passed, 1 failed`.
 fn tally(flow: &Flow) -> String {
     let tally = flow.row.plan.tally(&flow.cells);
-    let mut text = format!("{} of {} passed", tally.passed, count(flow.row.hosts.len(), "host", "hosts"));
+    let mut text = format!(
+        "{} of {} passed",
+        tally.passed,
+        count(flow.row.hosts.len(), "host", "hosts")
+    );
     for (number, what) in [
         (tally.failed, "failed"),
         (tally.unreachable, "unreachable"),
@@ -145,7 +163,10 @@ fn stages(flow: &Flow) -> Vec<String> {
     let ops = stages.filter(|(_, stage)| stage.op().is_some());
     let line = |(at, stage): (usize, &crate::domain::Stage)| {
         let here = |wanted: Cell| {
-            let cells = flow.cells.iter().filter(|((_, place), cell)| *place == at && **cell == wanted);
+            let cells = flow
+                .cells
+                .iter()
+                .filter(|((_, place), cell)| *place == at && **cell == wanted);
             cells.count()
         };
         let parts: Vec<String> = [
@@ -159,7 +180,11 @@ fn stages(flow: &Flow) -> Vec<String> {
         .filter(|(number, _)| *number > 0)
         .map(|(number, what)| format!("{number} {what}"))
         .collect();
-        let says = if parts.is_empty() { "not reached".to_owned() } else { parts.join(", ") };
+        let says = if parts.is_empty() {
+            "not reached".to_owned()
+        } else {
+            parts.join(", ")
+        };
         format!("Stage {}, {}: {says}.", at + 1, stage.text())
     };
     ops.map(line).collect()

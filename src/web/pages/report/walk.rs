@@ -209,7 +209,15 @@ pub(super) fn walk_events(
 fn is_administration(line: &EventLine) -> bool {
     const KINDS: [&str; 6] = ["user", "token", "hold", "settings", "config", "certificate"];
     const WORDS: [&str; 9] = [
-        "host:add", "host:reach", "host:remove", "host:key", "tampered", "restored", "chained", "unkeep", "keep",
+        "host:add",
+        "host:reach",
+        "host:remove",
+        "host:key",
+        "tampered",
+        "restored",
+        "chained",
+        "unkeep",
+        "keep",
     ];
     let action = line.action.as_str();
     let kind = action.split(':').next().unwrap_or_default();
