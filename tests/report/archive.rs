@@ -173,9 +173,12 @@ async fn what_sweeps_took_is_read_from_the_archive() {
     );
 
     // A pipeline's coverage needs the archived commands of its stages.
-    let place = browser
-        .press("/audit/reports", &form.replace("coverage=pull", "coverage=gently"))
-        .await;
+    let form = format!(
+        "range=custom&since={}&until={}&events=yes&coverage=gently",
+        stamp.since.to_rfc3339().replace(':', "%3A"),
+        stamp.until.to_rfc3339().replace(':', "%3A"),
+    );
+    let place = browser.press("/audit/reports", &form).await;
     let (_, covered) = browser.get(&place).await;
     assert!(
         covered.contains("2 of 3 hosts had no success in the range."),
