@@ -59,6 +59,7 @@ fn open(dir: &Path) -> Result<Store, Box<dyn std::error::Error>> {
         data_dir: dir.to_owned(),
         low_space: 1,
         checkpoint_key: None,
+        machine_folder: None,
     })?)
 }
 

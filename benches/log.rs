@@ -169,6 +169,7 @@ async fn figures(commands: u32) -> Result<Vec<Figure>, Box<dyn std::error::Error
             data_dir: data.to_owned(),
             low_space: 1,
             checkpoint_key: None,
+            machine_folder: None,
         })
     };
     open(&data)?.close();

@@ -4,6 +4,8 @@
 //! waits, let go of the jobs (they go on on their hosts), journal the clean stop, close.
 
 mod doors;
+mod machine;
+mod signals;
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -26,11 +28,14 @@ use crate::web::tls::Certificate;
 use crate::web::{self, Connections, Links, SetUp, Web};
 
 use doors::{Doors, Most, OpenFiles};
+use signals::Terminate;
+
+pub use machine::machine_folder;
 
 /// A dashboard that is up. Tests and `main` start the same one.
 pub struct Application {
     engine: Engine,
-    terminate: tokio::signal::unix::Signal,
+    terminate: Terminate,
     store: Store,
     url: String,
     welcome: Welcome,
@@ -51,13 +56,14 @@ impl Application {
         let files = OpenFiles::take();
         let most = Most::for_files(files.now, config.jobs.follow_limit);
         // Heard from the first instant: whoever reads that it is up may tell it to stop at once.
-        let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        let terminate = Terminate::listen()?;
         let data_dir = config.data_dir.clone();
         let socket = config.socket()?;
         let open = OpenSettings {
             data_dir: data_dir.clone(),
             low_space: config.low_space,
             checkpoint_key: config.credential("checkpoint.key"),
+            machine_folder: machine_folder(&config),
         };
         let store = tokio::task::spawn_blocking(move || Store::open(&open)).await??;
         // Refused here, before anything is journaled.
@@ -174,14 +180,13 @@ impl Application {
         }
     }
 
-    /// Serves until the process is told to stop (SIGTERM, SIGINT), then stops cleanly.
+    /// Serves until the process is told to stop (SIGTERM, SIGINT, SIGHUP), then stops cleanly.
     ///
     /// # Errors
     /// When a part of it ended by itself, or the stop could not be journaled.
     pub async fn run_until_stopped(mut self) -> anyhow::Result<()> {
         let failed = tokio::select! {
-            _ = self.terminate.recv() => None,
-            _ = tokio::signal::ctrl_c() => None,
+            () = self.terminate.told() => None,
             ended = self.serving.join_next() => Some(ended),
         };
         tracing::info!("stopping; jobs go on on their hosts");

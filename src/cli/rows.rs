@@ -34,6 +34,8 @@ pub(super) struct CommandRow {
     pub(super) stop_at: Option<Timestamp>,
     pub(super) overdue_at: Option<Timestamp>,
     pub(super) output_bytes: Option<i64>,
+    pub(super) late_word: Option<String>,
+    pub(super) late_at: Option<Timestamp>,
     pub(super) acknowledged_by: Option<String>,
     pub(super) acknowledged_at: Option<Timestamp>,
     pub(super) acknowledged_note: Option<String>,
@@ -74,8 +76,22 @@ impl CommandRow {
             cancelled_by: &by,
             refusal: code.parse().ok(),
             why: self.error.as_deref().unwrap_or(code),
+            late: self.late_word.as_deref().unwrap_or_default(),
         }
         .words()
+    }
+
+    /// The same in a column of a table: what the host said later is not cut off.
+    fn cell(&self) -> String {
+        let words = self.words();
+        match &self.late_word {
+            Some(late) => {
+                let late = format!("; the host said later: {}", short(late, 40));
+                let before = words.split("; the host said later: ").next().unwrap_or_default();
+                format!("{}{late}", short(before, 60))
+            }
+            None => short(&words, 60),
+        }
     }
 
     /// How long it took, or has been going on.
@@ -130,7 +146,7 @@ pub(super) fn commands(out: &mut Out, rows: &[Value], zone: &TimeZone) -> Result
         let row = CommandRow::read(row)?;
         cells.push(vec![
             when(row.created_at, zone),
-            short(&row.words(), 60),
+            row.cell(),
             row.op.clone(),
             row.host.clone(),
             name(&row.actor),

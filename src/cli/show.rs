@@ -41,6 +41,13 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
         ("deadline", row.deadline.filter(|_| !row.is_final()).map(at)),
         ("stopped by", row.stop_by.as_deref().map(name)),
         (
+            "said later",
+            row.late_word
+                .as_ref()
+                .zip(row.late_at)
+                .map(|(word, heard)| format!("{word}, {}", at(heard))),
+        ),
+        (
             "seen by",
             row.acknowledged_by.as_deref().map(|by| {
                 let when = row.acknowledged_at.map(at).unwrap_or_default();
@@ -58,7 +65,9 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
         ("definition", Some(row.definition.clone())),
         (
             "evidence",
-            row.evidence.as_ref().map(|said| evidence(said, row.spool.as_deref())),
+            row.evidence
+                .as_ref()
+                .map(|said| evidence(said, row.spool.as_deref(), row.stop_by.is_some())),
         ),
         (
             "output",
@@ -76,9 +85,9 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
 }
 
 /// What the host said, in a sentence; as it came where this program is older than what it says.
-fn evidence(said: &serde_json::Value, spool: Option<&str>) -> String {
+fn evidence(said: &serde_json::Value, spool: Option<&str>, asked: bool) -> String {
     match serde_json::from_value::<Evidence>(said.clone()) {
-        Ok(evidence) => evidence.sentence(spool),
+        Ok(evidence) => evidence.sentence(spool, asked),
         Err(_) => said.to_string(),
     }
 }

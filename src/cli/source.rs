@@ -24,6 +24,7 @@ pub(super) enum Source {
 pub(super) struct AtRest {
     pub(super) reader: Reader,
     pub(super) data_dir: PathBuf,
+    machine_folder: Option<PathBuf>,
     pub(super) catalog: Arc<Catalog>,
     resume_within: Span,
 }
@@ -51,6 +52,7 @@ impl Source {
         Ok(Self::AtRest(Box::new(AtRest {
             reader: Store::open_read_only(&config.data_dir)?,
             data_dir: config.data_dir.clone(),
+            machine_folder: crate::app::machine_folder(config),
             catalog: Arc::new(config.catalog.clone()),
             resume_within: config.jobs.resume_within,
         })))
@@ -168,9 +170,9 @@ impl Source {
             Self::Live(client) => client.get("/recovery", &[]).await,
             Self::AtRest(journal) => {
                 let resume_within = journal.resume_within;
-                let found = journal
-                    .reader
-                    .read_blocking(|inside| inside.recovery_preview(&journal.data_dir, resume_within))?;
+                let found = journal.reader.read_blocking(|inside| {
+                    inside.recovery_preview(&journal.data_dir, journal.machine_folder.as_deref(), resume_within)
+                })?;
                 Ok(json!({
                     "orphaned": found.orphaned,
                     "asked_again": found.asked_again,

@@ -104,3 +104,6 @@ impl Evidence {
         format!("another job holds this machine's lock: {what}command {job} of {whose}{since}")
     }
 }
+
+/// What is said of a stop marker in a job's folder when no wish to stop it is journaled; part of a sentence.
+pub const STRAY_MARKER: &str = "; a stop marker lay in its folder, though nobody had asked to stop it";

@@ -40,7 +40,7 @@ pub use delivery::{DeliveryKind, Forward, Headers, Notice, Notify, Outside, Targ
 pub use details::flattened;
 pub use duration::Span;
 pub use event::{Actor, Category, Level};
-pub use evidence::{Evidence, Identity, StopReason};
+pub use evidence::{Evidence, Identity, STRAY_MARKER, StopReason};
 pub use export::{ExportFormat, ExportOf};
 pub use host::{HostName, Reach, RunAs, SpoolDir, Tag};
 pub use host_key::{Fingerprint, HostKey};

@@ -1,6 +1,6 @@
 //! What a host's evidence settles. The table of DESIGN, "Recovery", as one pure function.
 
-use super::{CommandStatus, Evidence, Expect, Identity, Span, StopReason};
+use super::{CommandStatus, Evidence, Expect, Identity, STRAY_MARKER, Span, StopReason};
 
 /// What the journal knows of a command when its host's evidence is weighed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,6 +53,14 @@ impl Outcome {
         }
     }
 
+    /// Says of what went wrong that a stop marker was there which nobody had asked for.
+    fn with_stray_marker(mut self) -> Self {
+        if let Self::Final { error: Some(text), .. } = &mut self {
+            text.push_str(STRAY_MARKER);
+        }
+        self
+    }
+
     fn orphaned(why: &str) -> Self {
         Self::final_with(CommandStatus::Orphaned, None, why.to_owned())
     }
@@ -74,6 +82,9 @@ pub fn settle(known: &Known, now: &Identity, evidence: &Evidence) -> Outcome {
             stopped,
             ..
         } => {
+            let marked = stopped.is_some();
+            // The journal knows who asked; a marker by itself may be anybody's who can write into that folder.
+            let stopped = known.stop.filter(|_| marked);
             // A reboot's own script ends before the machine does, by its end or by the shutdown's signal.
             // What ended in another way said how it went, and a boot that comes later does not change it.
             if awaits_reboot && stopped.is_none() && (*code == 0 || *code > 128) {
@@ -83,13 +94,20 @@ pub fn settle(known: &Known, now: &Identity, evidence: &Evidence) -> Outcome {
                     Some(StopReason::Timeout) | None => Outcome::Follow,
                 };
             }
-            exit(*code, *check, *duration_ms, *stopped)
+            let outcome = exit(*code, *check, *duration_ms, stopped);
+            if marked && stopped.is_none() {
+                outcome.with_stray_marker()
+            } else {
+                outcome
+            }
         }
         Evidence::Running { .. } => Outcome::Follow,
         Evidence::ExitLost { .. } if awaits_reboot && rebooted => back(),
         Evidence::ExitLost { .. } if rebooted => Outcome::orphaned("host rebooted"),
-        Evidence::ExitLost { stopped: Some(reason) } => stopped_without_exit(*reason),
-        Evidence::ExitLost { stopped: None } => Outcome::orphaned("exit code lost"),
+        Evidence::ExitLost { stopped } => match known.stop.filter(|_| stopped.is_some()) {
+            Some(reason) => stopped_without_exit(reason),
+            None => Outcome::orphaned("exit code lost"),
+        },
         Evidence::Locked { .. } => Outcome::final_with(
             CommandStatus::Blocked,
             None,

@@ -1,6 +1,6 @@
 //! What a command's status is called: the one table of words, for pages, print and command line alike.
 
-use super::{CommandStatus, Evidence, Invalid, PipelineStatus, Refusal, Span, StopReason, bounded};
+use super::{CommandStatus, Evidence, Invalid, PipelineStatus, Refusal, STRAY_MARKER, Span, StopReason, bounded};
 
 /// What the words for a command depend on.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,8 @@ pub struct Standing<'a> {
     pub refusal: Option<Refusal>,
     /// Why it was refused or skipped, or what is known of its outcome.
     pub why: &'a str,
+    /// What its host said after it had been resolved by hand; empty where it has said nothing.
+    pub late: &'a str,
 }
 
 impl Standing<'_> {
@@ -51,7 +53,14 @@ impl Standing<'_> {
                 _ => format!("{name}: not needed"),
             },
             CommandStatus::Orphaned if !self.ended => format!("Finding out{stopping}"),
-            CommandStatus::Orphaned => format!("{name}: {}", self.why_or("no reason was kept")),
+            CommandStatus::Orphaned => format!("{name}: {}{}", self.why_or("no reason was kept"), self.said_later()),
+        }
+    }
+
+    fn said_later(&self) -> String {
+        match self.late {
+            "" => String::new(),
+            late => format!("; the host said later: {late}"),
         }
     }
 
@@ -139,9 +148,10 @@ impl PipelineStatus {
 }
 
 impl Evidence {
-    /// What the host said, in a sentence. `spool` is the command's folder there.
+    /// What the host said, in a sentence. `spool` is the command's folder there; `asked` whether a wish to stop it is
+    /// journaled.
     #[must_use]
-    pub fn sentence(&self, spool: Option<&str>) -> String {
+    pub fn sentence(&self, spool: Option<&str>, asked: bool) -> String {
         let sentence = match self {
             Self::Exit {
                 code,
@@ -156,6 +166,7 @@ impl Evidence {
                     Span::from_millis(*duration_ms).human()
                 );
                 match stopped {
+                    Some(_) if !asked => text.push_str(STRAY_MARKER),
                     Some(StopReason::Cancel) => text.push_str(", after it had been told to stop"),
                     Some(StopReason::Timeout) => text.push_str(", after it had been stopped because its time was up"),
                     None => {}
@@ -230,6 +241,7 @@ mod tests {
             exit_code: None,
             cancelled_by: "alice",
             refusal: None,
+            late: "",
             why: "",
         };
         assert_eq!(running.words(), "Running, being stopped");

@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::domain::{CommandId, CommandStatus, Evidence, Expect, Refusal, Span, Timestamp};
+use crate::domain::{CommandId, CommandStatus, Evidence, Expect, Level, Refusal, Span, Timestamp};
 use crate::executor::{self, HostError, Job};
 use crate::store::By;
 use crate::store::output::Output;
 
 use super::Engine;
 use super::case::{Case, Trouble};
+use super::drivers::unless_it_panics;
 use super::follow::Ending;
 use super::settle::said;
 
@@ -56,9 +57,33 @@ impl Engine {
             return;
         };
         let engine = self.clone();
-        self.0
-            .tasks
-            .spawn(async move { engine.drive_to_the_end(id, &seat.wake).await });
+        self.0.tasks.spawn(async move {
+            let mut backoff = Backoff::new();
+            let mut said = None;
+            let drive = || {
+                let (engine, wake) = (engine.clone(), Arc::clone(&seat.wake));
+                async move { engine.drive_to_the_end(id, &wake).await }
+            };
+            // A driver that panicked has a successor, as after a restart: it finds out from the journal and the host.
+            while let Err(why) = unless_it_panics(drive).await {
+                if said.as_ref() != Some(&why) {
+                    engine.say_driver_panicked(id, &why).await;
+                    said = Some(why);
+                }
+                if !engine.rest(backoff.pause(), &seat.wake).await {
+                    return;
+                }
+            }
+        });
+    }
+
+    async fn say_driver_panicked(&self, id: CommandId, why: &str) {
+        tracing::error!(command = %id, %why, "a driver panicked; another one takes its place");
+        let message = format!("A fault of the dashboard's own ended its work on this command; it begins anew: {why}");
+        let details = serde_json::json!({ "panic": why });
+        if let Err(trouble) = self.0.store.note(id, Level::Error, message, Some(details)).await {
+            tracing::warn!(command = %id, %trouble, "cannot write the journal");
+        }
     }
 
     async fn drive_to_the_end(&self, id: CommandId, wake: &Notify) {
@@ -209,6 +234,10 @@ impl Engine {
                 self.0.store.refuse(id, Refusal::Precheck, text, None).await?;
                 return Ok(Next::Again);
             }
+        }
+        if let Some((refusal, text)) = self.in_the_way_there(case, &prepared.at).await? {
+            self.0.store.refuse(id, refusal, text, None).await?;
+            return Ok(Next::Again);
         }
         self.0.store.begin_executing(id, &prepared.at, None).await?;
         Ok(Next::Again)

@@ -58,3 +58,42 @@ impl<I: Copy + Eq + Hash> Drop for Seat<I> {
 fn locked<I>(seats: &Seats<I>) -> MutexGuard<'_, HashMap<I, Arc<Notify>>> {
     seats.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Runs `work` in a task of its own, so that a panic ends that alone; then says where and why it panicked.
+pub(super) async fn unless_it_panics<F: Future<Output = ()> + Send + 'static>(
+    work: impl FnOnce() -> F,
+) -> Result<(), String> {
+    match tokio::spawn(work())
+        .await
+        .map_err(tokio::task::JoinError::try_into_panic)
+    {
+        Err(Ok(panic)) => Err(panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "without a word".to_owned())),
+        // It ended, or the program does.
+        Ok(()) | Err(Err(_)) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_noticed_and_the_work_can_be_done_again() {
+        let tries = Arc::new(AtomicUsize::new(0));
+        let work = || {
+            let tries = Arc::clone(&tries);
+            async move {
+                assert!(tries.fetch_add(1, Ordering::Relaxed) > 0, "the first try");
+            }
+        };
+        assert_eq!(unless_it_panics(work).await, Err("the first try".to_owned()));
+        assert_eq!(unless_it_panics(work).await, Ok(()));
+        assert_eq!(tries.load(Ordering::Relaxed), 2);
+    }
+}

@@ -38,7 +38,8 @@ struct Age {
 
 impl Age {
     fn now(&self) -> Span {
-        Span::from_micros(self.said.as_micros() + i64::try_from(self.at.elapsed().as_micros()).unwrap_or(i64::MAX))
+        let since = i64::try_from(self.at.elapsed().as_micros()).unwrap_or(i64::MAX);
+        Span::from_micros(self.said.as_micros().saturating_add(since))
     }
 }
 
@@ -183,10 +184,31 @@ impl Following<'_> {
             }
             JobEvent::Alive { age_ms } => self.note_age(age_ms),
             JobEvent::Output { offset, bytes } => {
-                let (data_dir, id) = (self.engine.0.settings.data_dir.clone(), self.row.id);
-                blocking(move || Output::open(&data_dir, id)?.write_at(offset, &bytes)).await?;
+                self.keep(offset, bytes).await?;
             }
             JobEvent::Ended(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Writes output that came, up to the dashboard's own limit: a host that does not cut it fills no disk here.
+    async fn keep(&mut self, offset: u64, mut bytes: Vec<u8>) -> Result<(), Trouble> {
+        let engine = self.engine;
+        let limit = engine.0.settings.output_limit;
+        // Hosts cut at a whole number of their shell's units, of which the largest has 1024 bytes.
+        let room = limit.next_multiple_of(1024).saturating_sub(offset);
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let more = bytes.len() > room;
+        bytes.truncate(room);
+        if !bytes.is_empty() {
+            let (data_dir, id) = (engine.0.settings.data_dir.clone(), self.row.id);
+            blocking(move || Output::open(&data_dir, id)?.write_at(offset, &bytes)).await?;
+        }
+        if more
+            && !self.row.output_cut
+            && let Some(row) = engine.0.store.cut_output(self.row.id, limit).await?
+        {
+            self.row = row;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! the commands that this asked for their drivers, and waits until one of them has ended, somebody said something, or
 //! a busy host may have become free. It waits for changes of the journal and never polls.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -12,6 +13,7 @@ use crate::domain::{CommandStatus, PipelineId, PipelineStatus, Span, Timestamp};
 use crate::store::{Advanced, Journal, ReadError, Topic};
 
 use super::drive::Backoff;
+use super::drivers::unless_it_panics;
 use super::{Engine, EngineError};
 
 /// Ends that come together are one advance.
@@ -24,9 +26,19 @@ impl Engine {
             return;
         };
         let engine = self.clone();
-        self.0
-            .tasks
-            .spawn(async move { engine.drive_pipeline_to_the_end(id, &seat.wake).await });
+        self.0.tasks.spawn(async move {
+            let mut backoff = Backoff::new();
+            let drive = || {
+                let (engine, wake) = (engine.clone(), Arc::clone(&seat.wake));
+                async move { engine.drive_pipeline_to_the_end(id, &wake).await }
+            };
+            while let Err(why) = unless_it_panics(drive).await {
+                tracing::error!(pipeline = %id, %why, "its driver panicked; another one takes its place");
+                if !engine.rest(backoff.pause(), &seat.wake).await {
+                    return;
+                }
+            }
+        });
     }
 
     /// After a word about a pipeline: its driver looks again, and so do those of its open commands. What had been asked

@@ -1,13 +1,13 @@
 //! Recovery: what a stop left open is orphaned in one transaction before the first page is served,
 //! and then settled with each host's evidence while pages are served already.
 
-use crate::domain::{CommandStatus, Digest, Level};
-use crate::store::{CommandRow, EventFilter, HistoryFilter, Journal, NewEvent, Recovered, Started};
+use crate::domain::{Digest, Level};
+use crate::store::{CommandRow, EventFilter, Journal, NewEvent, Recovered, Started};
 
 use super::{Engine, EngineError};
 
-/// How many of the latest ORPHANED commands a start looks at for such that were resolved by hand.
-const LATEST_ORPHANS: i64 = 200;
+/// Of how many commands that were resolved by hand the hosts are asked again after a start, and before another one.
+pub(super) const LATEST_RESOLVED: i64 = 200;
 
 /// What a start would do now, without doing it.
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
@@ -39,7 +39,10 @@ impl Engine {
             self.drive(row.id);
         }
         self.take_up().await?;
-        for row in self.resolved_without_an_answer().await? {
+        let unanswered = self
+            .reader()
+            .read(|journal| journal.resolved_unanswered(LATEST_RESOLVED));
+        for row in unanswered.await? {
             self.drive(row.id);
         }
         Ok((started, recovered))
@@ -79,27 +82,6 @@ impl Engine {
         Ok(())
     }
 
-    /// The latest commands that were resolved by hand and whose hosts have said nothing since.
-    async fn resolved_without_an_answer(&self) -> Result<Vec<CommandRow>, EngineError> {
-        let found = self.reader().read(|journal| {
-            let filter = HistoryFilter {
-                status: vec![CommandStatus::Orphaned],
-                ..HistoryFilter::default()
-            };
-            let page = journal.history(&filter, None, LATEST_ORPHANS)?;
-            let mut unanswered = Vec::new();
-            for row in page.rows.into_iter().filter(|row| row.resolved_by.is_some()) {
-                let events = journal.events_of(row.id, LATEST_ORPHANS)?;
-                let is_late = |details: &serde_json::Value| details["late"] == true;
-                if !events.iter().any(|event| event.details.as_ref().is_some_and(is_late)) {
-                    unanswered.push(row);
-                }
-            }
-            Ok(unanswered)
-        });
-        Ok(found.await?)
-    }
-
     /// What the start would do to the commands that are open now.
     ///
     /// # Errors
@@ -107,9 +89,10 @@ impl Engine {
     pub async fn recovery_preview(&self) -> Result<RecoveryPreview, EngineError> {
         let resume_within = self.0.settings.resume_within;
         let data_dir = self.0.settings.data_dir.clone();
+        let machine_folder = self.0.store.machine_folder().map(std::path::Path::to_owned);
         let found = self
             .reader()
-            .read(move |journal| journal.recovery_preview(&data_dir, resume_within))
+            .read(move |journal| journal.recovery_preview(&data_dir, machine_folder.as_deref(), resume_within))
             .await?;
         Ok(RecoveryPreview {
             orphaned: found.orphaned,

@@ -4,7 +4,7 @@
 use tokio::sync::Notify;
 
 use crate::domain::{
-    CommandId, CommandStatus, Evidence, Expect, Identity, Known, Level, Outcome, Refusal, Span, Timestamp, settle,
+    CommandId, CommandStatus, Evidence, Expect, Identity, Known, Outcome, Refusal, Span, Timestamp, settle,
 };
 use crate::executor::HostError;
 use crate::store::output::Output;
@@ -12,6 +12,7 @@ use crate::store::{CommandRow, Finish, OutputFacts};
 
 use super::case::{Case, Trouble};
 use super::drive::{Backoff, Next, blocking};
+use super::recover::LATEST_RESOLVED;
 use super::{Engine, EngineError};
 
 /// How often a launch is repeated after a proof that the one before never started.
@@ -102,7 +103,7 @@ impl Engine {
                 ));
             }
         }
-        let cut = matches!(finish.evidence, Evidence::Exit { output_cut: true, .. });
+        let cut = case.row.output_cut || matches!(finish.evidence, Evidence::Exit { output_cut: true, .. });
         finish.output = self.seal_output(case.row.id, cut).await?;
         let whole_and_good = finish.status == CommandStatus::Success && !cut;
         // Without proof that the job ended, its folder gets no mark: the host's lock then follows its processes.
@@ -132,7 +133,7 @@ impl Engine {
         }
     }
 
-    /// A result for a command that is final already changes nothing; the repeat is noted.
+    /// A result for a command that is final already changes no outcome; it is noted, once.
     pub(super) async fn note_late(&self, case: &Case, evidence: &Evidence) {
         let message = format!(
             "{} reported on {} after it was final: {}",
@@ -144,7 +145,7 @@ impl Engine {
         if let Err(why) = self
             .0
             .store
-            .note(case.row.id, Level::Warn, message, Some(details))
+            .note_late(case.row.id, in_words(evidence), message, details)
             .await
         {
             tracing::warn!(command = %case.row.id, %why, "a late result could not be noted");
@@ -194,13 +195,13 @@ impl Engine {
         self.conclude(case, finish).await
     }
 
-    /// What was resolved by hand is asked about until its host has said something; that is only noted. A wish to stop
+    /// What was resolved by hand is asked about until its host has said something; the outcome stays. A wish to stop
     /// that was journaled before is still carried out.
     pub(super) async fn go_on_asking(&self, id: CommandId, wake: &Notify) {
         let mut backoff = Backoff::new();
         loop {
             match self.case_of(id, true).await {
-                Ok(Some(case)) if case.row.resolved_by.is_some() => {
+                Ok(Some(case)) if case.row.resolved_by.is_some() && case.row.late_at.is_none() => {
                     if let Some(evidence) = self.late_word(&case.where_it_was_sent()).await {
                         return self.note_late(&case, &evidence).await;
                     }
@@ -214,9 +215,57 @@ impl Engine {
         }
     }
 
+    /// What keeps a command from starting on its host although the journal and the host's lock let it: a job that somebody
+    /// resolved by hand and that lives on. The lock does not show it where it runs as another user, because each user has
+    /// a lock of its own; so it is asked about as the user that it runs as.
+    pub(super) async fn in_the_way_there(
+        &self,
+        case: &Case,
+        at: &Identity,
+    ) -> Result<Option<(Refusal, String)>, Trouble> {
+        let host_id = case.row.host_id;
+        let unanswered = self
+            .reader()
+            .read(|journal| journal.resolved_unanswered(LATEST_RESOLVED))
+            .await?;
+        for row in unanswered.into_iter().filter(|row| row.host_id == host_id) {
+            let Some(other) = self.case_of(row.id, true).await? else {
+                continue;
+            };
+            let other = other.where_it_was_sent();
+            if is_elsewhere(&other, at) {
+                continue;
+            }
+            let whose = format!(
+                "{} (command {}), which {} resolved by hand,",
+                row.op,
+                row.id,
+                row.resolved_by.as_ref().map_or("somebody", |by| by.name())
+            );
+            let fence = row.launched_at.is_none();
+            match self.0.executor.ask(&other.host, other.job(), fence).await {
+                Ok(report) if matches!(report.evidence, Evidence::Running { .. }) => {
+                    let text = format!("{whose} still lives here: {}", in_words(&report.evidence));
+                    return Ok(Some((Refusal::Locked, text)));
+                }
+                // Its own driver asks too, and keeps the word.
+                Ok(_) => self.nudge(row.id),
+                Err(why @ (HostError::Unreachable(_) | HostError::Lost(_))) => {
+                    let text = format!("{whose} may still live here, and the host did not say: {why}");
+                    return Ok(Some((why.refusal(), text)));
+                }
+                // The host will not let us ask: the word of whoever resolved it stands.
+                Err(why) => tracing::info!(command = %row.id, %why, "cannot be asked about"),
+            }
+        }
+        Ok(None)
+    }
+
     /// The last word of the machine that a job was sent to; none while it is silent, or the job lives.
     async fn late_word(&self, case: &Case) -> Option<Evidence> {
-        let report = self.0.executor.ask(&case.host, case.job(), false).await.ok()?;
+        // What was never acknowledged may still be on its way there: it never starts then.
+        let fence = case.row.launched_at.is_none();
+        let report = self.0.executor.ask(&case.host, case.job(), fence).await.ok()?;
         if is_elsewhere(case, &report.at) {
             tracing::info!(command = %case.row.id, why = %another_machine(case), "still asking");
             return None;

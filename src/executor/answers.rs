@@ -4,6 +4,13 @@
 use super::{CheckAnswer, Facts, HostError, Looked};
 use crate::domain::{Evidence, Identity, MESSAGE_LIMIT, StopReason, bounded};
 
+/// What a host's numbers are cut to, so that nothing that is reckoned from them leaves its range: ten years,
+const LONGEST_MS: i64 = 3_650 * 86_400_000;
+/// the year 9999,
+const LATEST_S: i64 = 253_402_300_799;
+/// and Linux's largest number of processes.
+const MOST: i64 = 4_194_304;
+
 /// Takes one `fact` line; an unknown one is left out.
 pub(super) fn fact(facts: &mut Facts, line: &str) {
     let (name, value) = line.split_once(' ').unwrap_or((line, ""));
@@ -15,9 +22,9 @@ pub(super) fn fact(facts: &mut Facts, line: &str) {
         "boot" => facts.boot_id = text(),
         "machine" => facts.machine_id = text(),
         "user" => facts.user = text(),
-        "uptime" => facts.uptime_s = number().unwrap_or_default(),
-        "clock" => facts.clock_s = number().unwrap_or_default(),
-        "disk" => facts.disk_used_percent = number(),
+        "uptime" => facts.uptime_s = number().unwrap_or_default().clamp(0, LONGEST_MS / 1_000),
+        "clock" => facts.clock_s = number().unwrap_or_default().clamp(0, LATEST_S),
+        "disk" => facts.disk_used_percent = number().map(|percent| percent.clamp(0, 100)),
         "reboot" => facts.reboot_needed = number() == Some(1),
         _ => {}
     }
@@ -52,7 +59,7 @@ pub(super) fn check(code: &str, bytes: &[u8]) -> Result<CheckAnswer, HostError> 
         from += 1;
     }
     Ok(CheckAnswer {
-        code: number(code)?,
+        code: exit_code(code)?,
         text: text[from..].to_owned(),
     })
 }
@@ -63,17 +70,17 @@ pub(super) fn evidence(line: &str) -> Result<Evidence, HostError> {
     let words: Vec<&str> = rest.split(' ').collect();
     Ok(match (kind, words.as_slice()) {
         ("exit", [code, check, ms, left, stop, cut]) => Evidence::Exit {
-            code: number(code)?,
-            check: if *check == "-" { None } else { Some(number(check)?) },
-            duration_ms: number(ms)?,
+            code: exit_code(code)?,
+            check: if *check == "-" { None } else { Some(exit_code(check)?) },
+            duration_ms: milliseconds(ms)?,
             stopped: stopped(stop)?,
-            left_behind: number(left)?,
+            left_behind: count(left)?,
             output_cut: *cut == "cut",
         },
         ("running", [supervisor, processes, age]) => Evidence::Running {
             supervisor: *supervisor == "1",
-            processes: number(processes)?,
-            age_ms: number(age)?,
+            processes: count(processes)?,
+            age_ms: milliseconds(age)?,
         },
         ("never", _) => Evidence::NeverStarted,
         ("lost", [stop]) => Evidence::ExitLost {
@@ -82,7 +89,10 @@ pub(super) fn evidence(line: &str) -> Result<Evidence, HostError> {
         ("locked", [by, about @ ..]) => Evidence::Locked {
             by: bounded(by, 200),
             op: about.first().filter(|op| **op != "-").map(|op| bounded(op, 100)),
-            since_s: about.get(1).map(|since| number(since)).transpose()?,
+            since_s: about
+                .get(1)
+                .map(|since| number(since).map(|since| since.clamp(0, LATEST_S)))
+                .transpose()?,
         },
         ("done", _) => Evidence::Done,
         ("nothing", _) => Evidence::Nothing {
@@ -104,8 +114,23 @@ pub(super) fn looked(word: &str) -> Result<Looked, HostError> {
     })
 }
 
-/// A number of the protocol.
-pub(super) fn number(text: &str) -> Result<i64, HostError> {
+/// An age or a duration, in milliseconds, within what a job can have.
+pub(super) fn milliseconds(text: &str) -> Result<i64, HostError> {
+    Ok(number(text)?.clamp(0, LONGEST_MS))
+}
+
+/// How many processes, or folders, within what a machine can have.
+pub(super) fn count(text: &str) -> Result<i64, HostError> {
+    Ok(number(text)?.clamp(0, MOST))
+}
+
+/// What a process can end with.
+fn exit_code(text: &str) -> Result<i64, HostError> {
+    Ok(number(text)?.clamp(0, 255))
+}
+
+/// A number of the protocol, whatever it is.
+fn number(text: &str) -> Result<i64, HostError> {
     text.trim().parse().map_err(|_| strange(text))
 }
 
@@ -146,6 +171,27 @@ mod tests {
                 stopped: Some(StopReason::Timeout)
             })
         ));
+        // Numbers that no job can have are cut to what one can have.
+        let liar = evidence("exit 9223372036854775807 -1 100000000000000 -5 - whole").expect("exit");
+        assert_eq!(
+            liar,
+            Evidence::Exit {
+                code: 255,
+                check: Some(0),
+                duration_ms: LONGEST_MS,
+                stopped: None,
+                left_behind: 0,
+                output_cut: false
+            }
+        );
+        assert_eq!(
+            evidence("running 1 9223372036854775807 -1").expect("running"),
+            Evidence::Running {
+                supervisor: true,
+                processes: MOST,
+                age_ms: 0
+            }
+        );
         for line in ["", "exit", "exit 0 - x 0 - whole", "running 1", "lost maybe", "lost"] {
             assert!(evidence(line).is_err(), "{line}");
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::answers::{evidence, nowhere, number, place};
+use super::answers::{evidence, milliseconds, nowhere, place};
 use super::channel::{Channel, Frame};
 use super::{HostError, JobEvent};
 use crate::domain::Identity;
@@ -103,8 +103,12 @@ impl Hearing {
     fn translate(&mut self, frame: Frame) -> Result<Option<JobEvent>, HostError> {
         Ok(match frame {
             Frame::Line(word, rest) => match word.as_str() {
-                "started" => Some(JobEvent::Started { age_ms: number(&rest)? }),
-                "alive" => Some(JobEvent::Alive { age_ms: number(&rest)? }),
+                "started" => Some(JobEvent::Started {
+                    age_ms: milliseconds(&rest)?,
+                }),
+                "alive" => Some(JobEvent::Alive {
+                    age_ms: milliseconds(&rest)?,
+                }),
                 "evidence" => Some(JobEvent::Ended(evidence(&rest)?)),
                 word => place(&mut self.at, word, &rest).then(|| JobEvent::At(self.at.clone())),
             },

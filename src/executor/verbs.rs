@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::answers::{check, evidence, fact, looked, nowhere, number, place};
+use super::answers::{check, count, evidence, fact, looked, nowhere, place};
 use super::channel::{Channel, Frame};
 use super::dial::{Dialler, Wish};
 use super::script::Script;
@@ -234,7 +234,7 @@ impl Executor {
         let mut swept = 0;
         while let Some((word, rest)) = line(&mut channel, Duration::from_secs(300)).await? {
             if word == "swept" {
-                swept = number(&rest)?;
+                swept = count(&rest)?;
             }
         }
         Ok(swept)

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::chain::CHAINED;
 use super::error::Fault;
+use super::high_water::HighWater;
 use super::mark::Mark;
 use super::pipeline::hold_after_absence;
 use super::schema::{event_log, instance};
@@ -78,11 +79,12 @@ impl Journal {
     }
 
     /// Whether a start on this data folder would find that the database was restored from a backup, or moved.
-    /// Reads the file `instance`, so it blocks.
-    pub(super) fn is_restored(&mut self, data_dir: &Path) -> Result<bool, ReadError> {
+    /// Reads the file `instance` and the high-water mark, so it blocks.
+    pub(super) fn is_restored(&mut self, data_dir: &Path, machine_folder: Option<&Path>) -> Result<bool, ReadError> {
         let found = Mark::read(data_dir).map_err(|error| ReadError::Database(format!("the instance file: {error}")))?;
         let (row, version) = (self.instance_row()?, self.version()?);
-        Ok(disagree(found.as_ref(), row.instance.as_deref(), version))
+        Ok(disagree(found.as_ref(), row.instance.as_deref(), version)
+            || is_behind(machine_folder, &row.dashboard_id, version).is_some())
     }
 
     fn last_event_at(&mut self) -> Result<Option<Timestamp>, ReadError> {
@@ -107,7 +109,12 @@ impl Store {
             .read(|journal| Ok((journal.instance_row()?, journal.version()?)))
             .await
             .map_err(|error| WriteError::Database(error.to_string()))?;
-        let restored = disagree(found.as_ref(), row.instance.as_deref(), version);
+        let behind = {
+            let (folder, id) = (self.machine_folder().map(Path::to_owned), row.dashboard_id.clone());
+            self.on_disk(move |_| Ok(is_behind(folder.as_deref(), &id, version)))
+                .await?
+        };
+        let restored = behind.is_some() || disagree(found.as_ref(), row.instance.as_deref(), version);
         // The file first names both starts: whichever is journaled when the power goes, they agree.
         let left = found.as_ref().and_then(|mark| mark.end.clone()).filter(|_| !restored);
         let before = Mark {
@@ -133,7 +140,7 @@ impl Store {
                 if linked > 0 && chained_before && !restored {
                     wrong.push("its events had links, which were taken away".to_owned());
                 }
-                let started = start(tx, &instance, restored, alive)?;
+                let started = start(tx, &instance, restored, behind, alive)?;
                 hold_after_absence(tx, started.away, resume_within, restored)?;
                 if linked > 0 {
                     tx.event(NewEvent {
@@ -169,6 +176,7 @@ impl Store {
             })
             .await?;
         self.write_mark(true).await?;
+        self.keep_high_water().await;
         Ok(started)
     }
 
@@ -193,6 +201,23 @@ impl Store {
         })
         .await?;
         self.write_mark(false).await
+    }
+
+    /// From now on this machine knows how far the journal has come. Where that cannot be written, the start goes on: a
+    /// copy of the whole data folder that is put back is not noticed then.
+    async fn keep_high_water(&self) {
+        let Some(folder) = self.machine_folder().map(Path::to_owned) else {
+            return;
+        };
+        let id = self.dashboard_id().to_owned();
+        let shown = folder.clone();
+        match self.on_disk(move |_| HighWater::open(&folder, &id)).await {
+            Ok(mark) => self.inner.shared.keep_high_water(mark),
+            Err(why) => tracing::warn!(
+                folder = %shown.display(), %why,
+                "no high-water mark can be kept on this machine: a restored copy of the whole data folder is not noticed"
+            ),
+        }
     }
 
     async fn write_mark(&self, keep: bool) -> Result<(), WriteError> {
@@ -228,7 +253,18 @@ fn disagree(found: Option<&Mark>, instance: Option<&str>, version: i64) -> bool 
     }
 }
 
-fn start(tx: &mut Tx<'_>, id: &str, restored: bool, alive: Option<Timestamp>) -> Result<Started, Fault> {
+/// The version that this machine had seen of the journal, where the journal is behind it: then it is a copy from before.
+fn is_behind(machine_folder: Option<&Path>, dashboard_id: &str, version: i64) -> Option<i64> {
+    HighWater::read(machine_folder?, dashboard_id).filter(|seen| *seen > version)
+}
+
+fn start(
+    tx: &mut Tx<'_>,
+    id: &str,
+    restored: bool,
+    behind: Option<i64>,
+    alive: Option<Timestamp>,
+) -> Result<Started, Fault> {
     let before = tx.journal.instance_row()?;
     let last_event = tx.journal.last_event_at()?;
     let ran = before.instance.is_some();
@@ -256,13 +292,16 @@ fn start(tx: &mut Tx<'_>, id: &str, restored: bool, alive: Option<Timestamp>) ->
         diesel::update(instance::table)
             .set(instance::restored_at.eq(tx.now))
             .execute(&mut tx.journal.conn)?;
-        tx.event(NewEvent::audit(
-            &By::system(),
-            Level::Warn,
-            "restored",
-            "The database is not the one that the dashboard left here: it was restored from a backup, or moved. \
-             Nothing that waited is started, and no missing job counts as never started",
-        ))?;
+        tx.event(NewEvent {
+            details: behind.map(|seen| serde_json::json!({ "version_seen_on_this_machine": seen })),
+            ..NewEvent::audit(
+                &By::system(),
+                Level::Warn,
+                "restored",
+                "The database is not the one that the dashboard left here: it was restored from a backup, or moved. \
+                 Nothing that waited is started, and no missing job counts as never started",
+            )
+        })?;
     } else if started.crashed {
         let sign = last_sign.map_or_else(
             || "unknown".to_owned(),

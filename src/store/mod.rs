@@ -25,6 +25,7 @@ mod event;
 mod event_page;
 mod export;
 mod fleet;
+mod high_water;
 mod hold;
 mod host;
 mod host_facts;
@@ -117,6 +118,8 @@ pub struct OpenSettings {
     /// The key that signs checkpoints, where it is kept elsewhere; else `checkpoint.key` in the data folder, made at
     /// the first start.
     pub checkpoint_key: Option<PathBuf>,
+    /// A folder of this machine that no copy of the data folder holds, for the high-water mark; none keeps none.
+    pub machine_folder: Option<PathBuf>,
 }
 
 /// What a watcher waits for.
@@ -285,6 +288,12 @@ impl Store {
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         &self.inner.settings.data_dir
+    }
+
+    /// See [`OpenSettings::machine_folder`].
+    #[must_use]
+    pub fn machine_folder(&self) -> Option<&Path> {
+        self.inner.settings.machine_folder.as_deref()
     }
 
     /// Verifies the journal while nothing is being swept: what a sweep has taken is vouched for when it ends.

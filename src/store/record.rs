@@ -50,6 +50,8 @@ pub(super) const COMMAND: &[&str] = &[
     "warned_at",
     "overdue_at",
     "resolved_by",
+    "late_word",
+    "late_at",
     "acknowledged_by",
     "acknowledged_at",
     "acknowledged_note",

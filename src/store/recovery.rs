@@ -37,13 +37,18 @@ enum Fate {
 }
 
 impl Journal {
-    /// What a start on this data folder would do now, with the rows as they are.
+    /// What a start on this data folder, with this folder for high-water marks, would do now, with the rows as they are.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn recovery_preview(&mut self, data_dir: &Path, resume_within: Span) -> Result<Recovered, ReadError> {
+    pub fn recovery_preview(
+        &mut self,
+        data_dir: &Path,
+        machine_folder: Option<&Path>,
+        resume_within: Span,
+    ) -> Result<Recovered, ReadError> {
         let now = Timestamp::now();
-        let restored_at = if self.is_restored(data_dir)? {
+        let restored_at = if self.is_restored(data_dir, machine_folder)? {
             Some(now)
         } else {
             self.instance_row()?.restored_at

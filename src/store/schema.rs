@@ -98,6 +98,8 @@ diesel::table! {
         warned_at -> Nullable<Timestamp>,
         overdue_at -> Nullable<Timestamp>,
         resolved_by -> Nullable<Text>,
+        late_word -> Nullable<Text>,
+        late_at -> Nullable<Timestamp>,
         acknowledged_by -> Nullable<Text>,
         acknowledged_at -> Nullable<Timestamp>,
         acknowledged_note -> Nullable<Text>,

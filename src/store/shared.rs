@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::Topic;
 use super::end::End;
+use super::high_water::HighWater;
 use super::mark::Mark;
 use super::tx::Topics;
 use crate::domain::Timestamp;
@@ -25,6 +26,7 @@ pub(super) struct Shared {
     commits: AtomicU64,
     queued: AtomicUsize,
     life: Mutex<Life>,
+    high_water: Mutex<Option<HighWater>>,
 }
 
 struct Life {
@@ -50,6 +52,7 @@ impl Shared {
                 marked: Instant::now(),
                 end: None,
             }),
+            high_water: Mutex::new(None),
         }
     }
 
@@ -93,8 +96,23 @@ impl Shared {
         self.commits.fetch_add(1, Ordering::Release);
         // After the end: who reads both never has an end that is newer than its version.
         self.version.store(version, Ordering::Release);
+        self.raise_high_water(version);
         for topic in topics.iter() {
             self.topics[topic as usize].send_replace(version);
+        }
+    }
+
+    /// From now on each commit is told to this mark.
+    pub(super) fn keep_high_water(&self, mark: HighWater) {
+        *self.high_water.lock().unwrap_or_else(PoisonError::into_inner) = Some(mark);
+        self.raise_high_water(self.version());
+    }
+
+    fn raise_high_water(&self, version: i64) {
+        let mut mark = self.high_water.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Err(error)) = mark.as_ref().map(|mark| mark.set(version)) {
+            tracing::warn!(%error, "the high-water mark of this machine cannot be written; it is given up");
+            *mark = None;
         }
     }
 

@@ -70,6 +70,7 @@ pub(super) fn settings(dir: &Path) -> OpenSettings {
         data_dir: dir.to_owned(),
         low_space: 1,
         checkpoint_key: None,
+        machine_folder: None,
     }
 }
 

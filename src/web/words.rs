@@ -26,6 +26,14 @@ impl Word {
     }
 }
 
+/// What a host said of a command after somebody had resolved it, and when: `exit 0 (20 Nov 19:31)`.
+fn said_later(row: &CommandRow, clock: &Clock) -> String {
+    match (&row.late_word, row.late_at) {
+        (Some(word), Some(at)) => format!("{word} ({})", clock.when(at).short),
+        _ => String::new(),
+    }
+}
+
 /// The word for where a command stands.
 pub(super) fn status(row: &CommandRow, clock: &Clock) -> Word {
     let why = match row.status {
@@ -49,6 +57,7 @@ pub(super) fn status(row: &CommandRow, clock: &Clock) -> Word {
         cancelled_by: row.stop_by.as_ref().unwrap_or(&row.actor).name(),
         refusal: row.refusal,
         why: &why,
+        late: &said_later(row, clock),
     };
     let (tone, icon) = match row.status {
         CommandStatus::Pending | CommandStatus::Validating => ("wait", "clock"),
@@ -111,7 +120,11 @@ pub(super) fn level(level: Level) -> Word {
 /// What the host said, in a sentence.
 pub(super) fn evidence(row: &CommandRow) -> Option<String> {
     let evidence = row.evidence.as_ref()?;
-    Some(evidence.sentence(row.spool.as_deref()))
+    let mut text = evidence.sentence(row.spool.as_deref(), row.stop_reason.is_some());
+    if row.output_cut && !matches!(evidence, Evidence::Exit { output_cut: true, .. }) {
+        text.push_str("; it sent more output than the limit, and the dashboard kept none of that");
+    }
+    Some(text)
 }
 
 /// Who wants a row kept.

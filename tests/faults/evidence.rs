@@ -2,8 +2,12 @@
 
 use std::fs;
 
+use diesel::Connection as _;
+use diesel::connection::SimpleConnection as _;
 use serde_json::{Value, json};
 
+use crate::support::cli::quarterdeck;
+use crate::support::page::Browser;
 use crate::support::sshd::Sshd;
 use crate::support::{Dashboard, FakeBoot, kill_hard, lines_of, processes_of, supervisor_of, wait_for};
 
@@ -39,9 +43,10 @@ async fn with_host(sshd: &Sshd) -> Dashboard {
     qd
 }
 
-/// The row as it stands in the journal, every column.
+/// The row as it stands in the journal, every column but what its host said after the end.
 fn whole_row(qd: &Dashboard, id: &str) -> String {
-    let columns = qd.sql("SELECT group_concat(quote(name), ', ') FROM pragma_table_info('commands')");
+    let columns = qd
+        .sql("SELECT group_concat(quote(name), ', ') FROM pragma_table_info('commands') WHERE name NOT LIKE 'late_%'");
     let list: Vec<String> = columns
         .split(", ")
         .map(|name| format!("quote({})", name.trim_matches('\'')))
@@ -61,7 +66,7 @@ async fn late(qd: &Dashboard, id: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn s09_a_late_result_changes_no_column_and_is_noted_once() {
+async fn s09_a_late_result_changes_no_outcome_and_is_noted_once() {
     let mut sshd = Sshd::start();
     let mut qd = with_host(&sshd).await;
     let id = qd.accepted("ends", "web-03").await;
@@ -89,7 +94,21 @@ async fn s09_a_late_result_changes_no_column_and_is_noted_once() {
     })
     .await;
     assert_eq!(noted[0]["details"]["evidence"]["code"], 5, "{noted:?}");
-    assert_eq!(whole_row(&qd, &id), resolved, "the row does not change");
+    assert_eq!(whole_row(&qd, &id), resolved, "what it says of the end does not change");
+    // Whoever reads the result reads both.
+    let row = qd.command(&id).await;
+    assert_eq!(row["late_word"], "exit 5", "{row}");
+    let browser = Browser::signed_in(&qd).await;
+    for place in [format!("/commands/{id}"), "/history".to_owned()] {
+        let (_, page) = browser.get(&place).await;
+        assert!(page.contains("; the host said later: exit 5 ("), "{place}: {page}");
+    }
+    for words in [format!("show {id}"), "history".to_owned()] {
+        let (_, out, err) = quarterdeck(&qd, &words).await;
+        assert!(out.contains("the host said later: exit 5"), "{words}: {out}{err}");
+    }
+    let (code, out, err) = quarterdeck(&qd, "audit verify").await;
+    assert_eq!(code, 0, "the row is sealed again: {out}{err}");
     // The repeat: after another restart, and when somebody asks, nothing is said a second time.
     qd.kill().await;
     qd.start_again().await;
@@ -98,6 +117,19 @@ async fn s09_a_late_result_changes_no_column_and_is_noted_once() {
     assert_eq!(qd.until_final(&next).await["status"], "SUCCESS", "its host is free");
     assert_eq!(late(&qd, &id).await.len(), 1);
     assert_eq!(whole_row(&qd, &id), resolved);
+    // Once its event is past its time, it is not said again as if it were new.
+    qd.kill().await;
+    let file = qd.path("data/quarterdeck.db");
+    let mut journal = diesel::SqliteConnection::establish(&file.to_string_lossy()).expect("database");
+    let sweep = format!(
+        "DROP TRIGGER event_log_is_only_swept; DELETE FROM event_log WHERE command_id = '{id}' AND details LIKE '%late%'"
+    );
+    journal.batch_execute(&sweep).expect("swept");
+    drop(journal);
+    qd.start_again().await;
+    let next = qd.accepted("marks", "web-03").await;
+    assert_eq!(qd.until_final(&next).await["status"], "SUCCESS");
+    assert_eq!(late(&qd, &id).await.len(), 0);
 }
 
 #[tokio::test]

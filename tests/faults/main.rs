@@ -5,9 +5,12 @@
 mod support;
 
 mod clock;
+mod copies;
 mod disk;
 mod door;
 mod evidence;
 mod launch;
+mod liar;
 mod schema;
+mod two_users;
 mod volume;

@@ -253,6 +253,7 @@ pub(crate) fn open(dir: &Path, resume_within: Span, ssh_config: Option<PathBuf>)
         data_dir: data_dir.clone(),
         low_space: 1,
         checkpoint_key: None,
+        machine_folder: None,
     })
     .expect("opens");
     let executor = Executor::new(executor::Settings {

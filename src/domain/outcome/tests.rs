@@ -33,6 +33,10 @@ fn exit_of(code: i64, check: Option<i64>, stopped: Option<StopReason>) -> Eviden
     }
 }
 
+fn asked(stop: Option<StopReason>) -> Known {
+    Known { stop, ..known() }
+}
+
 fn status(outcome: &Outcome) -> Option<CommandStatus> {
     match outcome {
         Outcome::Final { status, .. } => Some(*status),
@@ -59,9 +63,30 @@ fn a_published_exit_settles() {
         (143, None, Some(StopReason::Cancel), Cancelled),
         (137, None, Some(StopReason::Timeout), Timeout),
     ] {
-        let outcome = settle(&known(), &here(), &exit_of(code, check, stopped));
+        let outcome = settle(&asked(stopped), &here(), &exit_of(code, check, stopped));
         assert_eq!(status(&outcome), Some(expected), "{code} {check:?} {stopped:?}");
     }
+}
+
+#[test]
+fn a_marker_without_a_wish_stops_nothing() {
+    for reason in [StopReason::Cancel, StopReason::Timeout] {
+        let failed = settle(&known(), &here(), &exit_of(3, None, Some(reason)));
+        assert_eq!(status(&failed), Some(CommandStatus::Error));
+        let text = error(failed);
+        assert!(text.contains("exit 3") && text.ends_with(STRAY_MARKER), "{text}");
+        let went_well = settle(&known(), &here(), &exit_of(0, None, Some(reason)));
+        assert_eq!(status(&went_well), Some(CommandStatus::Success));
+        let lost = settle(&known(), &here(), &Evidence::ExitLost { stopped: Some(reason) });
+        assert_eq!(status(&lost), Some(CommandStatus::Orphaned));
+    }
+    // The journal knows why it was to be stopped, whatever the marker says.
+    let late = settle(
+        &asked(Some(StopReason::Timeout)),
+        &here(),
+        &exit_of(143, None, Some(StopReason::Cancel)),
+    );
+    assert_eq!(status(&late), Some(CommandStatus::Timeout));
 }
 
 #[test]
@@ -157,15 +182,19 @@ fn a_reboot_op_succeeds_by_another_boot_and_by_nothing_else() {
             "{evidence:?}"
         );
     }
-    for (evidence, expected) in [
-        (exit_of(1, None, None), CommandStatus::Error),
-        (exit_of(143, None, Some(StopReason::Cancel)), CommandStatus::Cancelled),
-        (exit_of(137, None, Some(StopReason::Timeout)), CommandStatus::Timeout),
+    for (code, stop, expected) in [
+        (1, None, CommandStatus::Error),
+        (143, Some(StopReason::Cancel), CommandStatus::Cancelled),
+        (137, Some(StopReason::Timeout), CommandStatus::Timeout),
     ] {
+        let known = Known {
+            stop,
+            ..awaiting.clone()
+        };
         assert_eq!(
-            status(&settle(&awaiting, &after, &evidence)),
+            status(&settle(&known, &after, &exit_of(code, None, stop))),
             Some(expected),
-            "its end was reported before the boot: {evidence:?}"
+            "its end was reported before the boot: {code} {stop:?}"
         );
     }
     assert_eq!(settle(&awaiting, &here(), &exit_of(0, None, None)), Outcome::Follow);

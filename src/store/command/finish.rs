@@ -3,7 +3,9 @@
 use super::super::{NewEvent, Store, WriteError};
 use super::change::{Change, change, command_event, load};
 use super::{CommandRow, Digest};
-use crate::domain::{CommandId, CommandStatus, Evidence, Level, MESSAGE_LIMIT, Refusal, Span, Timestamp, bounded};
+use crate::domain::{
+    CommandId, CommandStatus, Evidence, Level, MESSAGE_LIMIT, Refusal, STRAY_MARKER, Span, Timestamp, bounded,
+};
 
 /// The whole output, as it lies on disk.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -201,8 +203,11 @@ fn outcome(row: &CommandRow, finish: &Finish, now: Timestamp) -> Change {
     };
     // By two clocks: the host measured the duration, ours saw the acknowledgement. The order of a row's times holds.
     let finished = match finish.duration {
-        Some(duration) => began.plus(duration).max(row.launched_at.unwrap_or(began)),
-        None => now.max(began),
+        // Much longer than we have known of it, by whatever was set of our clock: no job took that.
+        Some(duration) if began.plus(duration) <= now.max(began).plus(Span::from_days(1)) => {
+            began.plus(duration).max(row.launched_at.unwrap_or(began))
+        }
+        Some(_) | None => now.max(row.launched_at.unwrap_or(began)),
     };
     let refusal = matches!(finish.evidence, Evidence::Locked { .. }) && finish.status == CommandStatus::Blocked;
     Change {
@@ -233,6 +238,19 @@ const fn level(status: CommandStatus) -> Level {
 
 /// "switch on web-03 failed, exit 4, after 4:12".
 fn sentence(row: &CommandRow, was_orphaned: bool) -> String {
+    let marked = matches!(
+        row.evidence,
+        Some(Evidence::Exit { stopped: Some(_), .. } | Evidence::ExitLost { stopped: Some(_) })
+    );
+    let stray = if marked && row.stop_reason.is_none() {
+        STRAY_MARKER
+    } else {
+        ""
+    };
+    format!("{}{stray}", how_it_ended(row, was_orphaned))
+}
+
+fn how_it_ended(row: &CommandRow, was_orphaned: bool) -> String {
     let what = format!("{} on {}", row.op, row.host);
     let exit = row.exit_code.map(|code| format!(", exit {code}")).unwrap_or_default();
     let after = match (row.started_at, row.finished_at) {

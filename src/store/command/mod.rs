@@ -1,12 +1,13 @@
 //! `commands`: each journaled execution of one op on one host. This file has the row and its look-ups;
 //! `request` makes rows (`repeat`: refusals that repeat one), `begin`, `stop` and `finish` move them on by way of
-//! `change`, `acknowledge` is what people say of an end, `history` pages through them.
+//! `change`, `acknowledge` is what people say of an end, `late` what a host says after one, `history` pages through them.
 
 mod acknowledge;
 mod begin;
 mod change;
 mod finish;
 mod history;
+mod late;
 mod repeat;
 mod request;
 mod stop;
@@ -112,6 +113,10 @@ pub struct CommandRow {
     pub overdue_at: Option<Timestamp>,
     /// Who ended it by hand.
     pub resolved_by: Option<Actor>,
+    /// What its host said after it had been resolved by hand, as part of a sentence: `exit 0`.
+    pub late_word: Option<String>,
+    /// When the host said so.
+    pub late_at: Option<Timestamp>,
     /// Who has acknowledged its end.
     pub acknowledged_by: Option<Actor>,
     /// When that was.
@@ -194,6 +199,19 @@ impl Journal {
         Ok(open)
     }
 
+    /// The newest commands that were resolved by hand and whose hosts have said nothing since, newest first.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn resolved_unanswered(&mut self, limit: i64) -> Result<Vec<CommandRow>, ReadError> {
+        Ok(rows()
+            .filter(commands::resolved_by.is_not_null())
+            .filter(commands::late_at.is_null())
+            .order(commands::id.desc())
+            .limit(limit)
+            .load(&mut self.conn)?)
+    }
+
     /// The commands that try this one again, oldest first.
     ///
     /// # Errors
@@ -235,6 +253,22 @@ impl Journal {
             .order(commands::id.desc())
             .first(&mut self.conn)
             .optional()?)
+    }
+
+    /// Whether an op was ever started on a host, as far as the journal goes back.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn was_started(&mut self, host_id: i64, op: &OpId) -> Result<bool, ReadError> {
+        let one: Option<CommandId> = commands::table
+            .filter(commands::host_id.eq(host_id))
+            .filter(commands::op.eq(op))
+            .filter(commands::started_at.is_not_null())
+            .select(commands::id)
+            .order(commands::id.desc())
+            .first(&mut self.conn)
+            .optional()?;
+        Ok(one.is_some())
     }
 
     /// The commands of these ids, in no order.

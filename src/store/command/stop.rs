@@ -223,6 +223,31 @@ impl Store {
         self.note(id, level, message, Some(details)).await
     }
 
+    /// More output came than `limit` bytes: none of that is kept, the op goes on, and its row says so from now on.
+    ///
+    /// # Errors
+    /// [`WriteError`]; `None` where it may have no job, or that is known already.
+    pub async fn cut_output(&self, id: CommandId, limit: u64) -> Result<Option<CommandRow>, WriteError> {
+        self.write(move |tx| {
+            let row = load(tx, id, MAY_HAVE_A_JOB)?.filter(|row| !row.output_cut);
+            let Some(row) = row else { return Ok(None) };
+            let next = Change {
+                output_cut: Some(true),
+                ..Change::default()
+            };
+            let Some(row) = change(tx, &row, &next)? else {
+                return Ok(None);
+            };
+            let message = format!(
+                "{} sent more output of {} than the limit of {limit} bytes: it is cut there, and the op goes on",
+                row.host, row.op
+            );
+            tx.event(command_event(&row, Level::Warn, message))?;
+            Ok(Some(row))
+        })
+        .await
+    }
+
     /// Journals something about a command, open or final, that does not change it: a late or repeated result.
     ///
     /// # Errors

@@ -60,6 +60,8 @@ impl Exported for CommandRow {
         "stop_at",
         "stop_note",
         "resolved_by",
+        "late_word",
+        "late_at",
         "acknowledged_by",
         "acknowledged_at",
         "acknowledged_note",

@@ -176,6 +176,63 @@ async fn a_restored_database_is_noticed() {
     );
 }
 
+#[tokio::test]
+async fn a_copy_of_the_whole_folder_is_noticed_on_the_machine_that_knows_more() {
+    let dir = tempfile::tempdir().expect("folder");
+    let within = Span::from_secs(900);
+    let (data, copy, moved, machine) = (
+        dir.path().join("data"),
+        dir.path().join("copy"),
+        dir.path().join("moved"),
+        dir.path().join("machine"),
+    );
+    let open = |data: &std::path::Path| {
+        let settings = OpenSettings {
+            machine_folder: Some(machine.clone()),
+            ..settings(data)
+        };
+        Store::open(&settings).expect("opens")
+    };
+    let restored = async |store: &Store| store.begin_start(within).await.expect("started").restored;
+    let store = open(&data);
+    assert!(!restored(&store).await, "the first start");
+    add(&store, "kept").await;
+    store.close();
+    // No word of a stop: a crash is no restore, and neither is another place.
+    std::fs::rename(&data, &moved).expect("moved");
+    let store = open(&moved);
+    assert!(!restored(&store).await, "moved");
+    store.close();
+    let copied = std::process::Command::new("cp")
+        .arg("-a")
+        .args([&moved, &copy])
+        .status();
+    assert!(copied.expect("cp").success());
+    let store = open(&moved);
+    assert!(!restored(&store).await, "only looked at by who copied it");
+    add(&store, "lost").await;
+    store.close();
+    let preview = Store::open_read_only(&copy).expect("opens");
+    let seen = preview.read_blocking(|journal| journal.is_restored(&copy, Some(&machine)));
+    assert!(seen.expect("read"), "a look says so before the start does");
+    let store = open(&copy);
+    assert!(restored(&store).await, "a copy from before");
+    store.close();
+    let store = open(&copy);
+    assert!(!restored(&store).await, "said once");
+    store.close();
+    // A mark that cannot be read says nothing.
+    let mark = std::fs::read_dir(&machine)
+        .expect("marks")
+        .next()
+        .expect("one")
+        .expect("one");
+    std::fs::write(mark.path(), "").expect("emptied");
+    let store = open(&copy);
+    assert!(!restored(&store).await);
+    store.close();
+}
+
 /// A journal from before there was a chain, of as many events as one likes: its links are made once, and verify.
 #[tokio::test]
 async fn the_events_of_an_older_journal_are_chained_at_the_first_start() {

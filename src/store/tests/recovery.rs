@@ -36,7 +36,7 @@ async fn what_was_executing_is_unknown_and_twice_changes_nothing_more() {
         let folder = folder.clone();
         store
             .reader()
-            .read(move |journal| journal.recovery_preview(&folder, within))
+            .read(move |journal| journal.recovery_preview(&folder, None, within))
             .await
             .expect("read")
     };
@@ -112,7 +112,7 @@ async fn after_a_restore_nothing_waiting_goes_on_and_the_preview_knows_it() {
     let preview = || {
         let reader = Store::open_read_only(dir.path()).expect("opens");
         reader
-            .read_blocking(|journal| journal.recovery_preview(dir.path(), within))
+            .read_blocking(|journal| journal.recovery_preview(dir.path(), None, within))
             .expect("read")
     };
     let would = preview();

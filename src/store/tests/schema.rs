@@ -164,6 +164,10 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
              UPDATE commands SET kept_by = 'user:a', kept_at = '2026-01-01 00:00:00', kept_reason = 'r'",
         ),
         ("known words", "INSERT INTO event_words (rowid, text) VALUES (2, 'z')"),
+        (
+            "late_word",
+            "UPDATE commands SET late_word = 'exit 0', late_at = '2026-01-01 00:00:00'",
+        ),
     ];
     let dir = tempfile::tempdir().expect("folder");
     let path = dir.path().join("quarterdeck.db");
@@ -196,6 +200,7 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
         "UPDATE holds SET until_at = from_at",
         "UPDATE holds SET released_at = '2026-01-01 00:00:00'",
         "UPDATE commands SET kept_at = 'today'",
+        "UPDATE commands SET late_at = 'soon'",
         "DELETE FROM hosts",
         "DELETE FROM users",
         "UPDATE users SET password = 'secret'",

@@ -215,6 +215,9 @@ impl Said<'_> {
         }
         if let Some(by) = &row.resolved_by {
             evidence.push(format!("Resolved by hand by {by}."));
+            if let (Some(word), Some(at)) = (&row.late_word, row.late_at) {
+                evidence.push(bounded(&format!("At {} the host said: {word}.", self.at(at)), MESSAGE));
+            }
         }
         if let (Some(by), Some(at)) = (&row.acknowledged_by, row.acknowledged_at) {
             let note = row.acknowledged_note.as_deref().unwrap_or("no note");
