@@ -110,9 +110,12 @@ impl AuditPage {
         };
         let (here, elsewhere) = wrong
             .map(|wrong| (Wrong::from(wrong), FIELDS.contains(&wrong.field.as_str())))
-            .map_or((None, None), |(wrong, has_field)| match has_field {
-                true => (Some(wrong), None),
-                false => (None, Some(format!("{}: {}", wrong.field, wrong.problem))),
+            .map_or((None, None), |(wrong, has_field)| {
+                if has_field {
+                    (Some(wrong), None)
+                } else {
+                    (None, Some(format!("{}: {}", wrong.field, wrong.problem)))
+                }
             });
         Ok(Self {
             frame: Frame::new(web, visitor, "audit", "Audit"),
