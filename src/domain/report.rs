@@ -112,18 +112,16 @@ pub struct ReportAsk {
     pub part: u32,
     /// Events above this number are not part of it: so that the parts of one report belong together.
     pub up_to: Option<i64>,
+    /// The earlier report that this is a part of, by its number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
 }
 
 impl ReportAsk {
-    /// Whether it leaves something of its range out.
+    /// Whether it looks at a part of its range only. Without the table of events it still counts all of them.
     #[must_use]
     pub const fn is_filtered(&self) -> bool {
-        self.host.is_some()
-            || self.tag.is_some()
-            || self.op.is_some()
-            || self.actor.is_some()
-            || self.status.is_some()
-            || !self.events
+        self.host.is_some() || self.tag.is_some() || self.op.is_some() || self.actor.is_some() || self.status.is_some()
     }
 }
 

@@ -1,10 +1,4 @@
 //! Taking rows away: who took what is an event, with the file's digest, also where the export was broken off.
-//!
-//! Each is work and an event, so nobody begins them without end.
-
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -13,90 +7,11 @@ use crate::domain::{Ask, ExportFormat, Level};
 use crate::store::archive::Lack;
 use crate::store::{Batch, By, Export, NewEvent, ReadError, Selection};
 
+use super::turns::{Kind, Turn};
 use super::{Engine, EngineError};
 
-/// Exports of one actor that may be on their way at once.
-const AT_ONCE: usize = 4;
-/// The same of everybody.
-const AT_ONCE_IN_ALL: usize = 20;
-/// Exports that one actor may begin within an hour.
-const IN_AN_HOUR: usize = 60;
-const AN_HOUR: Duration = Duration::from_secs(3600);
-/// After how many seconds one of those that are on their way may have ended.
-const A_WHILE: i64 = 10;
 /// Of what is lacking, the event names so much at most.
 const LACKS: usize = 20;
-
-/// Who has exports on their way, or has begun some within the last hour, by the actor's text.
-#[derive(Default)]
-pub(super) struct Exports(Mutex<HashMap<String, Theirs>>);
-
-#[derive(Default)]
-struct Theirs {
-    running: usize,
-    began: VecDeque<Instant>,
-}
-
-impl Exports {
-    fn begin(&self, whose: &str, now: Instant) -> Result<(), EngineError> {
-        let mut all = self.all();
-        all.retain(|_, theirs| {
-            theirs.began.retain(|began| now.duration_since(*began) < AN_HOUR);
-            theirs.running > 0 || !theirs.began.is_empty()
-        });
-        if all.values().map(|theirs| theirs.running).sum::<usize>() >= AT_ONCE_IN_ALL {
-            let why = format!("{AT_ONCE_IN_ALL} exports are on their way; begin this one when another has ended");
-            return Err(EngineError::TooMany { why, again: A_WHILE });
-        }
-        let theirs = all.entry(whose.to_owned()).or_default();
-        if theirs.running >= AT_ONCE {
-            let why = format!("{AT_ONCE} exports of yours are on their way; begin this one when another has ended");
-            return Err(EngineError::TooMany { why, again: A_WHILE });
-        }
-        if let Some(oldest) = theirs.began.front().filter(|_| theirs.began.len() >= IN_AN_HOUR) {
-            let left = AN_HOUR.saturating_sub(now.duration_since(*oldest)).as_secs();
-            let again = i64::try_from(left).unwrap_or(i64::MAX).saturating_add(1);
-            let why = format!(
-                "you have begun {IN_AN_HOUR} exports within an hour; the next may begin in {} min",
-                left / 60 + 1
-            );
-            return Err(EngineError::TooMany { why, again });
-        }
-        theirs.running += 1;
-        theirs.began.push_back(now);
-        Ok(())
-    }
-
-    fn end(&self, whose: &str) {
-        if let Some(theirs) = self.all().get_mut(whose) {
-            theirs.running = theirs.running.saturating_sub(1);
-        }
-    }
-
-    fn all(&self) -> MutexGuard<'_, HashMap<String, Theirs>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Counts an export for as long as it is on its way.
-struct Counted {
-    engine: Engine,
-    whose: String,
-}
-
-impl Counted {
-    fn begin(engine: &Engine, whose: String) -> Result<Self, EngineError> {
-        engine.0.exports.begin(&whose, Instant::now())?;
-        let engine = engine.clone();
-        Ok(Self { engine, whose })
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.engine.0.exports.end(&self.whose);
-    }
-}
 
 /// An export on its way. One that is let go of before its end was broken off.
 pub struct Exporting {
@@ -110,7 +25,7 @@ pub struct Exporting {
     filters: Value,
     taken: Taken,
     /// None once it has ended.
-    counted: Option<Counted>,
+    counted: Option<Turn>,
 }
 
 #[derive(Clone, Default)]
@@ -133,7 +48,7 @@ impl Engine {
         by: By,
     ) -> Result<Exporting, EngineError> {
         self.allow_at_all(&by, Ask::See)?;
-        let counted = Counted::begin(self, by.actor.to_string())?;
+        let counted = Turn::take(self, Kind::Export, by.actor.to_string())?;
         let what = selection.of().as_str();
         let (reader, data_dir) = (self.reader().clone(), self.data_dir().to_owned());
         let export = reading(move || Export::begin(&reader, &data_dir, selection, format)).await?;

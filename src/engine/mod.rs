@@ -31,6 +31,7 @@ mod retention;
 mod settle;
 mod spools;
 mod stop;
+mod turns;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -142,7 +143,7 @@ struct Inner {
     indexed: watch::Sender<i64>,
     verifier: access::Verifier,
     refusals: access::Refusals,
-    exports: export::Exports,
+    turns: turns::Turns,
     /// Why output of commands cannot be written, where that was so at the last look.
     output_problem: Mutex<Option<String>>,
     /// Places outside that take nothing.
@@ -169,7 +170,7 @@ impl Engine {
             indexed: watch::Sender::new(0),
             verifier: access::Verifier::default(),
             refusals: access::Refusals::default(),
-            exports: export::Exports::default(),
+            turns: turns::Turns::default(),
             output_problem: Mutex::default(),
             outages: Mutex::default(),
         }))

@@ -4,6 +4,7 @@
 use crate::domain::{Ask, ReportAsk, ReportNumber, Span};
 use crate::store::{By, ReportDone, ReportRow, ReviewRow};
 
+use super::turns::{Kind, Turn};
 use super::{Engine, EngineError};
 
 /// How long a report may wait for the system's word on its clock.
@@ -21,11 +22,20 @@ pub enum ClockState {
 }
 
 impl Engine {
+    /// Whoever asks for a report takes a turn first: each is work and an event, so nobody asks without end.
+    ///
+    /// # Errors
+    /// Not allowed; [`EngineError::TooMany`].
+    pub fn report_turn(&self, by: &By) -> Result<Turn, EngineError> {
+        self.allow_at_all(by, Ask::See)?;
+        Turn::take(self, Kind::Report, by.actor.to_string())
+    }
+
     /// Gives a report its number. `covers` is the newest event that it knows.
     ///
     /// # Errors
     /// Not allowed; the journal cannot be written.
-    pub async fn begin_report(&self, ask: ReportAsk, covers: i64, by: By) -> Result<ReportRow, EngineError> {
+    pub async fn begin_report(&self, ask: ReportAsk, covers: i64, by: By, _: &Turn) -> Result<ReportRow, EngineError> {
         self.allow_at_all(&by, Ask::See)?;
         self.0.store.room_for_new()?;
         Ok(self.0.store.begin_report(ask, covers, by).await?)
@@ -43,7 +53,7 @@ impl Engine {
     /// Notes that somebody has looked at a report.
     ///
     /// # Errors
-    /// Not allowed; no such report; they said so before.
+    /// Not allowed; no such report; they made it, or said so before.
     pub async fn review_report(
         &self,
         number: ReportNumber,

@@ -267,7 +267,7 @@ impl Store {
     /// Notes that somebody has looked at a report.
     ///
     /// # Errors
-    /// [`WriteError::NotFound`]; [`WriteError::Conflict`] where it is not whole, or they said so before.
+    /// [`WriteError::NotFound`]; [`WriteError::Conflict`] where it is not whole, they made it, or they said so before.
     pub async fn review_report(
         &self,
         number: ReportNumber,
@@ -279,6 +279,10 @@ impl Store {
             let row = row.ok_or_else(|| WriteError::NotFound(format!("report {number}")))?;
             if row.digest.is_none() {
                 return Err(WriteError::Conflict(format!("{number} is not whole; make another one")).into());
+            }
+            if row.made_by == by.actor {
+                let why = format!("you made {number}; somebody else has to review it");
+                return Err(WriteError::Conflict(why).into());
             }
             if tx
                 .journal

@@ -1,6 +1,9 @@
 //! Walking a range for a report, oldest row first, in batches that no read transaction outlives.
 
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Text};
 
 use super::schema::{event_log, hosts, swept_events};
 use super::{EventFilter, HostRow, Journal, PAGE_LIMIT, ReadError};
@@ -33,8 +36,23 @@ pub struct EventLine {
     pub command_id: Option<CommandId>,
     /// The pipeline that it is about.
     pub pipeline_id: Option<PipelineId>,
+    /// Where whoever logged in, tried to or was refused asked from; of other events it is not read.
+    #[diesel(select_expression = address(), select_expression_type = SqlLiteral<Nullable<Text>>)]
+    pub address: Option<String>,
     /// Its link in the chain over the log.
     pub link: Link,
+}
+
+/// True where an event says who came from where.
+pub(super) fn has_address(action: &str) -> bool {
+    action.starts_with("session:") || action.starts_with("refused")
+}
+
+fn address() -> SqlLiteral<Nullable<Text>> {
+    sql(
+        "CASE WHEN (event_log.action LIKE 'session:%' OR event_log.action LIKE 'refused%') AND json_valid(event_log.details) \
+         THEN json_extract(event_log.details, '$.address') END",
+    )
 }
 
 impl Journal {

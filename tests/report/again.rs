@@ -95,25 +95,35 @@ async fn a_report_is_an_event_and_is_shown_again_byte_for_byte() {
     // Somebody reviews it, once.
     assert!(again.contains("By nobody so far."), "{again}");
     let note = "note=looked%20at%20%3Cb%3Ethe%3C/b%3E%20exceptions";
-    assert_eq!(browser.press(&format!("{place}/reviewed"), note).await, place);
+    let (status, why) = browser.send(&format!("{place}/reviewed"), note).await;
+    assert!(status == 409 && why.contains("somebody else has to review it"), "{why}");
+    assert!(
+        !again.contains("Mark as reviewed"),
+        "who made it is not offered that: {again}"
+    );
+    let reader = reader(&qd).await;
+    assert!(reader.get(&place).await.1.contains("Mark as reviewed"));
+    assert_eq!(reader.press(&format!("{place}/reviewed"), note).await, place);
     let (_, reviewed) = browser.get(&place).await;
     assert!(
-        reviewed.contains(&format!("Up to event #{} by local:", stamp.covers)),
+        reviewed.contains(&format!("Up to event #{} by user:vera", stamp.covers)),
         "{reviewed}"
     );
     assert!(
         reviewed.contains("looked at &#60;b&#62;the&#60;/b&#62; exceptions"),
         "{reviewed}"
     );
-    let (status, _) = browser.send(&format!("{place}/reviewed"), "").await;
+    let (status, _) = reader.send(&format!("{place}/reviewed"), "").await;
     assert_eq!(status, 409, "not twice by the same person");
     let (_, form) = browser.get("/audit").await;
     assert!(
         form.contains("with filters") && !form.contains("since the last review"),
         "{form}"
     );
-    let all = browser.press("/audit/reports", "range=today&events=yes").await;
-    browser.press(&format!("{all}/reviewed"), "").await;
+    // One without the table of events counts all of them, too.
+    let all = browser.press("/audit/reports", "range=today").await;
+    assert!(!reader.get(&all).await.1.contains("as far as its filters go"));
+    reader.press(&format!("{all}/reviewed"), "").await;
     let (_, form) = browser.get("/audit").await;
     assert!(form.contains("events since the last review of everything"), "{form}");
     let (_, list) = browser.get("/audit/reports").await;
@@ -150,6 +160,13 @@ async fn a_report_is_an_event_and_is_shown_again_byte_for_byte() {
         .iter()
         .any(|event| event["details"]["reports"] == 1 && event["action"] == "sweep");
     assert!(swept, "the sweep says so");
+}
+
+/// Somebody else, who may only look.
+async fn reader(qd: &Dashboard) -> Browser {
+    let body = json!({ "name": "vera", "password": "violet-anchor-shovel-19", "role": "viewer" });
+    assert_eq!(qd.post("/users", &body).await.0, 201);
+    Browser::logged_in(qd, "vera", "violet-anchor-shovel-19").await
 }
 
 /// `audit verify` takes the kept page, or the number, and sees what was altered on it.

@@ -9,6 +9,7 @@ mod archive;
 mod command_line;
 mod parts;
 mod print;
+mod told;
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -21,13 +21,64 @@ async fn s46_what_cannot_be_read_is_refused_with_a_text() {
         ("range=today&host=nobody", "host"),
         ("range=today&status=LOST", "status"),
         ("range=today&actor=a%3Ab", "actor"),
+        ("range=today&host=lcoalhost", "did you mean “localhost”?"),
+        ("range=today&tag=wbe", "no host has that tag"),
+        ("range=today&op=upptime", "did you mean “uptime”?"),
+        ("range=today&actor=bne", "nobody of that name has an account"),
+        ("range=today&actor=token:ci", "nobody of that name has an account"),
+        ("range=today&coverage=rol", "no op and no pipeline of that name"),
+        ("range=today&events=yes&up_to=1", "up_to: is not taken"),
+        ("of=QD-2026-000001&part=2", "of: no report of that number"),
+        ("of=QD-2026-000001&op=pull", "op"),
         ("range=today&part=0", "part"),
         ("range=today&part=7", "part"),
         ("range=today&paper=papyrus", "paper"),
     ] {
         let (status, text) = browser.send("/audit/reports", form).await;
         assert_eq!(status, 400, "{form}: {text}");
-        assert!(text.contains(&format!("{field}:")), "{form}: {text}");
+        assert!(text.contains("No report was made."), "{form}: {text}");
+        // Beside its field, or over the form where it has none.
+        let alert = text
+            .split("role=\"alert\">")
+            .nth(1)
+            .unwrap_or_else(|| panic!("{form}: {text}"));
+        let alert = alert.split('<').next().unwrap_or_default();
+        let (before, _) = text.split_once(alert).expect("split there");
+        let input = before.rsplit("name=\"").next().unwrap_or_default();
+        let beside = input.starts_with(&format!("{field}\""));
+        assert!(beside || alert.contains(field), "{form}: {alert} at {input}");
+    }
+    assert_eq!(qd.sql("SELECT count(*) FROM reports"), "0", "none of them has a number");
+    // The form comes back as it was sent.
+    let (_, text) = browser
+        .send(
+            "/audit/reports",
+            "range=today&tag=wbe&actor=system&excerpts=yes&status=ERROR",
+        )
+        .await;
+    for sent in [
+        "name=\"tag\" value=\"wbe\"",
+        "name=\"actor\" value=\"system\"",
+        "name=\"excerpts\" value=\"yes\" checked",
+        "name=\"events\" value=\"yes\">",
+        "value=\"ERROR\" selected",
+    ] {
+        assert!(text.contains(sent), "{sent}: {text}");
+    }
+    // Programs are told the same.
+    for (body, says) in [
+        (json!({ "range": "today", "op": "upptime" }), "did you mean “uptime”?"),
+        (json!({ "range": "today", "up_to": 1 }), "up_to"),
+        (
+            json!({ "range": "today", "actor": "user:nobody" }),
+            "nobody of that name",
+        ),
+    ] {
+        let (status, answer) = qd.post("/reports", &body).await;
+        assert!(
+            status == 400 && answer.to_string().contains(says),
+            "{body}: {status} {answer}"
+        );
     }
     assert_eq!(qd.sql("SELECT count(*) FROM reports"), "0", "none of them has a number");
     for place in [
@@ -119,20 +170,14 @@ async fn a_long_range_comes_in_parts_and_a_journal_that_does_not_fit_is_called_t
     }
 
     // The other part is one button away, and knows the same events.
+    let number = place.rsplit('/').next().expect("number");
     let (_, form) = html.split_once("class=\"part\">").expect("a form");
     let (form, _) = form.split_once("Make part 2").expect("its button");
-    let fields: Vec<String> = form
-        .split("<input type=\"hidden\" name=\"")
-        .skip(1)
-        .filter_map(|field| field.split_once("\" value=\""))
-        .filter(|(name, _)| *name != "form_token")
-        .map(|(name, rest)| {
-            format!(
-                "{name}={}",
-                rest.split('"').next().unwrap_or_default().replace(':', "%3A")
-            )
-        })
-        .collect();
+    let fields = [
+        format!("of={}", browser.hidden(form, "of")),
+        format!("part={}", browser.hidden(form, "part")),
+    ];
+    assert_eq!(fields[0], format!("of={number}"));
     let other = browser.press("/audit/reports", &fields.join("&")).await;
     let (_, html) = browser.get(&other).await;
     let rest = report_stamp::content_of(&html).expect("content");
@@ -196,4 +241,33 @@ async fn coverage_names_the_hosts_without_a_success_first() {
             .collect();
         assert_eq!(hosts, order, "{coverage}");
     }
+}
+
+/// A part of a report whose range was not over: what came after the first part is left out, and that is said and counted.
+#[tokio::test]
+async fn a_part_says_what_it_leaves_out() {
+    let qd = Dashboard::start(CONFIG).await;
+    let browser = Browser::signed_in(&qd).await;
+    let place = browser
+        .press(
+            "/audit/reports",
+            "range=custom&since=2020-01-01&until=2090-01-01&events=yes",
+        )
+        .await;
+    let (_, html) = browser.get(&place).await;
+    let covers = ReportStamp::of_page(&html).expect("a stamp").covers;
+    let number = place.rsplit('/').next().expect("number");
+    let again = browser.press("/audit/reports", &format!("of={number}")).await;
+    let (_, html) = browser.get(&again).await;
+    let content = report_stamp::content_of(&html).expect("content");
+    let (head, _) = content.split_once("</header>").expect("a head");
+    // The event of the first one at least.
+    assert!(
+        head.contains(&format!(
+            "of this range above #{covers} left out: this is a part of {number}"
+        )),
+        "{head}"
+    );
+    assert!(content.contains("<b>NOT ALL OF THEM</b>"), "{content}");
+    assert_eq!(ReportStamp::of_page(&html).expect("a stamp").covers, covers);
 }

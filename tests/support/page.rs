@@ -43,6 +43,38 @@ impl Browser {
         browser
     }
 
+    /// Somebody who logs in with name and password.
+    pub(crate) async fn logged_in(dashboard: &Dashboard, name: &str, password: &str) -> Self {
+        let mut browser = Self::stranger(dashboard);
+        let answer = browser.log_in(name, password).await;
+        assert_eq!(answer.status(), 303);
+        browser.keep_cookie(&answer);
+        let (_, page) = browser.get("/account").await;
+        browser.token = browser.hidden(&page, "form_token");
+        browser
+    }
+
+    /// Sends the form of the page on which people log in.
+    pub(crate) async fn log_in(&mut self, name: &str, password: &str) -> Response {
+        let page = self.request("/enter").send().await.expect("an answer");
+        self.keep_cookie(&page);
+        let page = page.text().await.expect("text");
+        self.token = self.hidden(&page, "form_token");
+        self.post("/enter", &format!("name={name}&password={password}&code=&next=/"))
+            .await
+    }
+
+    fn keep_cookie(&mut self, answer: &Response) {
+        if let Some(cookie) = answer.headers().get(SET_COOKIE) {
+            let cookie = cookie.to_str().expect("text");
+            cookie
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .clone_into(&mut self.cookie);
+        }
+    }
+
     /// A page: status and HTML.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let answer = self.request(path).send().await.expect("an answer");

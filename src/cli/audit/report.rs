@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::{CommandStatus, HostName, OpId, Paper, Tag, Timestamp};
+use crate::domain::{CommandStatus, HostName, OpId, Paper, ReportNumber, Tag, Timestamp};
 
 use super::super::Context;
 use super::super::failure::{Failure, say};
@@ -14,7 +14,7 @@ use super::export::{Sink, Terminal, Whole};
 
 #[derive(Debug, clap::Args)]
 pub(in super::super) struct Args {
-    /// today, yesterday, week (the last seven days, up to now; the default) or month
+    /// today, yesterday, week (today, up to now, and the six days before; the default) or month
     #[arg(long, value_name = "RANGE", conflicts_with_all = ["from", "to"])]
     range: Option<String>,
     /// In place of a range: from this time on: "2026-11-23 14:05" (in the configured zone), or so long ago: 2h, 3d
@@ -50,15 +50,16 @@ pub(in super::super) struct Args {
     /// With every host's last success of this op or pipeline
     #[arg(long, value_name = "NAME")]
     coverage: Option<OpId>,
-    /// a4 or letter
-    #[arg(long, value_name = "PAPER", default_value = "a4")]
-    paper: Paper,
-    /// Which part of a report that is too long for one, with the newest event that the first part knew
-    #[arg(long, value_name = "N", requires = "up_to")]
+    /// a4 (the default) or letter
+    #[arg(long, value_name = "PAPER")]
+    paper: Option<Paper>,
+    /// Another part of this earlier report, which was too long for one: its range and filters, and the events that it knew
+    #[arg(long, value_name = "NUMBER", requires = "part",
+        conflicts_with_all = ["range", "from", "to", "host", "tag", "op", "actor", "status", "no_events", "no_definitions", "excerpts", "coverage"])]
+    of: Option<ReportNumber>,
+    /// Which part that is, from 1
+    #[arg(long, value_name = "N", requires = "of")]
     part: Option<u32>,
-    /// No event above this number
-    #[arg(long, value_name = "EVENT")]
-    up_to: Option<i64>,
     /// Write the page to this file, in place of one that is there, once all of it is there; else to standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -116,8 +117,9 @@ fn notes(made: &Value) {
     let parts = counted["parts"].as_u64().unwrap_or(1);
     if parts > 1 {
         say(&format!(
-            "quarterdeck: this is part {} of {parts}; make the others with --from, --to, --part N and --up-to {}",
-            counted["part"], made["covers"]
+            "quarterdeck: this is part {} of {parts}; make the others with --of {} --part N",
+            counted["part"],
+            made["number"].as_str().unwrap_or_default()
         ));
     }
 }
@@ -131,6 +133,7 @@ fn body(args: &Args, context: &Context) -> Result<Value, Failure> {
     let (from, to) = (time(&args.from)?, time(&args.to)?);
     let range = match (&args.range, &from) {
         (Some(range), _) => Some(range.clone()),
+        (None, None) if args.of.is_some() => None,
         (None, None) => Some("week".to_owned()),
         (None, Some(_)) => None,
     };
@@ -147,15 +150,17 @@ fn body(args: &Args, context: &Context) -> Result<Value, Failure> {
         ("actor", args.actor.clone()),
         ("status", status.map(|status| status.to_string())),
         ("coverage", args.coverage.as_ref().map(ToString::to_string)),
-        ("paper", Some(args.paper.to_string())),
+        ("paper", args.paper.map(|paper| paper.to_string())),
+        ("of", args.of.map(|number| number.to_string())),
     ];
     for (name, text) in texts {
         body.extend(text.map(|text| (name.to_owned(), Value::from(text))));
     }
-    body.insert("events".to_owned(), json!(!args.no_events));
-    body.insert("definitions".to_owned(), json!(!args.no_definitions));
-    body.insert("excerpts".to_owned(), json!(args.excerpts));
+    if args.of.is_none() {
+        body.insert("events".to_owned(), json!(!args.no_events));
+        body.insert("definitions".to_owned(), json!(!args.no_definitions));
+        body.insert("excerpts".to_owned(), json!(args.excerpts));
+    }
     body.extend(args.part.map(|part| ("part".to_owned(), json!(part))));
-    body.extend(args.up_to.map(|number| ("up_to".to_owned(), json!(number))));
     Ok(Value::Object(body))
 }

@@ -81,9 +81,13 @@ impl Archived for report_walk::EventLine {
         let Entry::Line(Line::Event(mut line)) = line else {
             return Ok(None);
         };
-        line.details = None;
+        if !report_walk::has_address(&line.action) {
+            line.details = None;
+        }
         let row = event(*line)?;
+        let address = row.details.as_ref().and_then(|details| details["address"].as_str());
         Ok(Some(Self {
+            address: address.map(str::to_owned),
             id: row.id,
             timestamp: row.timestamp,
             category: row.category,

@@ -11,7 +11,7 @@ use crate::domain::{Invalid, Timestamp};
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReportBody {
-    /// `today`, `yesterday`, `week` (the last seven days, up to now) or `month`, in the zone of the pages.
+    /// `today`, `yesterday`, `week` (today, up to now, and the six days before) or `month`, in the zone of the pages.
     range: Option<String>,
     /// In place of a range: from this time on ...
     since: Option<Timestamp>,
@@ -40,9 +40,9 @@ pub(super) struct ReportBody {
     /// Which part of the rows, from 1.
     #[schema(minimum = 1)]
     part: Option<u32>,
-    /// Events above this number are not part of it, so that parts belong together.
-    #[schema(minimum = 0)]
-    up_to: Option<i64>,
+    /// In place of range and filters: an earlier report by its number, of which this is another part. It has the
+    /// same range and filters, and no event that the earlier one did not know.
+    of: Option<String>,
 }
 
 impl Body for ReportBody {
@@ -61,7 +61,7 @@ impl Body for ReportBody {
         "coverage",
         "paper",
         "part",
-        "up_to",
+        "of",
     ];
 }
 
@@ -80,7 +80,9 @@ impl ReportBody {
             (None, None) => None,
         };
         let time = |time: Option<Timestamp>| time.map(Timestamp::to_rfc3339);
-        let yes = |wanted: bool| wanted.then(|| "yes".to_owned());
+        let part = self.of.is_some();
+        // A part of an earlier report has what that has; what is said beside it is refused.
+        let yes = |wanted: Option<bool>, else_: bool| wanted.unwrap_or(else_ && !part).then(|| "yes".to_owned());
         let fields = [
             ("range", range),
             ("since", time(self.since)),
@@ -90,13 +92,13 @@ impl ReportBody {
             ("op", self.op),
             ("actor", self.actor),
             ("status", self.status),
-            ("events", yes(self.events.unwrap_or(true))),
-            ("excerpts", yes(self.excerpts.unwrap_or(false))),
-            ("definitions", yes(self.definitions.unwrap_or(true))),
+            ("events", yes(self.events, true)),
+            ("excerpts", yes(self.excerpts, false)),
+            ("definitions", yes(self.definitions, true)),
             ("coverage", self.coverage),
             ("paper", self.paper),
             ("part", self.part.map(|part| part.to_string())),
-            ("up_to", self.up_to.map(|number| number.to_string())),
+            ("of", self.of),
         ];
         let fields = fields
             .into_iter()

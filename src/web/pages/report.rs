@@ -6,13 +6,16 @@ pub(in crate::web) mod access;
 mod annex;
 mod content;
 mod cover;
+mod flows;
 pub(in crate::web) mod form;
 mod gather;
 mod head;
 mod held;
+mod known;
 pub(in crate::web) mod list;
 mod make;
 mod said;
+mod said_flows;
 mod sheet;
 mod take;
 mod walk;
@@ -27,7 +30,7 @@ use flate2::read::GzDecoder;
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 
-use crate::domain::{Checkpoint, Digest, ReportAsk, ReportNumber, ReportStamp, report_stamp};
+use crate::domain::{Checkpoint, Digest, ReportNumber, ReportStamp, report_stamp};
 use crate::engine::{By, EngineError};
 use crate::store::{Journal, ReportRow, ReviewRow};
 
@@ -47,7 +50,10 @@ struct ReportPage {
     frame: Frame,
     sheet: Sheet,
     may_review: bool,
-    parts: Vec<Part>,
+    /// Who made it does not review it.
+    is_maker: bool,
+    /// The other parts of it, each made by a form.
+    parts: Vec<u32>,
 }
 
 /// The same as one file that needs nothing else.
@@ -94,12 +100,6 @@ struct ReviewLine {
     note: String,
 }
 
-/// Another part of the same report, as the form that makes it.
-struct Part {
-    number: u32,
-    fields: Vec<(&'static str, String)>,
-}
-
 /// How to check it without this program: sqlite3 and hashlib of Python, and openssl.
 const CHECK: &str = include_str!("../../../templates/report/check.txt");
 
@@ -110,8 +110,11 @@ pub(in crate::web) async fn make(
 ) -> Result<HttpResponse, Problem> {
     let sent = form.map_err(|why| bad_form(&why))?;
     let fields = Fields::form(sent.into_inner());
-    let row = made(&web, &fields, visitor.by()).await?;
-    Ok(see(&format!("/audit/reports/{}", row.number)))
+    match made(&web, &fields, visitor.by()).await {
+        Ok(row) => Ok(see(&format!("/audit/reports/{}", row.number))),
+        Err(EngineError::Invalid(wrong)) => form::again(&web, &visitor, &fields, wrong).await,
+        Err(why) => Err(why.into()),
+    }
 }
 
 /// Makes the report that these fields ask for: for a page, and for a program.
@@ -135,7 +138,10 @@ pub(in crate::web) async fn show(
     let reader = visitor.actor.to_string();
     html(&ReportPage {
         frame: Frame::new(&web, &visitor, "audit", format!("Audit report {}", sheet.row.number)),
-        may_review: sheet.row.digest.is_some() && !sheet.reviews.iter().any(|seen| seen.by == reader),
+        is_maker: sheet.row.made_by == visitor.actor,
+        may_review: sheet.row.digest.is_some()
+            && sheet.row.made_by != visitor.actor
+            && !sheet.reviews.iter().any(|seen| seen.by == reader),
         parts: parts(&sheet.row),
         sheet,
     })
@@ -343,19 +349,8 @@ fn picture(stamp: &ReportStamp) -> Result<String, EngineError> {
 }
 
 /// The other parts of a report that was too long for one.
-fn parts(row: &ReportRow) -> Vec<Part> {
+fn parts(row: &ReportRow) -> Vec<u32> {
     let parts = row.summary.as_ref().and_then(|summary| summary["parts"].as_u64());
     let parts = u32::try_from(parts.unwrap_or(1)).unwrap_or(1).min(500);
-    let ask = &row.parameters;
-    let others = (1..=parts).filter(|part| *part != ask.part);
-    others
-        .map(|part| Part {
-            number: part,
-            fields: form::fields_of(&ReportAsk {
-                part,
-                up_to: Some(row.covers),
-                ..ask.clone()
-            }),
-        })
-        .collect()
+    (1..=parts).filter(|part| *part != row.parameters.part).collect()
 }

@@ -28,7 +28,8 @@ struct UserLine {
     name: String,
     grants: String,
     admin: bool,
-    dangerous: bool,
+    /// Where; none where nowhere.
+    dangerous: Option<String>,
     totp: bool,
     made: When,
     last: String,
@@ -38,7 +39,8 @@ struct UserLine {
 struct TokenLine {
     name: String,
     grants: String,
-    dangerous: bool,
+    /// Where; none where nowhere.
+    dangerous: Option<String>,
     by: String,
     made: When,
     expires: String,
@@ -72,7 +74,7 @@ pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> R
             .map(|user| UserLine {
                 last: or(last.get(&user.name).copied().flatten(), "none in the journal"),
                 admin: user.grants.has_somewhere(Role::Admin),
-                dangerous: is_dangerous(&user.grants.to_string()),
+                dangerous: dangerous(&user.grants.to_string()),
                 grants: user.grants.to_string(),
                 totp: user.totp_secret.is_some(),
                 made: clock.when(user.created_at),
@@ -84,7 +86,7 @@ pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> R
             .into_iter()
             .map(|token| TokenLine {
                 state: state(token.revoked_at, token.expires_at, &clock),
-                dangerous: is_dangerous(&token.grants.to_string()),
+                dangerous: dangerous(&token.grants.to_string()),
                 grants: token.grants.to_string(),
                 by: token.created_by.to_string(),
                 made: clock.when(token.created_at),
@@ -96,10 +98,19 @@ pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> R
     })
 }
 
-fn is_dangerous(grants: &str) -> bool {
-    grants
-        .split(' ')
-        .any(|right| right.split('@').next() == Some("dangerous"))
+/// Where dangerous ops may be run: `on all hosts`, `on hosts tagged lab`; none where nowhere.
+fn dangerous(grants: &str) -> Option<String> {
+    let rights = grants.split(' ').filter_map(|right| match right.split_once('@') {
+        Some(("dangerous", tag)) => Some(Some(tag)),
+        None if right == "dangerous" => Some(None),
+        Some(_) | None => None,
+    });
+    let rights: Vec<Option<&str>> = rights.collect();
+    match rights.iter().copied().collect::<Option<Vec<&str>>>() {
+        None => Some("on all hosts".to_owned()),
+        Some(tags) if tags.is_empty() => None,
+        Some(tags) => Some(format!("on hosts tagged {}", tags.join(", "))),
+    }
 }
 
 fn state(revoked: Option<Timestamp>, expires: Option<Timestamp>, clock: &Clock) -> String {
@@ -107,5 +118,21 @@ fn state(revoked: Option<Timestamp>, expires: Option<Timestamp>, clock: &Clock) 
         (Some(at), _) => format!("revoked {}", clock.when(at).full),
         (None, Some(end)) if end <= clock.now => "over".to_owned(),
         _ => "valid".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::dangerous;
+
+    #[test]
+    fn a_right_for_a_tag_is_said_with_the_tag() {
+        assert_eq!(dangerous("operator@lab viewer"), None);
+        assert_eq!(dangerous("admin dangerous").as_deref(), Some("on all hosts"));
+        assert_eq!(
+            dangerous("dangerous@lab dangerous@web operator").as_deref(),
+            Some("on hosts tagged lab, web")
+        );
+        assert_eq!(dangerous("dangerous dangerous@lab").as_deref(), Some("on all hosts"));
     }
 }

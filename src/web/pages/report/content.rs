@@ -61,6 +61,15 @@ pub(super) struct Content {
     events_total: usize,
     access: Vec<Event>,
     access_total: usize,
+    desk: Vec<Event>,
+    desk_total: usize,
+    flows: Vec<FlowLine>,
+    flows_total: usize,
+    flows_bad: usize,
+    /// Events of the range that are left out, said in the head.
+    left_out: Option<String>,
+    /// How many numbers between the first and the last event are missing.
+    missing: usize,
     coverage: Option<(String, String)>,
     covered: Vec<CoverLine>,
     excerpts: Vec<Excerpt>,
@@ -74,7 +83,10 @@ pub(super) struct Content {
 
 pub(super) struct Total {
     pub(super) title: &'static str,
+    /// What is counted.
+    pub(super) of: &'static str,
     pub(super) rows: Vec<(String, usize)>,
+    pub(super) all: usize,
 }
 
 pub(super) struct Exception {
@@ -97,6 +109,20 @@ pub(super) struct CommandLine {
     pub(super) how: String,
     pub(super) bad: bool,
     pub(super) evidence: Vec<String>,
+    pub(super) reason: String,
+}
+
+/// A pipeline, as lines of a cell each.
+pub(super) struct FlowLine {
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) by: String,
+    pub(super) name: String,
+    pub(super) id: String,
+    pub(super) hosts: String,
+    pub(super) how: String,
+    pub(super) bad: bool,
+    pub(super) says: Vec<String>,
     pub(super) reason: String,
 }
 
@@ -170,7 +196,7 @@ impl Content {
             printed: (0, 0),
             expected: found.expected,
             totals: said.totals(),
-            exceptions: found.exceptions.iter().map(|row| said.exception(row)).collect(),
+            exceptions: said.exceptions(),
             exceptions_total: found.exceptions_total,
             commands: found.commands.iter().enumerate().map(|(at, row)| said.command(at, row)).collect(),
             commands_total: found.totals.commands,
@@ -179,6 +205,13 @@ impl Content {
             events_total: found.events_total,
             access: found.access.iter().map(|event| said.event(event)).collect(),
             access_total: found.access_total,
+            desk: found.desk.iter().map(|event| said.event(event)).collect(),
+            desk_total: found.desk_total,
+            flows: found.flows.rows.values().map(|flow| said.flow(flow)).collect(),
+            flows_total: found.flows.total,
+            flows_bad: found.flows.bad,
+            left_out: said.left_out(ask),
+            missing: said.missing(),
             coverage: ask.coverage.as_ref().map(|name| {
                 let bad = found.coverage.iter().filter(|host| host.success.is_none()).count();
                 let all = count(found.coverage.len(), "host", "hosts");

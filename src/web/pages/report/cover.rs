@@ -102,14 +102,8 @@ fn pipeline_successes(
         }
     }
     let from_archive = walk.archived() > 0;
-    let mut cells: BTreeMap<PipelineId, Cells> = BTreeMap::new();
-    for id in rows.keys() {
-        let of_table = place.reader.read_blocking(|journal| journal.pipeline_cells(*id))?;
-        cells.insert(*id, of_table);
-    }
-    if from_archive {
-        archived_cells(place, wanted.ask.since, &mut cells, found)?;
-    }
+    let ids: Vec<PipelineId> = rows.keys().copied().collect();
+    let mut cells = cells_of(place, &ids, from_archive.then_some(wanted.ask.since), found)?;
     let mut passed: HashMap<i64, Success> = HashMap::new();
     for row in rows.values().rev() {
         let cells = cells.remove(&row.id).unwrap_or_default();
@@ -121,6 +115,25 @@ fn pipeline_successes(
         }
     }
     Ok(passed)
+}
+
+/// Where the hosts of these pipelines stand, by the commands of the table; where a time is given, also by those of the
+/// archive from then on.
+pub(super) fn cells_of(
+    place: Place<'_>,
+    ids: &[PipelineId],
+    archived_since: Option<Timestamp>,
+    found: &mut Gathered,
+) -> Result<BTreeMap<PipelineId, Cells>, ReadError> {
+    let mut cells: BTreeMap<PipelineId, Cells> = BTreeMap::new();
+    for id in ids {
+        let of_table = place.reader.read_blocking(|journal| journal.pipeline_cells(*id))?;
+        cells.insert(*id, of_table);
+    }
+    if let Some(since) = archived_since {
+        archived_cells(place, since, &mut cells, found)?;
+    }
+    Ok(cells)
 }
 
 /// Adds what the archived commands of these pipelines say. They are in the archive before they leave their table, which

@@ -6,12 +6,13 @@ use askama::Template;
 use jiff::ToSpan as _;
 
 use super::super::history::Pick;
-use crate::domain::{Actor, CommandStatus, Invalid, Paper, ReportAsk, Timestamp};
+use super::known;
+use crate::domain::{CommandStatus, Invalid, Paper, ReportAsk, ReportNumber, Timestamp};
 use crate::engine::EngineError;
 use crate::web::clock::{Clock, When};
 use crate::web::error::Problem;
-use crate::web::fields::Fields;
-use crate::web::frame::{Frame, html};
+use crate::web::fields::{Fields, Wrong};
+use crate::web::frame::{Frame, html, html_with};
 use crate::web::{Visitor, Web};
 
 #[derive(Template)]
@@ -21,8 +22,12 @@ struct AuditPage {
     since: String,
     until: String,
     host: String,
+    tag: String,
     op: String,
     actor: String,
+    events: bool,
+    excerpts: bool,
+    definitions: bool,
     ranges: Vec<Pick>,
     statuses: Vec<Pick>,
     ops: Vec<Pick>,
@@ -31,6 +36,9 @@ struct AuditPage {
     reviews: Vec<Reviewed>,
     /// Events since the last review.
     unreviewed: Option<i64>,
+    wrong: Option<Wrong>,
+    /// What is wrong where the form has no field for it.
+    problem: Option<String>,
 }
 
 struct Reviewed {
@@ -46,9 +54,13 @@ struct Reviewed {
 const RANGES: [(&str, &str); 5] = [
     ("today", "Today, up to now"),
     ("yesterday", "Yesterday"),
-    ("week", "The last 7 days, up to now"),
+    ("week", "The last 7 days: today, up to now, and the 6 days before"),
     ("month", "This month, up to now"),
     ("custom", "From … to …"),
+];
+/// The fields that the form has a place for what is wrong with them.
+const FIELDS: [&str; 10] = [
+    "range", "since", "until", "host", "tag", "op", "actor", "status", "coverage", "paper",
 ];
 
 /// The form; filled in with what its address names.
@@ -58,79 +70,129 @@ pub(in crate::web) async fn show(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let fields = Fields::query(request.query_string())?;
-    let text = |name: &str| fields.owned(name).unwrap_or_default();
-    let is_custom = ["since", "until"].iter().any(|name| fields.text(name).is_some());
-    let range = if is_custom { "custom" } else { "week" };
-    let (reviews, newest) = web
-        .engine
-        .reader()
-        .read(|journal| Ok((journal.last_reviews(5)?, journal.newest_event()?)))
-        .await?;
-    let clock = web.clock();
-    let catalog = web.engine.catalog();
-    let pick = |value: &str, text: &str, chosen: bool| Pick {
-        value: value.to_owned(),
-        text: text.to_owned(),
-        chosen,
-    };
-    html(&AuditPage {
-        frame: Frame::new(&web, &visitor, "audit", "Audit"),
-        since: text("since"),
-        until: text("until"),
-        host: text("host"),
-        op: text("op"),
-        actor: text("actor"),
-        ranges: RANGES
-            .iter()
-            .map(|(value, text)| pick(value, text, *value == range))
-            .collect(),
-        statuses: CommandStatus::ALL
-            .iter()
-            .map(|status| pick(status.as_str(), status.name(), false))
-            .collect(),
-        ops: catalog
-            .iter()
-            .map(|op| pick(op.id.as_str(), op.id.as_str(), false))
-            .collect(),
-        pipelines: catalog
-            .pipelines()
-            .map(|pipeline| pick(pipeline.id.as_str(), pipeline.id.as_str(), false))
-            .collect(),
-        papers: Paper::ALL
-            .iter()
-            .map(|paper| pick(paper.as_str(), paper.name(), *paper == Paper::A4))
-            .collect(),
-        unreviewed: reviews
-            .iter()
-            .filter(|(_, _, ask)| !ask.is_filtered())
-            .map(|(review, ..)| review.up_to)
-            .max()
-            .map(|up_to| newest - up_to),
-        reviews: reviews
-            .into_iter()
-            .map(|(review, number, ask)| Reviewed {
-                filtered: ask.is_filtered(),
-                up_to: review.up_to,
-                by: review.reviewed_by.to_string(),
-                at: clock.when(review.reviewed_at),
-                number: number.to_string(),
-            })
-            .collect(),
-    })
+    html(&AuditPage::new(&web, &visitor, &fields, None).await?)
 }
 
-/// What a report is asked for.
+/// The form as it was sent, with what is wrong with it.
+pub(super) async fn again(
+    web: &Web,
+    visitor: &Visitor,
+    fields: &Fields,
+    wrong: Invalid,
+) -> Result<HttpResponse, Problem> {
+    let page = AuditPage::new(web, visitor, fields, Some(&wrong)).await?;
+    html_with(Problem::from(wrong).status(), &page)
+}
+
+impl AuditPage {
+    async fn new(web: &Web, visitor: &Visitor, fields: &Fields, wrong: Option<&Invalid>) -> Result<Self, Problem> {
+        let text = |name: &str| fields.owned(name).unwrap_or_default();
+        let is_custom = ["since", "until"].iter().any(|name| fields.text(name).is_some());
+        let range = fields
+            .text("range")
+            .unwrap_or(if is_custom { "custom" } else { "week" });
+        // Nothing is ticked in a form that came back but what was ticked there.
+        let ticked = |name: &str, at_first: bool| match wrong {
+            Some(_) => fields.text(name).is_some(),
+            None => at_first,
+        };
+        let (reviews, newest) = web
+            .engine
+            .reader()
+            .read(|journal| Ok((journal.last_reviews(5)?, journal.newest_event()?)))
+            .await?;
+        let clock = web.clock();
+        let catalog = web.engine.catalog();
+        let pick = |field: &str, value: &str, text: &str| Pick {
+            value: value.to_owned(),
+            text: text.to_owned(),
+            chosen: fields.text(field) == Some(value),
+        };
+        let (here, elsewhere) = wrong
+            .map(|wrong| (Wrong::from(wrong), FIELDS.contains(&wrong.field.as_str())))
+            .map_or((None, None), |(wrong, has_field)| {
+                if has_field {
+                    (Some(wrong), None)
+                } else {
+                    (None, Some(format!("{}: {}", wrong.field, wrong.problem)))
+                }
+            });
+        Ok(Self {
+            frame: Frame::new(web, visitor, "audit", "Audit"),
+            since: text("since"),
+            until: text("until"),
+            host: text("host"),
+            tag: text("tag"),
+            op: text("op"),
+            actor: text("actor"),
+            events: ticked("events", true),
+            excerpts: ticked("excerpts", false),
+            definitions: ticked("definitions", true),
+            ranges: RANGES
+                .iter()
+                .map(|(value, text)| Pick {
+                    chosen: *value == range,
+                    ..pick("range", value, text)
+                })
+                .collect(),
+            statuses: CommandStatus::ALL
+                .iter()
+                .map(|status| pick("status", status.as_str(), status.name()))
+                .collect(),
+            ops: catalog
+                .iter()
+                .map(|op| pick("coverage", op.id.as_str(), op.id.as_str()))
+                .collect(),
+            pipelines: catalog
+                .pipelines()
+                .map(|pipeline| pick("coverage", pipeline.id.as_str(), pipeline.id.as_str()))
+                .collect(),
+            papers: Paper::ALL
+                .iter()
+                .map(|paper| pick("paper", paper.as_str(), paper.name()))
+                .collect(),
+            unreviewed: reviews
+                .iter()
+                .filter(|(_, _, ask)| !ask.is_filtered())
+                .map(|(review, ..)| review.up_to)
+                .max()
+                .map(|up_to| newest - up_to),
+            reviews: reviews
+                .into_iter()
+                .map(|(review, number, ask)| Reviewed {
+                    filtered: ask.is_filtered(),
+                    up_to: review.up_to,
+                    by: review.reviewed_by.to_string(),
+                    at: clock.when(review.reviewed_at),
+                    number: number.to_string(),
+                })
+                .collect(),
+            wrong: here,
+            problem: elsewhere,
+        })
+    }
+}
+
+/// What a report is asked for: by its fields, or as another part of an earlier one.
 pub(in crate::web) async fn read(fields: &Fields, web: &Web) -> Result<ReportAsk, EngineError> {
+    if fields.text("up_to").is_some() {
+        let problem = "is not taken: a report knows every event of its range; another part of one names that in “of”";
+        return Err(Invalid::new("up_to", problem).into());
+    }
+    let part = fields.number("part")?.unwrap_or(1);
+    let part = u32::try_from(part).ok().filter(|part| *part > 0);
+    let part = part.ok_or_else(|| Invalid::new("part", "is a number from 1 on"))?;
+    let paper = fields.parse("paper")?;
+    if let Some(number) = fields.parse::<ReportNumber>("of")? {
+        return part_of(number, part, paper, fields, web).await;
+    }
     let clock = web.clock();
     let (since, until) = range(fields, &clock)?;
     let actor = match fields.text("actor") {
         None => None,
-        Some(text) => Some(actor(web, text).await?),
+        Some(text) => Some(known::actor(text, &web.engine).await?),
     };
-    let part = fields.number("part")?.unwrap_or(1);
-    let part = u32::try_from(part).ok().filter(|part| *part > 0);
-    let up_to = fields.number("up_to")?.map(|id| i64::try_from(id).unwrap_or(i64::MAX));
-    Ok(ReportAsk {
+    let ask = ReportAsk {
         since,
         until,
         host: fields.parse("host")?,
@@ -142,24 +204,40 @@ pub(in crate::web) async fn read(fields: &Fields, web: &Web) -> Result<ReportAsk
         excerpts: fields.text("excerpts").is_some(),
         definitions: fields.text("definitions").is_some(),
         coverage: fields.parse("coverage")?,
-        paper: fields.parse("paper")?.unwrap_or(Paper::A4),
-        part: part.ok_or_else(|| Invalid::new("part", "is a number from 1 on"))?,
-        up_to,
-    })
+        paper: paper.unwrap_or(Paper::A4),
+        part,
+        up_to: None,
+        of: None,
+    };
+    known::check(&ask, &web.engine).await?;
+    Ok(ask)
 }
 
-/// A bare name is a user's, where there is one of that name.
-async fn actor(web: &Web, text: &str) -> Result<String, EngineError> {
-    let name = text.to_owned();
-    let user = web.engine.reader().read(move |journal| journal.user(&name)).await?;
-    let asked = match user {
-        Some(user) => Actor::User(user.name).to_string(),
-        None => Actor::asked(text),
-    };
-    asked
-        .parse::<Actor>()
-        .map_err(|why| Invalid::new("actor", why.problem))?;
-    Ok(asked)
+/// A part of an earlier report, with its range and filters, and the events that it knew.
+async fn part_of(
+    number: ReportNumber,
+    part: u32,
+    paper: Option<Paper>,
+    fields: &Fields,
+    web: &Web,
+) -> Result<ReportAsk, EngineError> {
+    let also = fields
+        .pairs()
+        .find(|(name, _)| !["of", "part", "paper", "form_token"].contains(name));
+    if let Some((name, _)) = also {
+        let problem = "is given beside “of”; an earlier report brings its own range and filters";
+        return Err(Invalid::new(name, problem).into());
+    }
+    let row = web.engine.reader().read(move |journal| journal.report(number)).await?;
+    let row = row.filter(|row| row.digest.is_some());
+    let row = row.ok_or_else(|| Invalid::new("of", "no report of that number was ever whole"))?;
+    Ok(ReportAsk {
+        part,
+        paper: paper.unwrap_or(row.paper),
+        up_to: Some(row.covers),
+        of: Some(row.parameters.of.clone().unwrap_or_else(|| row.number.to_string())),
+        ..row.parameters
+    })
 }
 
 /// The range that was chosen, in the zone of the pages.
@@ -199,7 +277,7 @@ fn named_range(name: &str, clock: &Clock) -> Result<(Timestamp, Timestamp), Inva
     Ok(match name {
         "today" => (instant(&today), clock.now),
         "yesterday" => (instant(&back(1)?), instant(&today)),
-        "week" => (instant(&back(7)?), clock.now),
+        "week" => (instant(&back(6)?), clock.now),
         "month" => {
             let first = today
                 .date()
@@ -216,30 +294,6 @@ fn named_range(name: &str, clock: &Clock) -> Result<(Timestamp, Timestamp), Inva
             return Err(Invalid::new("range", problem));
         }
     })
-}
-
-/// The fields that ask for the same again.
-pub(super) fn fields_of(ask: &ReportAsk) -> Vec<(&'static str, String)> {
-    let yes = |given: bool| if given { "yes".to_owned() } else { String::new() };
-    let text = |value: Option<String>| value.unwrap_or_default();
-    let fields = vec![
-        ("range", "custom".to_owned()),
-        ("since", ask.since.to_rfc3339()),
-        ("until", ask.until.to_rfc3339()),
-        ("host", text(ask.host.as_ref().map(ToString::to_string))),
-        ("tag", text(ask.tag.as_ref().map(ToString::to_string))),
-        ("op", text(ask.op.as_ref().map(ToString::to_string))),
-        ("actor", text(ask.actor.clone())),
-        ("status", text(ask.status.map(|status| status.to_string()))),
-        ("events", yes(ask.events)),
-        ("excerpts", yes(ask.excerpts)),
-        ("definitions", yes(ask.definitions)),
-        ("coverage", text(ask.coverage.as_ref().map(ToString::to_string))),
-        ("paper", ask.paper.to_string()),
-        ("part", ask.part.to_string()),
-        ("up_to", text(ask.up_to.map(|up_to| up_to.to_string()))),
-    ];
-    fields.into_iter().filter(|(_, value)| !value.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -262,7 +316,7 @@ mod tests {
         let day = |text: &str| format!("{text}:00:00.000000Z");
         for (query, since, until) in [
             ("range=today", "2026-10-26T23", &now),
-            ("range=week", "2026-10-19T22", &now),
+            ("range=week", "2026-10-20T22", &now),
             ("range=month", "2026-09-30T22", &now),
             ("range=yesterday", "2026-10-25T23", &day("2026-10-26T23")),
             (

@@ -11,7 +11,9 @@ use crate::store::archive::{self, Range};
 use crate::store::{CommandRow, EventLine, HistoryFilter, HostRow, Reader};
 
 use super::cover::cover;
+use super::flows::Flows;
 use super::held::Held;
+use super::known::is_pipeline;
 use super::walk::{Census, walk_commands, walk_events};
 
 /// Rows of commands and events that one part prints at most.
@@ -37,6 +39,10 @@ pub(super) struct Gathered {
     /// Refused attempts and log-ins.
     pub(super) access: Vec<EventLine>,
     pub(super) access_total: usize,
+    /// Changes of users, tokens, the fleet, holds, the journal itself.
+    pub(super) desk: Vec<EventLine>,
+    pub(super) desk_total: usize,
+    pub(super) flows: Flows,
     /// All events of the range, whatever the filters.
     pub(super) first_event: Option<i64>,
     pub(super) last_event: Option<i64>,
@@ -50,6 +56,8 @@ pub(super) struct Gathered {
     pub(super) parts: u32,
     /// The newest event that is known.
     pub(super) covers: i64,
+    /// Events of the range above that.
+    pub(super) left_out: usize,
     pub(super) coverage: Vec<Covered>,
     /// Definitions of the commands of this part.
     pub(super) definitions: BTreeMap<Digest, Option<Definition>>,
@@ -97,9 +105,14 @@ const TRIES: usize = 3;
 
 pub(super) async fn gather(engine: &Engine, ask: &ReportAsk) -> Result<Gathered, EngineError> {
     let (reader, data_dir, ask) = (engine.reader().clone(), engine.data_dir().to_owned(), ask.clone());
-    let is_pipeline = |name| engine.catalog().pipeline(name).is_some();
-    let is_pipeline = ask.coverage.as_ref().is_some_and(|name| is_pipeline(name.as_str()));
+    let asked_of = engine.clone();
     let work = move || {
+        let is_pipeline = ask
+            .coverage
+            .as_ref()
+            .map(|name| is_pipeline(name, &asked_of))
+            .transpose()?;
+        let is_pipeline = is_pipeline.unwrap_or_default();
         let place = Place {
             reader: &reader,
             data_dir: &data_dir,
@@ -120,10 +133,11 @@ fn gather_at(place: Place<'_>, ask: &ReportAsk, is_pipeline: bool) -> Result<Gat
     let hosts: BTreeMap<i64, HostRow> = hosts.into_iter().map(|host| (host.id, host)).collect();
     let mut tries = 0;
     let mut found = loop {
-        let census = Census::take(place, &wanted, covers)?;
+        let census = Census::take(place, &wanted, covers, newest)?;
         let mut found = Gathered::none(hosts.clone(), covers, &census);
         found.known = definitions(place, &census.digests, ask.since)?;
-        walk_commands(place, &wanted, &census, &mut found)?;
+        let pipelines = walk_commands(place, &wanted, &census, &mut found)?;
+        found.flows = Flows::take(place, &wanted, &pipelines, &mut found)?;
         walk_events(place, &wanted, &census, &mut found)?;
         tries += 1;
         // A command that has ended meanwhile may fit where it did not, or the other way round.
@@ -278,6 +292,9 @@ impl Gathered {
             events_total: 0,
             access: Vec::new(),
             access_total: 0,
+            desk: Vec::new(),
+            desk_total: 0,
+            flows: Flows::default(),
             first_event: None,
             last_event: None,
             range_events: 0,
@@ -286,6 +303,7 @@ impl Gathered {
             expected: census.expected,
             parts: 1,
             covers,
+            left_out: census.left_out,
             coverage: Vec::new(),
             definitions: BTreeMap::new(),
             definitions_left_out: 0,

@@ -77,6 +77,13 @@ pub(super) fn facts(row: &ReportRow, making: &Making, clock: &Clock) -> Vec<(&'s
     } else {
         filters.join(", ")
     };
+    let filters = match &ask.of {
+        Some(of) => format!(
+            "{filters}; a part of {of}, with the events that it knew: up to #{}",
+            row.covers
+        ),
+        None => filters,
+    };
     let from = row
         .address
         .as_ref()

@@ -33,6 +33,7 @@ pub(super) struct Desk<'a> {
 impl Desk<'_> {
     /// Gathers, draws and journals one report.
     pub(super) async fn make(self, ask: ReportAsk, by: By) -> Result<ReportRow, EngineError> {
+        let turn = self.engine.report_turn(&by)?;
         let _one = ONE
             .acquire()
             .await
@@ -49,7 +50,7 @@ impl Desk<'_> {
             verdict: Some(verdict(engine).await?),
             witness: witness(engine, &self.zone).await?,
         };
-        let begun = engine.begin_report(ask, found.covers, by.clone()).await?;
+        let begun = engine.begin_report(ask, found.covers, by.clone(), &turn).await?;
         let clock = Clock {
             now: begun.made_at,
             zone: self.zone,
@@ -72,7 +73,8 @@ impl Desk<'_> {
                 last_event: found.last_event,
                 events: i64::try_from(found.range_events).unwrap_or(i64::MAX),
                 summary: serde_json::json!({
-                    "commands": found.totals.commands, "exceptions": found.exceptions_total,
+                    "commands": found.totals.commands, "exceptions": found.exceptions_total + found.flows.bad,
+                    "pipelines": found.flows.total,
                     "events": found.events_total, "refusals_and_log_ins": found.access_total,
                     "part": row.parameters.part, "parts": found.parts,
                     "printed": { "commands": content.printed.0, "events": content.printed.1 },

@@ -25,7 +25,7 @@ pub(super) struct Said<'a> {
 
 impl Said<'_> {
     /// For a table, before which the zone is named.
-    fn at(&self, at: Timestamp) -> String {
+    pub(super) fn at(&self, at: Timestamp) -> String {
         let full = self.clock.when(at).full;
         match full.rsplit_once(' ') {
             Some((plain, _)) if !self.named => plain.to_owned(),
@@ -37,10 +37,12 @@ impl Said<'_> {
         let found = self.found;
         let between = match (found.first_event, found.last_event) {
             (Some(first), Some(last)) => {
-                let all = usize::try_from(last - first + 1).unwrap_or_default();
-                let whole = match all.saturating_sub(found.range_events) {
+                let whole = match self.missing() {
                     0 => "contiguous: no number is missing".to_owned(),
-                    missing => format!("NOT contiguous: {missing} numbers are missing"),
+                    missing if found.lacking.is_empty() => {
+                        format!("NOT contiguous: {missing} numbers are missing, and no sweep says that it took them")
+                    }
+                    missing => format!("NOT contiguous: {missing} numbers are missing; see Gaps"),
                 };
                 format!(
                     "#{first} to #{last}, {} in the range; {whole}",
@@ -123,22 +125,22 @@ impl Said<'_> {
         };
         let all = CommandStatus::ALL.iter();
         let by_status = all.filter_map(|status| Some((status.name().to_owned(), *totals.by_status.get(status)?)));
+        let of_commands = |title, rows| Total {
+            title,
+            of: "Commands",
+            rows,
+            all: totals.commands,
+        };
         vec![
+            of_commands("By outcome", by_status.collect()),
+            of_commands("By op", plain(&totals.by_op)),
+            of_commands("By host", plain(&totals.by_host)),
+            of_commands("By actor", plain(&totals.by_actor)),
             Total {
                 title: "By outcome",
-                rows: by_status.collect(),
-            },
-            Total {
-                title: "By op",
-                rows: plain(&totals.by_op),
-            },
-            Total {
-                title: "By host",
-                rows: plain(&totals.by_host),
-            },
-            Total {
-                title: "By actor",
-                rows: plain(&totals.by_actor),
+                of: "Pipelines",
+                rows: self.flow_totals(),
+                all: self.found.flows.total,
             },
         ]
     }
@@ -178,6 +180,7 @@ impl Said<'_> {
     pub(super) fn command(&self, at: usize, row: &CommandRow) -> CommandLine {
         let late = matches!((row.finished_at, row.settled_at), (Some(end), Some(known)) if known.since(end) > LATE);
         let mut evidence = Vec::new();
+        evidence.extend(self.place(row));
         let how = self.how(row);
         if let Some(asked) = row
             .started_at
@@ -254,7 +257,10 @@ impl Said<'_> {
             id: event.id,
             at: self.at(event.timestamp),
             level: words::level(event.level).text,
-            by: event.actor.to_string(),
+            by: match &event.address {
+                Some(address) => format!("{}\nfrom {}", event.actor, bounded(address, 100)),
+                None => event.actor.to_string(),
+            },
             action: event.action.clone(),
             host: event.host.clone().unwrap_or_default(),
             message: bounded(&self.clock.spoken(&event.message, event.timestamp), MESSAGE),

@@ -14,7 +14,7 @@ pub(super) fn paper_css(row: &ReportRow, organisation: &str) -> String {
     let first = digest.get(..16).unwrap_or("not whole");
     format!(
         "@page {{\n  size: {size};\n  margin: 20mm 14mm 19mm;\n  font: 8pt sans-serif;\n  @top-left {{ content: \"{}\"; }}\n  \
-         @top-right {{ content: \"Audit report, page \" counter(page) \" of \" counter(pages); }}\n  \
+         @top-right {{ content: \"Audit report\"; }}\n  \
          @bottom-left {{ content: \"{}\"; }}\n  @bottom-center {{ content: \"SHA-256 {first}\"; }}\n  \
          @bottom-right {{ content: \"Page \" counter(page) \" of \" counter(pages); }}\n}}\n",
         css_text(organisation),

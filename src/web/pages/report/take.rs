@@ -59,6 +59,7 @@ mod tests {
             paper: Paper::A4,
             part: 1,
             up_to: None,
+            of: None,
         };
         let places = places(&ask);
         let range = "since=2026-11-16T00:00:00.000000Z&until=2026-11-23T00:00:00.000000Z&host=lab-01&actor=user:alice";

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
-use crate::domain::{CommandId, Digest};
+use crate::domain::{CommandId, Digest, PipelineId};
 use crate::store::{CommandRow, EventLine, EventSpan, ReadError, Whole};
 
+use super::flows::is_order;
 use super::gather::{Gathered, Place, ROWS, Wanted, is_exception};
 
 /// Exceptions, and refusals with log-ins, that a report lists at most; the rest is counted.
@@ -27,6 +28,8 @@ pub(super) struct Census {
     first_event: Option<i64>,
     /// No command above this is part of it.
     newest: Option<CommandId>,
+    /// Events of the range that are above the newest one that the report knows.
+    pub(super) left_out: usize,
 }
 
 /// The places of a part among all rows: the commands, and behind them the events.
@@ -49,7 +52,8 @@ fn events(place: Place<'_>, wanted: &Wanted<'_>, covers: i64) -> Result<Whole<Ev
 }
 
 impl Census {
-    pub(super) fn take(place: Place<'_>, wanted: &Wanted<'_>, covers: i64) -> Result<Self, ReadError> {
+    /// `covers` is the newest event that the report knows, `newest` the newest there is.
+    pub(super) fn take(place: Place<'_>, wanted: &Wanted<'_>, covers: i64, newest: i64) -> Result<Self, ReadError> {
         let window = window(wanted.ask.part);
         let (mut ids, mut digests) = (Vec::new(), HashSet::new());
         let mut walk = commands(place, wanted)?;
@@ -65,9 +69,14 @@ impl Census {
         ids.dedup();
         let ours: HashSet<CommandId> = ids.iter().copied().collect();
         let mut numbers = Vec::new();
-        let mut walk = events(place, wanted, covers)?;
+        // What is left out is counted too: it is expected, and has to be told.
+        let (mut left_out, mut above) = (0, 0);
+        let mut walk = events(place, wanted, newest)?;
         while let Some(line) = walk.next(place.reader)? {
+            let is_above = line.id > covers;
+            left_out += usize::from(is_above);
             if wanted.event(&line, &ours) {
+                above += usize::from(is_above);
                 numbers.push(line.id);
             }
         }
@@ -78,7 +87,7 @@ impl Census {
         let within = |count: usize, places: &Range<usize>| count.clamp(places.start, places.end) - places.start;
         Ok(Self {
             commands: ids.len(),
-            events: numbers.len(),
+            events: numbers.len() - above,
             expected: (
                 within(ids.len(), &window),
                 if wanted.ask.events {
@@ -90,6 +99,7 @@ impl Census {
             digests,
             first_command: ids.get(window.start).copied(),
             first_event: numbers.get(behind.start).copied(),
+            left_out,
             newest: ids.last().copied(),
             ours,
         })
@@ -122,12 +132,14 @@ impl<K: Ord, V> Oldest<K, V> {
     }
 }
 
+/// Takes the commands; gives the pipelines that they are of.
 pub(super) fn walk_commands(
     place: Place<'_>,
     wanted: &Wanted<'_>,
     census: &Census,
     found: &mut Gathered,
-) -> Result<(), ReadError> {
+) -> Result<HashSet<PipelineId>, ReadError> {
+    let mut pipelines = HashSet::new();
     let (mut part, mut exceptions) = (Oldest::of(ROWS), Oldest::of(LISTED));
     let mut walk = commands(place, wanted)?;
     while let Some(row) = walk.next(place.reader)? {
@@ -136,6 +148,7 @@ pub(super) fn walk_commands(
             continue;
         }
         found.totals.count(&row);
+        pipelines.extend(row.pipeline_id);
         if is_exception(&row, found.definition_of(&row)) {
             found.exceptions_total += 1;
             exceptions.add(row.id, row.clone());
@@ -149,7 +162,7 @@ pub(super) fn walk_commands(
     found.exceptions = exceptions.rows();
     found.archived.1 = walk.archived();
     found.lacking.extend(walk.broken().iter().cloned());
-    Ok(())
+    Ok(pipelines)
 }
 
 pub(super) fn walk_events(
@@ -159,7 +172,7 @@ pub(super) fn walk_events(
     found: &mut Gathered,
 ) -> Result<(), ReadError> {
     let room = (window(wanted.ask.part).end.saturating_sub(census.commands)).min(ROWS);
-    let (mut part, mut access) = (Oldest::of(room), Oldest::of(LISTED));
+    let (mut part, mut access, mut desk) = (Oldest::of(room), Oldest::of(LISTED), Oldest::of(LISTED));
     let mut walk = events(place, wanted, found.covers)?;
     while let Some(line) = walk.next(place.reader)? {
         found.first_event = Some(found.first_event.map_or(line.id, |first| first.min(line.id)));
@@ -172,6 +185,9 @@ pub(super) fn walk_events(
         if line.action.starts_with("refused") || line.action.starts_with("session:") {
             found.access_total += 1;
             access.add(line.id, line.clone());
+        } else if !found.flows.order(&line) && is_administration(&line) {
+            found.desk_total += 1;
+            desk.add(line.id, line.clone());
         }
         if !wanted.ask.events {
             continue;
@@ -183,7 +199,27 @@ pub(super) fn walk_events(
     }
     found.events = part.rows();
     found.access = access.rows();
+    found.desk = desk.rows();
     found.archived.0 = walk.archived();
     found.lacking.extend(walk.broken().iter().cloned());
     Ok(())
+}
+
+/// Changes of who may do what, of the fleet and of the journal itself; and orders to pipelines of other ranges.
+fn is_administration(line: &EventLine) -> bool {
+    const KINDS: [&str; 6] = ["user", "token", "hold", "settings", "config", "certificate"];
+    const WORDS: [&str; 9] = [
+        "host:add",
+        "host:reach",
+        "host:remove",
+        "host:key",
+        "tampered",
+        "restored",
+        "chained",
+        "unkeep",
+        "keep",
+    ];
+    let action = line.action.as_str();
+    let kind = action.split(':').next().unwrap_or_default();
+    KINDS.contains(&kind) || WORDS.contains(&action) || (line.command_id.is_none() && is_order(action))
 }
