@@ -135,7 +135,9 @@ impl Canonical {
 pub(super) fn place(of: Of, id: &str) -> String {
     match of {
         Of::Command | Of::Pipeline => id.to_owned(),
-        of => format!("{} {id}", of.word()),
+        Of::Host | Of::User | Of::Token | Of::Hold | Of::Report | Of::Review => {
+            format!("{} {id}", of.word())
+        }
     }
 }
 

@@ -203,7 +203,9 @@ impl Of {
         let name = match self {
             Self::Report => &details["number"],
             Self::Hold => &details["hold"]["id"],
-            of => &details[of.word()],
+            Self::Command | Self::Pipeline | Self::Host | Self::User | Self::Token | Self::Review => {
+                &details[self.word()]
+            }
         };
         match name {
             Value::String(name) => Some(name.clone()),

@@ -73,7 +73,9 @@ pub(super) fn verify(
                     None => {
                         let text = match of {
                             Of::Command | Of::Pipeline => "it has ended, but no event says how",
-                            _ => "it is there, but no event says how it came to be",
+                            Of::Host | Of::User | Of::Token | Of::Hold | Of::Report | Of::Review => {
+                                "it is there, but no event says how it came to be"
+                            }
                         };
                         verdict.wrong(name, text);
                         continue;
@@ -82,7 +84,7 @@ pub(super) fn verify(
                 match of {
                     Of::Command => verdict.commands += 1,
                     Of::Pipeline => verdict.pipelines += 1,
-                    _ => verdict.others += 1,
+                    Of::Host | Of::User | Of::Token | Of::Hold | Of::Report | Of::Review => verdict.others += 1,
                 }
                 if let (Of::Command, Some(definition)) = (of, row["definition"].as_str()) {
                     used.insert(definition.to_owned());

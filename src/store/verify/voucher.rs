@@ -82,10 +82,12 @@ impl Journal {
         for (id, row) in rows {
             let mut voucher = match of {
                 Of::Command | Of::Pipeline => self.voucher(of, &id, base)?,
-                _ => match named.by_place.get(&chain::place(of, &id)) {
-                    Some((event, said)) => Some(Voucher::Event(*event, said.clone())),
-                    None => self.sealed(&chain::place(of, &id))?,
-                },
+                Of::Host | Of::User | Of::Token | Of::Hold | Of::Report | Of::Review => {
+                    match named.by_place.get(&chain::place(of, &id)) {
+                        Some((event, said)) => Some(Voucher::Event(*event, said.clone())),
+                        None => self.sealed(&chain::place(of, &id))?,
+                    }
+                }
             };
             if let (None, Some(pipeline)) = (&voucher, row["pipeline_id"].as_str()) {
                 if !written_off.contains_key(pipeline) {
@@ -115,7 +117,7 @@ impl Journal {
     pub(super) fn is_spoken_of(&mut self, of: Of, id: &str, base: i64) -> Result<bool, ReadError> {
         let column = match of {
             Of::Pipeline => "pipeline_id",
-            _ => "command_id",
+            Of::Command | Of::Host | Of::User | Of::Token | Of::Hold | Of::Report | Of::Review => "command_id",
         };
         let event: Vec<Details> = diesel::sql_query(format!(
             "SELECT id, coalesce(details, '') AS details FROM event_log WHERE {column} = ? AND id > ? LIMIT 1"
