@@ -207,11 +207,8 @@ impl Of {
                 &details[self.word()]
             }
         };
-        match name {
-            Value::String(name) => Some(name.clone()),
-            Value::Number(id) => Some(id.to_string()),
-            _ => None,
-        }
+        let id = || name.as_i64().map(|id| id.to_string());
+        name.as_str().map(str::to_owned).or_else(id)
     }
 
     /// What a row of it is called.
