@@ -125,7 +125,7 @@ impl Canonical {
             (None, Some(id)) => Some((Of::Pipeline, id.clone())),
             (None, None) => {
                 let of = Of::by_action(&self.action)?;
-                Some((of, details[of.word()].as_str()?.to_owned()))
+                Some((of, of.named_in(details)?))
             }
         }
     }
@@ -135,7 +135,9 @@ impl Canonical {
 pub(super) fn place(of: Of, id: &str) -> String {
     match of {
         Of::Command | Of::Pipeline => id.to_owned(),
-        Of::Host | Of::User | Of::Token => format!("{} {id}", of.word()),
+        Of::Host | Of::User | Of::Token | Of::Hold | Of::Report | Of::Review => {
+            format!("{} {id}", of.word())
+        }
     }
 }
 

@@ -161,6 +161,7 @@ impl Tx<'_> {
         kind: CheckpointKind,
         details: Option<serde_json::Value>,
     ) -> Result<Checkpoint, Fault> {
+        self.look_at_shape()?;
         let head = self.journal.head()?;
         let last = self.journal.newest_checkpoint()?;
         let events = match &last {
@@ -246,7 +247,7 @@ fn chained_from(tx: &mut Tx<'_>) -> Result<Option<serde_json::Value>, Fault> {
             let Some((newest, _)) = rows.last() else { break };
             last.clone_from(newest);
             for (id, row) in &rows {
-                if of.may_be_open() && row.get("finished_at").is_none() {
+                if of.is_open(row) {
                     continue;
                 }
                 diesel::insert_into(sealed::table)

@@ -125,8 +125,8 @@ pub struct NewEvent {
     /// The pipeline that it is about.
     pub pipeline_id: Option<PipelineId>,
     /// Whether it vouches for the whole row that it is about: then that becomes part of the details, and so of the chain.
-    /// That is its command or else its pipeline, where that is final; or else the host, user or token that its action is
-    /// about and its details name (`host`, `user`, `token`).
+    /// That is its command or else its pipeline, where that is final; or else the host, user, token, hold, report or review
+    /// that its action is about and its details name (`Of::named_in`).
     pub seals: bool,
 }
 
@@ -231,8 +231,8 @@ impl Tx<'_> {
                 (None, Some(id)) => self.journal.record(Of::Pipeline, &id.to_string())?,
                 (None, None) => match Of::by_action(&event.action) {
                     Some(of) => {
-                        let name = details.as_ref().and_then(|details| details[of.word()].as_str());
-                        self.journal.record(of, name.unwrap_or_default())?
+                        let name = details.as_ref().and_then(|details| of.named_in(details));
+                        self.journal.record(of, &name.unwrap_or_default())?
                     }
                     None => None,
                 },

@@ -152,6 +152,7 @@ fn said(tx: &mut Tx<'_>, row: &HoldRow, by: &By, action: &str, message: String) 
     tx.touch(Topic::Events);
     tx.event(NewEvent {
         details: Some(serde_json::json!({ "hold": row })),
+        seals: true,
         ..NewEvent::audit(by, Level::Warn, action, message)
     })?;
     Ok(())

@@ -48,6 +48,7 @@ mod schema;
 mod search;
 mod second_factor;
 mod session;
+mod shape;
 mod shared;
 mod survey;
 mod sweep;

@@ -122,11 +122,13 @@ impl std::fmt::Debug for Reader {
 /// The journal as one transaction sees it. Its queries stand in the files of their tables.
 pub struct Journal {
     pub(super) conn: SqliteConnection,
+    /// SQLite's number of the schema that was compared last; none where none was.
+    pub(super) shape: Option<i64>,
 }
 
 impl Journal {
     pub(super) const fn over(conn: SqliteConnection) -> Self {
-        Self { conn }
+        Self { conn, shape: None }
     }
 
     fn in_transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, ReadError>) -> Result<T, ReadError> {

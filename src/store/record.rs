@@ -1,4 +1,4 @@
-//! A final row of `commands` or `pipelines`, or any of `hosts`, `users` and `tokens`, as its events vouch for it: every column that is not empty, as JSON. The event that ends a
+//! A final row of `commands` or `pipelines`, a whole one of `reports`, or any of `hosts`, `users`, `tokens`, `holds` and `reviews`, as its events vouch for it: every column that is not empty, as JSON. The event that ends a
 //! command carries it (`details.record`), so that the chain covers the row; whoever changes a final row writes such an
 //! event again. Of rows that a pipeline writes off in numbers, an event carries digests (`details.records`).
 
@@ -125,6 +125,39 @@ const TOKEN: &[&str] = &[
     "revoked_at",
 ];
 
+/// Every column of `holds`.
+const HOLD: &[&str] = &[
+    "id",
+    "from_at",
+    "until_at",
+    "reason",
+    "placed_by",
+    "placed_at",
+    "released_by",
+    "released_at",
+    "release_reason",
+];
+
+/// The columns of `reports`; of `stamp` what stands before its checkpoint, which is made after the event, and signed.
+const REPORT: &[&str] = &[
+    "id",
+    "number",
+    "made_at",
+    "made_by",
+    "address",
+    "parameters",
+    "paper",
+    "covers",
+    "summary",
+    "digest",
+    "content_bytes",
+    "event_id",
+    "stamp",
+];
+
+/// Every column of `reviews`.
+const REVIEW: &[&str] = &["id", "report_id", "up_to", "reviewed_by", "reviewed_at", "note"];
+
 /// Which table a record is of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Of {
@@ -133,20 +166,51 @@ pub(super) enum Of {
     Host,
     User,
     Token,
+    Hold,
+    Report,
+    Review,
 }
 
 impl Of {
-    pub(super) const ALL: [Self; 5] = [Self::Command, Self::Pipeline, Self::Host, Self::User, Self::Token];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Command,
+        Self::Pipeline,
+        Self::Host,
+        Self::User,
+        Self::Token,
+        Self::Hold,
+        Self::Report,
+        Self::Review,
+    ];
 
-    /// What an event is about that names neither command nor pipeline, by its action; its details name the row under
-    /// [`Of::word`].
+    /// What an event is about that names neither command nor pipeline, by its action; its details name the row
+    /// ([`Of::named_in`]).
     pub(super) fn by_action(action: &str) -> Option<Self> {
+        match action {
+            "report" => return Some(Self::Report),
+            "report:review" => return Some(Self::Review),
+            _ => {}
+        }
         match action.split_once(':')?.0 {
+            "hold" => Some(Self::Hold),
             "host" => Some(Self::Host),
             "user" => Some(Self::User),
             "token" => Some(Self::Token),
             _ => None,
         }
+    }
+
+    /// The key of the row that the details of such an event name.
+    pub(super) fn named_in(self, details: &Value) -> Option<String> {
+        let name = match self {
+            Self::Report => &details["number"],
+            Self::Hold => &details["hold"]["id"],
+            Self::Command | Self::Pipeline | Self::Host | Self::User | Self::Token | Self::Review => {
+                &details[self.word()]
+            }
+        };
+        let id = || name.as_i64().map(|id| id.to_string());
+        name.as_str().map(str::to_owned).or_else(id)
     }
 
     /// What a row of it is called.
@@ -157,11 +221,14 @@ impl Of {
             Self::Host => "host",
             Self::User => "user",
             Self::Token => "token",
+            Self::Hold => "hold",
+            Self::Report => "report",
+            Self::Review => "review",
         }
     }
 
-    /// Whether a row of it may still change without an event that carries it.
-    pub(super) const fn may_be_open(self) -> bool {
+    /// Whether events name its rows by their ids; else by their actions and details.
+    pub(super) const fn has_id(self) -> bool {
         matches!(self, Self::Command | Self::Pipeline)
     }
 
@@ -172,15 +239,33 @@ impl Of {
             Self::Host => "hosts",
             Self::User => "users",
             Self::Token => "tokens",
+            Self::Hold => "holds",
+            Self::Report => "reports",
+            Self::Review => "reviews",
         }
     }
 
     /// The column that names a row.
     pub(super) const fn key(self) -> &'static str {
         match self {
-            Self::Command | Self::Pipeline => "id",
+            Self::Command | Self::Pipeline | Self::Hold | Self::Review => "id",
             Self::Host => "hostname",
             Self::User | Self::Token => "name",
+            Self::Report => "number",
+        }
+    }
+
+    /// Whether its key is a number.
+    const fn numbered(self) -> bool {
+        matches!(self, Self::Hold | Self::Review)
+    }
+
+    /// Whether this row may still change without an event that carries it: nothing vouches for it yet.
+    pub(super) fn is_open(self, row: &Value) -> bool {
+        match self {
+            Self::Command | Self::Pipeline => row.get("finished_at").is_none(),
+            Self::Report => row.get("digest").is_none(),
+            Self::Host | Self::User | Self::Token | Self::Hold | Self::Review => false,
         }
     }
 
@@ -191,6 +276,9 @@ impl Of {
             Self::Host => HOST,
             Self::User => USER,
             Self::Token => TOKEN,
+            Self::Hold => HOLD,
+            Self::Report => REPORT,
+            Self::Review => REVIEW,
         }
     }
 
@@ -200,7 +288,8 @@ impl Of {
             Self::Pipeline => &["hosts", "plan", "passed"],
             Self::User => &["password", "totp_secret"],
             Self::Token => &["hash"],
-            Self::Command | Self::Host => &[],
+            Self::Report => &["parameters", "summary"],
+            Self::Command | Self::Host | Self::Hold | Self::Review => &[],
         }
     }
 
@@ -208,12 +297,31 @@ impl Of {
     pub(super) fn object(self) -> String {
         let column = |name: &&str| match *name {
             "evidence" => "'evidence', CASE WHEN json_valid(evidence) THEN json(evidence) ELSE evidence END".to_owned(),
+            "stamp" => format!("'stamp', substr(stamp, 1, instr(stamp || {BEFORE}, {BEFORE}))"),
             name => format!("'{name}', {name}"),
         };
         let columns: Vec<String> = self.columns().iter().map(column).collect();
         format!("json_object({})", columns.join(", "))
     }
+
+    /// The same of a row in which somebody may have put bytes where text belongs: JSON takes none.
+    fn object_of_any(self) -> String {
+        let columns: Vec<String> = self
+            .columns()
+            .iter()
+            .map(|name| format!("typeof({name}) = 'blob'"))
+            .collect();
+        format!(
+            "CASE WHEN {} THEN json_object('{key}', CAST({key} AS TEXT)) ELSE {} END",
+            columns.join(" OR "),
+            self.object(),
+            key = self.key(),
+        )
+    }
 }
+
+/// Where a report's stamp comes to what is made after its event.
+const BEFORE: &str = "char(10) || 'checkpoint '";
 
 /// The object of a row as an event carries it: without what is empty.
 pub(super) fn shortened(of: Of, text: &str) -> Result<Value, ReadError> {
@@ -285,14 +393,34 @@ struct Row {
     text: String,
 }
 
+#[derive(diesel::QueryableByName)]
+struct One {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    one: i64,
+}
+
 impl Journal {
+    /// Whether there is such a row, whatever it holds.
+    pub(super) fn has_row(&mut self, of: Of, id: &str) -> Result<bool, ReadError> {
+        let found: Vec<One> = diesel::sql_query(format!(
+            "SELECT 1 AS one FROM {} WHERE {} = ? LIMIT 1",
+            of.table(),
+            of.key()
+        ))
+        .bind::<Text, _>(id)
+        .load(&mut self.conn)?;
+        Ok(found.iter().any(|row| row.one == 1))
+    }
+
     /// Some rows in the order of their keys, as events carry them.
     pub(super) fn records_after(&mut self, of: Of, after: &str, limit: i64) -> Result<Vec<(String, Value)>, ReadError> {
         let rows: Vec<Row> = diesel::sql_query(format!(
-            "SELECT {key} AS id, {} AS text FROM {} WHERE {key} > ? ORDER BY {key} LIMIT ?",
-            of.object(),
+            "SELECT CAST({key} AS TEXT) AS id, {} AS text FROM {} WHERE {key} > {after} AND {key} < x'' ORDER BY {key} LIMIT ?",
+            of.object_of_any(),
             of.table(),
             key = of.key(),
+            // What is no text comes behind all texts, and is found by the look at the kinds of columns.
+            after = if of.numbered() { "CAST(? AS INTEGER)" } else { "?" },
         ))
         .bind::<Text, _>(after)
         .bind::<diesel::sql_types::BigInt, _>(limit)
@@ -317,7 +445,8 @@ mod tests {
             let left_out: &[&str] = match of {
                 Of::User => &["totp_step", "era"],
                 Of::Token => &["last_used_at"],
-                Of::Command | Of::Pipeline | Of::Host => &[],
+                Of::Report => &["checkpoint_id"],
+                Of::Command | Of::Pipeline | Of::Host | Of::Hold | Of::Review => &[],
             };
             let known = of
                 .columns()

@@ -217,24 +217,6 @@ impl Store {
                 minute(ask.since),
                 minute(ask.until),
             );
-            let event = tx.event(NewEvent {
-                details: Some(serde_json::json!({
-                    "number": row.number.to_string(),
-                    "digest": done.digest,
-                    "covers": row.covers,
-                    "parameters": ask,
-                    "counted": done.summary,
-                })),
-                ..NewEvent::audit(&by, Level::Info, "report", message)
-            })?;
-            diesel::insert_into(report_contents::table)
-                .values((
-                    report_contents::report_id.eq(id),
-                    report_contents::made_at.eq(row.made_at),
-                    report_contents::gzip.eq(&*done.gzip),
-                ))
-                .execute(&mut tx.journal.conn)?;
-            let checkpoint = tx.checkpoint(&key, CheckpointKind::Report, None)?;
             let stamp = ReportStamp {
                 number: row.number,
                 made_at: row.made_at,
@@ -246,17 +228,47 @@ impl Store {
                 covers: row.covers,
                 link: tx.journal.link_of(row.covers)?.map(|link| link.to_string()),
                 content: done.digest.clone(),
+                checkpoint: None,
+                key: None,
+            };
+            // First the row, but for the checkpoint: the event carries it, and the checkpoint covers the event.
+            diesel::update(reports::table.find(id))
+                .set((
+                    reports::stamp.eq(stamp.to_string()),
+                    reports::summary.eq(done.summary.to_string()),
+                    reports::digest.eq(&done.digest),
+                    reports::content_bytes.eq(done.bytes),
+                    reports::event_id.eq(tx.journal.head()?.event_id + 1),
+                ))
+                .execute(&mut tx.journal.conn)?;
+            tx.event(NewEvent {
+                details: Some(serde_json::json!({
+                    "number": row.number.to_string(),
+                    "digest": done.digest,
+                    "covers": row.covers,
+                    "parameters": ask,
+                    "counted": done.summary,
+                })),
+                seals: true,
+                ..NewEvent::audit(&by, Level::Info, "report", message)
+            })?;
+            diesel::insert_into(report_contents::table)
+                .values((
+                    report_contents::report_id.eq(id),
+                    report_contents::made_at.eq(row.made_at),
+                    report_contents::gzip.eq(&*done.gzip),
+                ))
+                .execute(&mut tx.journal.conn)?;
+            let checkpoint = tx.checkpoint(&key, CheckpointKind::Report, None)?;
+            let stamp = ReportStamp {
                 checkpoint: Some(checkpoint.line()),
                 key: Some(checkpoint.key.fingerprint().to_string()),
+                ..stamp
             };
             Ok(diesel::update(reports::table.find(id))
                 .set((
                     reports::stamp.eq(stamp.to_string()),
                     reports::checkpoint_id.eq(checkpoint.id),
-                    reports::summary.eq(done.summary.to_string()),
-                    reports::digest.eq(&done.digest),
-                    reports::content_bytes.eq(done.bytes),
-                    reports::event_id.eq(event),
                 ))
                 .returning(ReportRow::as_returning())
                 .get_result(&mut tx.journal.conn)?)
@@ -298,22 +310,24 @@ impl Store {
                 by.actor.name(),
                 row.covers
             );
-            tx.event(NewEvent {
-                details: Some(serde_json::json!({
-                    "number": number.to_string(), "digest": row.digest, "up_to": row.covers, "note": note,
-                })),
-                ..NewEvent::audit(&by, Level::Info, "report:review", message)
-            })?;
-            Ok(diesel::insert_into(reviews::table)
+            let review = diesel::insert_into(reviews::table)
                 .values((
                     reviews::report_id.eq(row.id),
                     reviews::up_to.eq(row.covers),
                     reviews::reviewed_by.eq(&by.actor),
                     reviews::reviewed_at.eq(tx.now),
-                    reviews::note.eq(note),
+                    reviews::note.eq(&note),
                 ))
                 .returning(ReviewRow::as_returning())
-                .get_result(&mut tx.journal.conn)?)
+                .get_result::<ReviewRow>(&mut tx.journal.conn)?;
+            tx.event(NewEvent {
+                details: Some(serde_json::json!({
+                    "number": number.to_string(), "digest": row.digest, "up_to": row.covers, "note": note, "review": review.id,
+                })),
+                seals: true,
+                ..NewEvent::audit(&by, Level::Info, "report:review", message)
+            })?;
+            Ok(review)
         })
         .await
     }

@@ -203,7 +203,23 @@ impl Store {
 
 fn index_some(tx: &mut Tx<'_>) -> Result<IndexedSome, Fault> {
     let conn = &mut tx.journal.conn;
-    let to: i64 = event_index::table.select(event_index::event_id).get_result(conn)?;
+    let mut to: i64 = event_index::table.select(event_index::event_id).get_result(conn)?;
+    // Behind the newest event there is nothing that it could have indexed: somebody else has set it, or the log is
+    // shorter than it was. It goes on behind the last event whose words it has.
+    let newest = tx.journal.head()?.event_id;
+    let conn = &mut tx.journal.conn;
+    if to > newest {
+        let last: Option<i64> = event_words::table
+            .select(event_words::rowid)
+            .filter(event_words::rowid.le(newest))
+            .order(event_words::rowid.desc())
+            .first(conn)
+            .optional()?;
+        to = last.unwrap_or(0);
+        diesel::update(event_index::table)
+            .set(event_index::event_id.eq(to))
+            .execute(conn)?;
+    }
     let rows: Vec<Unindexed> = event_log::table
         .select((event_log::id, event_log::message, event_log::details))
         .filter(event_log::id.gt(to))

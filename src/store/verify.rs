@@ -2,6 +2,7 @@
 //! final row and every output file against what its events said; in [`report`] a printed report. Reads in small steps and changes nothing, so it works
 //! on a copy, and beside a running dashboard.
 
+mod others;
 mod report;
 mod rows;
 mod seals;
@@ -71,7 +72,7 @@ pub struct Verdict {
     pub commands: u64,
     /// Pipelines, the same.
     pub pipelines: u64,
-    /// Hosts, users and tokens, the same.
+    /// Hosts, users, tokens, holds, reports and reviews, the same.
     pub others: u64,
     /// Output files that were read.
     pub outputs: u64,
@@ -177,6 +178,7 @@ fn once(reader: &Reader, data_dir: &Path, against: &Against, sweeps: &Shortened)
             .max(open.and_then(|open| open.events_before)),
     };
     hashes(reader, statement, open, &mut verdict)?;
+    others::kinds(reader, &mut verdict)?;
     let mut walk = Walk::new(reader, statement, limits, against, &mut verdict)?;
     walk.checkpoints()?;
     walk.events()?;
@@ -188,6 +190,7 @@ fn once(reader: &Reader, data_dir: &Path, against: &Against, sweeps: &Shortened)
     }
     seals::verify(reader, limits.commands_before, &mut verdict)?;
     rows::verify(reader, data_dir, statement, limits, against, &mut verdict)?;
+    others::verify(reader, data_dir, against.outputs, open.is_none(), &mut verdict)?;
     shape::verify(reader, &mut verdict)?;
     if let Some((stamp, content)) = &against.report {
         report::verify(reader, stamp, content.as_deref(), &mut verdict)?;

@@ -11,6 +11,7 @@ mod by_hand;
 mod edits;
 mod journal;
 mod noticed;
+mod others;
 mod standing;
 mod swept;
 mod witnesses;

@@ -57,6 +57,11 @@ async fn newest(database: &Database, context: &Context) -> Result<crate::domain:
 }
 
 impl Database {
+    /// Whether a file was named.
+    const fn is_given(&self) -> bool {
+        self.database.is_some()
+    }
+
     /// A reader of it, and the folder that it lies in.
     fn open(&self, context: &Context) -> Result<(crate::store::Reader, PathBuf), Failure> {
         use crate::store::Store;

@@ -20,7 +20,11 @@ Exit codes:
   0  everything fits
   1  something does not: the first that was found is on the first line
   2  something that was given cannot be taken
-  3  there is no such database or file, or it cannot be read")]
+  3  there is no such database or file, or it cannot be read
+
+A data folder whose folder output is gone, though commands wrote output, does not fit. A copy of the database alone was
+never given its outputs: put the folder output beside it, or leave it out with --no-outputs; else the exit code is 2. A
+database stands in a data folder if the files instance or quarterdeck.lock stand beside it.")]
 pub(in super::super) struct Args {
     #[command(flatten)]
     database: Database,
@@ -56,6 +60,14 @@ pub(in super::super) async fn execute(args: Args, context: &mut Context) -> Resu
         return archives(args.archive, against, context).await;
     }
     let (reader, folder) = args.database.open(context)?;
+    let alone = args.database.is_given() && !is_data_folder(&folder) && !folder.join("output").exists();
+    if alone && against.outputs && reader.read(Journal::any_output).await? {
+        return Err(Failure::Usage(format!(
+            "commands of this database wrote output, and there is no folder {} to compare: put the data folder's `output` \
+             there, or leave the outputs out with --no-outputs",
+            folder.join("output").display()
+        )));
+    }
     let dashboard = reader.read(Journal::instance_row).await?.dashboard_id;
     let others = kept(&args.from_checkpoint, Some(&dashboard), &mut against)?;
     if let Some(report) = &args.report {
@@ -80,6 +92,11 @@ pub(in super::super) async fn execute(args: Args, context: &mut Context) -> Resu
         tell(&verdict, context)?;
     }
     if verdict.fits() { Ok(()) } else { Err(Failure::Op) }
+}
+
+/// Whether a dashboard has served from this folder: a copy of its database that lies elsewhere has these not beside it.
+fn is_data_folder(folder: &std::path::Path) -> bool {
+    folder.join("instance").exists() || folder.join("quarterdeck.lock").exists()
 }
 
 /// The stamp of a report, and its content where that is at hand.
@@ -159,8 +176,8 @@ fn tell(verdict: &Verdict, context: &mut Context) -> Result<(), Failure> {
         n => format!(" (and the hashes of {n} that were swept from between them)"),
     };
     out.line(&format!(
-        "{}: {} events, {from} to {}{hashes}; {} checkpoints; {} commands, {} pipelines, {} outputs; {} hosts, users and \
-         tokens",
+        "{}: {} events, {from} to {}{hashes}; {} checkpoints; {} commands, {} pipelines, {} outputs; {} hosts, users, \
+         tokens, holds, reports and reviews",
         if verdict.fits() {
             "Everything fits"
         } else {

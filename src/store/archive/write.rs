@@ -157,7 +157,7 @@ impl Writer {
                     match of {
                         Of::Command => Line::Command(RowLine { host, row }),
                         Of::Pipeline => Line::Pipeline(RowLine { host, row }),
-                        Of::Host | Of::User | Of::Token => continue, // They are never swept.
+                        Of::Host | Of::User | Of::Token | Of::Hold | Of::Report | Of::Review => continue, // They are never swept.
                     }
                 }
                 Added::Definition(sha256, text) => Line::Definition { sha256, text },

@@ -55,7 +55,7 @@ pub(super) fn events_of(journal: &mut Journal, ids: &[i64]) -> Result<Vec<Added>
 pub(super) fn rows_of(journal: &mut Journal, of: Of, ids: &[impl ToString]) -> Result<Vec<Added>, ReadError> {
     let host = match of {
         Of::Command => "(SELECT hostname FROM hosts WHERE hosts.id = commands.host_id)",
-        Of::Pipeline | Of::Host | Of::User | Of::Token => "NULL",
+        Of::Pipeline | Of::Host | Of::User | Of::Token | Of::Hold | Of::Report | Of::Review => "NULL",
     };
     let query = format!(
         "SELECT {host} AS host, {} AS text FROM {} WHERE id IN ({}) ORDER BY id",

@@ -1,4 +1,5 @@
-//! A printed report against the log that it speaks of.
+//! A printed report against what the database says of it: its row, for which events vouch like for others
+//! ([`super::rows`]), and its checkpoint, which is compared like any that an outside place kept.
 
 use diesel::prelude::*;
 use serde_json::Value;
@@ -8,8 +9,10 @@ use super::super::{Journal, ReadError, Reader};
 use super::Verdict;
 use crate::domain::{Checkpoint, Digest, ReportStamp};
 
-/// What the report says of itself, of the log, and what the log says of it. Its checkpoint is compared like any other
-/// that an outside place kept.
+/// Begins what is said where neither is shown: that it is right, nor that it is not. That is no "fits".
+const UNPROVED: &str = "it cannot be proved";
+
+/// What the report says of itself and of the log, and what the database says of it.
 pub(super) fn verify(
     reader: &Reader,
     stamp: &ReportStamp,
@@ -30,21 +33,36 @@ pub(super) fn verify(
         }
         Some(_) => {}
     }
-    let checkpoint = stamp.checkpoint.as_deref().map(Checkpoint::read);
-    match checkpoint {
-        None => verdict.wrong(name(), "it names no checkpoint"),
-        Some(Err(why)) => verdict.wrong(name(), format!("its {why}")),
-        Some(Ok(checkpoint)) if stamp.key.as_deref() != Some(checkpoint.key.fingerprint().as_str()) => {
+    let number = stamp.number;
+    let row = reader.read_blocking(|journal| journal.report(number))?;
+    let Some(row) = row else {
+        verdict.wrong(name(), format!("{UNPROVED}: the database has no report of this number"));
+        return Ok(());
+    };
+    let (Some(event), Some(kept)) = (row.event_id, row.stamp.as_deref()) else {
+        verdict.wrong(
+            name(),
+            format!("{UNPROVED}: by the database it was begun, but never made"),
+        );
+        return Ok(());
+    };
+    let (is, was) = (stamp.to_string(), kept.to_owned());
+    for (is, was) in is.lines().zip(was.lines().chain(std::iter::repeat(""))) {
+        if is != was {
+            let short = |line: &str| crate::domain::bounded(line, 120);
             verdict.wrong(
                 name(),
-                "its checkpoint was signed with another key than the one that it names",
+                format!(
+                    "its stamp says “{}”, but the one that was made says “{}”",
+                    short(is),
+                    short(was)
+                ),
             );
         }
-        Some(Ok(_)) => {}
     }
+    checkpoint(stamp, event, verdict);
     let covers = stamp.covers;
-    let link = reader.read_blocking(|journal| journal.link_of(covers))?;
-    match link {
+    match reader.read_blocking(|journal| journal.link_of(covers))? {
         Some(link) if stamp.link.as_deref() == Some(link.to_string().as_str()) => {}
         Some(_) => verdict.wrong(
             name(),
@@ -55,40 +73,52 @@ pub(super) fn verify(
             name()
         )),
     }
-    let said = reader.read_blocking(|journal| journal.said_of_report(&stamp.number.to_string()))?;
-    match said {
-        Some((_, details)) if details["digest"].as_str() == Some(stamp.content.as_str()) => {}
-        Some((event, _)) => verdict.wrong(name(), format!("event {event} says another digest of it")),
+    // Where the event is gone, the digest that a sweep signed vouches for the row; where neither is there, the row was
+    // named already as one for which nothing vouches.
+    match reader.read_blocking(|journal| journal.said_in(event))? {
+        Some(details) if details["number"] != stamp.number.to_string() => {
+            verdict.wrong(name(), format!("{UNPROVED}: event {event} is not about it"));
+        }
+        Some(details) if details["digest"].as_str() != Some(stamp.content.as_str()) => {
+            verdict.wrong(name(), format!("event {event} says another digest of it"));
+        }
+        Some(_) => {}
         None => verdict.notes.push(format!(
-            "The event that says how {} was made is not in the log any more",
+            "Event {event}, which says how {} was made, was swept: what the sweep signed of it was compared",
             name()
         )),
     }
     Ok(())
 }
 
-impl Journal {
-    /// The event that a report was made, with its details.
-    fn said_of_report(&mut self, number: &str) -> Result<Option<(i64, Value)>, ReadError> {
-        let mut before = i64::MAX;
-        loop {
-            let some: Vec<(i64, Option<String>)> = event_log::table
-                .filter(event_log::action.eq("report"))
-                .filter(event_log::id.lt(before))
-                .order(event_log::id.desc())
-                .limit(super::STEP)
-                .select((event_log::id, event_log::details))
-                .load(&mut self.conn)?;
-            let Some((oldest, _)) = some.last() else {
-                return Ok(None);
-            };
-            before = *oldest;
-            for (id, details) in some {
-                let details: Value = serde_json::from_str(&details.unwrap_or_default()).unwrap_or_default();
-                if details["number"] == number {
-                    return Ok(Some((id, details)));
-                }
-            }
+fn checkpoint(stamp: &ReportStamp, event: i64, verdict: &mut Verdict) {
+    let name = format!("report {}", stamp.number);
+    match stamp.checkpoint.as_deref().map(Checkpoint::read) {
+        None => verdict.wrong(name, "it names no checkpoint"),
+        Some(Err(why)) => verdict.wrong(name, format!("its {why}")),
+        Some(Ok(checkpoint)) if stamp.key.as_deref() != Some(checkpoint.key.fingerprint().as_str()) => {
+            verdict.wrong(
+                name,
+                "its checkpoint was signed with another key than the one that it names",
+            );
         }
+        Some(Ok(checkpoint)) if checkpoint.event_id < event => {
+            let text = format!("its checkpoint does not cover event {event}, which says how it was made");
+            verdict.wrong(name, text);
+        }
+        Some(Ok(_)) => {}
+    }
+}
+
+impl Journal {
+    /// The details of an event that says that a report was made.
+    fn said_in(&mut self, event: i64) -> Result<Option<Value>, ReadError> {
+        let details: Option<Option<String>> = event_log::table
+            .find(event)
+            .filter(event_log::action.eq("report"))
+            .select(event_log::details)
+            .get_result(&mut self.conn)
+            .optional()?;
+        Ok(details.map(|details| serde_json::from_str(&details.unwrap_or_default()).unwrap_or_default()))
     }
 }

@@ -1,5 +1,6 @@
 //! Final rows and outputs against what the chain says of them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use diesel::prelude::*;
@@ -7,7 +8,7 @@ use serde_json::Value;
 
 use super::super::chain::{CHAINED, Canonical};
 use super::super::record::{self, Of};
-use super::super::schema::definitions;
+use super::super::schema::{commands, definitions};
 use super::super::sweep::{Statement, TAMPERED};
 use super::super::{ReadError, Reader, output};
 use super::voucher::{Named, Voucher};
@@ -28,6 +29,7 @@ pub(super) fn verify(
         .map_or(0, |base| base.event);
     let outputs = against.outputs && data_dir.join("output").is_dir();
     let mut named = Named::after(base);
+    let (mut of_before, mut used) = (0, BTreeSet::new());
     for of in Of::ALL {
         let mut last = String::new();
         loop {
@@ -37,13 +39,17 @@ pub(super) fn verify(
             last.clone_from(newest);
             for (id, row, voucher) in rows {
                 let name = format!("{} {id}", of.word());
-                let open = matches!(of, Of::Command | Of::Pipeline) && row.get("finished_at").is_none();
+                let open = of.is_open(&row);
                 match voucher {
                     Some(Voucher::Event(event, _)) if open => {
                         verdict.wrong(
                             name,
                             format!("it stands as not ended, but event {event} says how it ended"),
                         );
+                        continue;
+                    }
+                    Some(Voucher::Event(_, Value::Null)) => {
+                        of_before += 1;
                         continue;
                     }
                     Some(Voucher::Event(_, said)) if said == row => {}
@@ -58,7 +64,7 @@ pub(super) fn verify(
                     }
                     Some(Voucher::Digest(..)) => {}
                     None if open => {
-                        let young = !is_before(&row, limits.events_before);
+                        let young = of.has_id() && !is_before(&row, limits.events_before);
                         if young && !reader.read_blocking(|journal| journal.is_spoken_of(of, &id, base))? {
                             verdict.wrong(name, "it is open, but no event says who asked for it");
                         }
@@ -67,7 +73,9 @@ pub(super) fn verify(
                     None => {
                         let text = match of {
                             Of::Command | Of::Pipeline => "it has ended, but no event says how",
-                            Of::Host | Of::User | Of::Token => "it is there, but no event says how it came to be",
+                            Of::Host | Of::User | Of::Token | Of::Hold | Of::Report | Of::Review => {
+                                "it is there, but no event says how it came to be"
+                            }
                         };
                         verdict.wrong(name, text);
                         continue;
@@ -76,7 +84,10 @@ pub(super) fn verify(
                 match of {
                     Of::Command => verdict.commands += 1,
                     Of::Pipeline => verdict.pipelines += 1,
-                    Of::Host | Of::User | Of::Token => verdict.others += 1,
+                    Of::Host | Of::User | Of::Token | Of::Hold | Of::Report | Of::Review => verdict.others += 1,
+                }
+                if let (Of::Command, Some(definition)) = (of, row["definition"].as_str()) {
+                    used.insert(definition.to_owned());
                 }
                 if of == Of::Command && against.outputs {
                     if !outputs && row["output_bytes"].as_i64().unwrap_or(0) > 0 {
@@ -85,7 +96,7 @@ pub(super) fn verify(
                             folder,
                             "there is no such folder; leave the outputs out with --no-outputs",
                         );
-                        return texts(reader, verdict);
+                        return texts(reader, used, verdict);
                     }
                     file(data_dir, &id, &row, name, verdict);
                 }
@@ -97,7 +108,13 @@ pub(super) fn verify(
             .notes
             .push("What was swept is vouched for by the checkpoints of the sweeps; its content is in the archive, if one is kept".to_owned());
     }
-    texts(reader, verdict)
+    if of_before > 0 {
+        verdict.notes.push(format!(
+            "{of_before} holds, reports and reviews are older than the version whose events carry them whole: those events \
+             were not compared"
+        ));
+    }
+    texts(reader, used, verdict)
 }
 
 /// Whether a row that an event speaks of is there, or may be missing.
@@ -129,11 +146,7 @@ pub(super) fn exists(
     };
     let may_be_swept = is_before_text(&event.at_text, commands_before);
     for id in all["records"].as_object().into_iter().flat_map(serde_json::Map::keys) {
-        if !may_be_swept
-            && reader
-                .read_blocking(|journal| journal.record(Of::Command, id))?
-                .is_none()
-        {
+        if !may_be_swept && !reader.read_blocking(|journal| journal.has_row(Of::Command, id))? {
             let text = format!("event {} speaks of it, but it is gone, and no sweep took it", event.id);
             verdict.wrong(format!("command {id}"), text);
         }
@@ -145,7 +158,7 @@ pub(super) fn exists(
         return Ok(());
     };
     let swept = matches!(of, Of::Command | Of::Pipeline) && is_before(&all["record"], commands_before);
-    if swept || reader.read_blocking(|journal| journal.record(of, &id))?.is_some() {
+    if swept || reader.read_blocking(|journal| journal.has_row(of, &id))? {
         return Ok(());
     }
     let text = format!("event {} speaks of it, but it is gone, and no sweep took it", event.id);
@@ -204,8 +217,9 @@ fn file(data_dir: &Path, id: &str, row: &Value, name: String, verdict: &mut Verd
     }
 }
 
-/// Stored definitions are named by the digest of their text.
-fn texts(reader: &Reader, verdict: &mut Verdict) -> Result<(), ReadError> {
+/// Stored definitions are named by the digest of their text, and those that commands used are there.
+fn texts(reader: &Reader, used: BTreeSet<String>, verdict: &mut Verdict) -> Result<(), ReadError> {
+    let mut used = used;
     let mut last = String::new();
     loop {
         let after = last.clone();
@@ -217,9 +231,10 @@ fn texts(reader: &Reader, verdict: &mut Verdict) -> Result<(), ReadError> {
                 .select((definitions::sha256, definitions::text))
                 .load(&mut journal.conn)?)
         })?;
-        let Some((newest, _)) = some.last() else { return Ok(()) };
+        let Some((newest, _)) = some.last() else { break };
         last.clone_from(newest);
         for (digest, text) in &some {
+            used.remove(digest);
             if Digest::of(text.as_bytes()).as_str() != digest {
                 verdict.wrong(
                     format!("definition {digest}"),
@@ -228,4 +243,21 @@ fn texts(reader: &Reader, verdict: &mut Verdict) -> Result<(), ReadError> {
             }
         }
     }
+    for digest in used {
+        // A sweep may have taken the last command that used it, and then the definition.
+        let (name, still) = (Digest::from_stored(digest.clone()), reader);
+        let command: Option<CommandId> = still.read_blocking(|journal| {
+            Ok(commands::table
+                .filter(commands::definition.eq(&name))
+                .select(commands::id)
+                .limit(1)
+                .get_result(&mut journal.conn)
+                .optional()?)
+        })?;
+        if let Some(command) = command {
+            let text = format!("command {command} used it, but it is gone, and no sweep took it");
+            verdict.wrong(format!("definition {digest}"), text);
+        }
+    }
+    Ok(())
 }

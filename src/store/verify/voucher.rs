@@ -33,7 +33,7 @@ impl Of {
     /// The newest event that carries this row whole.
     const fn event(self) -> &'static str {
         match self {
-            Self::Command | Self::Host | Self::User | Self::Token => {
+            Self::Command | Self::Host | Self::User | Self::Token | Self::Hold | Self::Report | Self::Review => {
                 "SELECT id, details FROM event_log WHERE command_id = ? AND id > ? AND json_extract(details, '$.record') IS NOT NULL \
                  ORDER BY id DESC LIMIT 1"
             }
@@ -73,7 +73,7 @@ impl Journal {
         named: &mut Named,
         base: i64,
     ) -> Result<Vec<(String, Value, Option<Voucher>)>, ReadError> {
-        if !of.may_be_open() {
+        if !of.has_id() {
             self.catch_up(named)?;
         }
         let rows = self.records_after(of, after, STEP)?;
@@ -82,10 +82,12 @@ impl Journal {
         for (id, row) in rows {
             let mut voucher = match of {
                 Of::Command | Of::Pipeline => self.voucher(of, &id, base)?,
-                Of::Host | Of::User | Of::Token => match named.by_place.get(&chain::place(of, &id)) {
-                    Some((event, said)) => Some(Voucher::Event(*event, said.clone())),
-                    None => self.sealed(&chain::place(of, &id))?,
-                },
+                Of::Host | Of::User | Of::Token | Of::Hold | Of::Report | Of::Review => {
+                    match named.by_place.get(&chain::place(of, &id)) {
+                        Some((event, said)) => Some(Voucher::Event(*event, said.clone())),
+                        None => self.sealed(&chain::place(of, &id))?,
+                    }
+                }
             };
             if let (None, Some(pipeline)) = (&voucher, row["pipeline_id"].as_str()) {
                 if !written_off.contains_key(pipeline) {
@@ -115,7 +117,7 @@ impl Journal {
     pub(super) fn is_spoken_of(&mut self, of: Of, id: &str, base: i64) -> Result<bool, ReadError> {
         let column = match of {
             Of::Pipeline => "pipeline_id",
-            Of::Command | Of::Host | Of::User | Of::Token => "command_id",
+            Of::Command | Of::Host | Of::User | Of::Token | Of::Hold | Of::Report | Of::Review => "command_id",
         };
         let event: Vec<Details> = diesel::sql_query(format!(
             "SELECT id, coalesce(details, '') AS details FROM event_log WHERE {column} = ? AND id > ? LIMIT 1"
@@ -128,17 +130,13 @@ impl Journal {
 
     /// Whether there is a row at this place.
     pub(super) fn stands(&mut self, place: &str) -> Result<bool, ReadError> {
-        let found = match place.split_once(' ') {
-            Some(("host", name)) => self.record(Of::Host, name)?,
-            Some(("user", name)) => self.record(Of::User, name)?,
-            Some(("token", name)) => self.record(Of::Token, name)?,
-            Some(_) => None,
-            None => match self.record(Of::Command, place)? {
-                None => self.record(Of::Pipeline, place)?,
-                found => found,
-            },
+        let Some((word, name)) = place.split_once(' ') else {
+            return Ok(self.has_row(Of::Command, place)? || self.has_row(Of::Pipeline, place)?);
         };
-        Ok(found.is_some())
+        match Of::ALL.into_iter().find(|of| !of.has_id() && of.word() == word) {
+            Some(of) => self.has_row(of, name),
+            None => Ok(false),
+        }
     }
 
     /// What a sweep left of what events said of a row.
@@ -165,6 +163,8 @@ impl Journal {
             "action IN ('host:add', 'host:remove')",
             "action >= 'user:' AND action < 'user;'",
             "action >= 'token:' AND action < 'token;'",
+            "action >= 'hold:' AND action < 'hold;'",
+            "action IN ('report', 'report:review')",
         ] {
             let mut last = named.up_to;
             loop {
@@ -179,9 +179,13 @@ impl Journal {
                 for event in &some {
                     let mut details: Value =
                         serde_json::from_str(event.details.as_deref().unwrap_or_default()).unwrap_or_default();
-                    if let (Some((of, id)), true) = (event.about(&details), details["record"].is_object()) {
-                        let said = (event.id, details["record"].take());
-                        named.by_place.insert(chain::place(of, &id), said);
+                    let Some((of, id)) = event.about(&details) else {
+                        continue;
+                    };
+                    let record = details["record"].take();
+                    // Those of holds, reports and reviews did not always carry one: then it is null.
+                    if record.is_object() || matches!(of, Of::Hold | Of::Report | Of::Review) {
+                        named.by_place.insert(chain::place(of, &id), (event.id, record));
                     }
                 }
             }
