@@ -8,12 +8,16 @@ use super::super::archive::Contents;
 use super::super::error::Fault;
 use super::super::schema::{sealed, sessions, sweeps};
 use super::super::tx::Tx;
+use super::standing::explain;
 use super::statement::{self, Statement};
-use super::{Cutoffs, Number, Swept};
+use super::{Cutoffs, Number, Swept, piece};
 use crate::domain::{Checkpoint, CheckpointKind, Digest, Level, SigningKey, Timestamp};
 
 /// Pages that one piece gives back to the file system at most.
 const PAGES: i64 = 500;
+
+/// Events of tampering that a statement names at most: one is as bad as a hundred.
+const TAMPERED_AT_MOST: usize = 100;
 
 /// What the last piece is told.
 #[derive(Clone)]
@@ -46,9 +50,11 @@ pub(super) fn close(tx: &mut Tx<'_>, closing: &Closing, key: &SigningKey) -> Res
         .set(values)
         .execute(&mut tx.journal.conn)?;
     let rows = swept.events + swept.commands + swept.pipelines;
-    if rows == 0 && closing.archive.is_none() && tx.journal.open_sweep()?.is_none() {
+    if rows == 0 && closing.archive.is_none() && tx.journal.open_sweep(&[])?.is_none() {
         return Ok(None);
     }
+    // Whatever came in beside its pieces, it does not sign for it.
+    let refused = explain(tx, key.public())?;
     let message = match &closing.archive {
         Some(contents) if rows == 0 => format!(
             "Finished the archive file of a sweep that was cut off: {} events, {} commands, {} pipelines",
@@ -79,9 +85,22 @@ pub(super) fn close(tx: &mut Tx<'_>, closing: &Closing, key: &SigningKey) -> Res
     // What an earlier, stricter retention took is still missing.
     let commands_before = cutoffs.commands.max(last.commands_before);
     let base = statement::base(tx)?;
+    let pieces = tx.journal.newest_piece()?.max(last.pieces);
+    let mut tampered = piece::tampered(tx.journal)?;
+    tampered.extend(&last.tampered);
+    tampered.sort_unstable();
+    tampered.dedup();
+    tampered.truncate(TAMPERED_AT_MOST);
+    let hashes = match refused {
+        false => tx.journal.hashes(base, pieces)?,
+        true => last.hashes,
+    };
     let statement = Statement {
         base,
-        hashes: tx.journal.hashes(base)?,
+        hashes,
+        pieces,
+        refused,
+        tampered,
         sealed: statement::sealing(tx, None)?,
         commands_before,
         events_before: cutoffs.events.max(cutoffs.audit).max(last.events_before),

@@ -164,6 +164,10 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
              UPDATE commands SET kept_by = 'user:a', kept_at = '2026-01-01 00:00:00', kept_reason = 'r'",
         ),
         ("known words", "INSERT INTO event_words (rowid, text) VALUES (2, 'z')"),
+        (
+            "pieces",
+            "INSERT INTO sweep_pieces (line) VALUES ('{}'); UPDATE swept_events SET piece = 1; UPDATE sealed SET event_id = 9",
+        ),
     ];
     let dir = tempfile::tempdir().expect("folder");
     let path = dir.path().join("quarterdeck.db");

@@ -19,7 +19,7 @@ pub(super) fn verify(
     reader: &Reader,
     data_dir: &Path,
     statement: Option<&Statement>,
-    limits: Limits,
+    limits: Limits<'_>,
     against: &Against,
     verdict: &mut Verdict,
 ) -> Result<(), ReadError> {
@@ -104,7 +104,7 @@ pub(super) fn verify(
 pub(super) fn exists(
     reader: &Reader,
     event: &Canonical,
-    commands_before: Option<Timestamp>,
+    limits: Limits<'_>,
     verdict: &mut Verdict,
 ) -> Result<(), ReadError> {
     let details = event.details.as_deref().unwrap_or_default();
@@ -127,9 +127,10 @@ pub(super) fn exists(
     let Ok(all) = serde_json::from_str::<Value>(details) else {
         return Ok(());
     };
-    let may_be_swept = is_before_text(&event.at_text, commands_before);
+    let may_be_swept = is_before_text(&event.at_text, limits.commands_before);
     for id in all["records"].as_object().into_iter().flat_map(serde_json::Map::keys) {
         if !may_be_swept
+            && !limits.is_gone(id)
             && reader
                 .read_blocking(|journal| journal.record(Of::Command, id))?
                 .is_none()
@@ -144,7 +145,8 @@ pub(super) fn exists(
     let Some((of, id)) = event.about(&all) else {
         return Ok(());
     };
-    let swept = matches!(of, Of::Command | Of::Pipeline) && is_before(&all["record"], commands_before);
+    let swept = matches!(of, Of::Command | Of::Pipeline)
+        && (limits.is_gone(&id) || is_before(&all["record"], limits.commands_before));
     if swept || reader.read_blocking(|journal| journal.record(of, &id))?.is_some() {
         return Ok(());
     }
