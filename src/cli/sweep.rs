@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::rows::when;
 
 pub(super) async fn execute(context: &mut Context) -> Result<(), Failure> {
-    let swept = context.client()?.post("/sweep", &json!({})).await?;
+    let swept = context.client()?.post_patiently("/sweep", &json!({})).await?;
     if context.out.is_json() {
         return context.out.json(&swept);
     }

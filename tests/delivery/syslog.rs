@@ -26,7 +26,8 @@ async fn every_event_arrives_in_order_through_an_outage_and_a_kill() {
     let sink = Sink::tcp("127.0.0.1:0", &heard).await;
     let address = sink.address.clone();
     let mut dashboard = Dashboard::start(&forward(&format!("tcp://{address}"), "from = \"start\"")).await;
-    dashboard.accepted("quick", "localhost").await;
+    let first = dashboard.accepted("quick", "localhost").await;
+    dashboard.until_final(&first).await;
     until_all(&dashboard, &sink, 1).await;
 
     // The log server goes; things happen; the dashboard is killed, and started again.

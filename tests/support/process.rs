@@ -67,7 +67,7 @@ impl Dashboard {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .unix_socket(seen.join("quarterdeck.sock"))
-            .timeout(PATIENCE)
+            .timeout(5 * PATIENCE) // a sweep of much takes its time
             .build()
             .expect("client");
         Self {
