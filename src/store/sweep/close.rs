@@ -8,7 +8,7 @@ use super::super::archive::Contents;
 use super::super::error::Fault;
 use super::super::schema::{sealed, sessions, sweeps};
 use super::super::tx::Tx;
-use super::standing::explain;
+use super::standing::Looked;
 use super::statement::{self, Statement};
 use super::{Cutoffs, Number, Swept, piece};
 use crate::domain::{Checkpoint, CheckpointKind, Digest, Level, SigningKey, Timestamp};
@@ -27,6 +27,7 @@ pub(super) struct Closing {
     pub(super) unused: Vec<Digest>,
     pub(super) gone_until: Option<Timestamp>,
     pub(super) archive: Option<Contents>,
+    pub(super) looked: Looked,
 }
 
 /// The last piece: sessions, definitions, what was done. The checkpoint, where something was.
@@ -53,8 +54,6 @@ pub(super) fn close(tx: &mut Tx<'_>, closing: &Closing, key: &SigningKey) -> Res
     if rows == 0 && closing.archive.is_none() && tx.journal.open_sweep(&[])?.is_none() {
         return Ok(None);
     }
-    // Whatever came in beside its pieces, it does not sign for it.
-    let refused = explain(tx, key.public())?;
     let message = match &closing.archive {
         Some(contents) if rows == 0 => format!(
             "Finished the archive file of a sweep that was cut off: {} events, {} commands, {} pipelines",
@@ -84,15 +83,23 @@ pub(super) fn close(tx: &mut Tx<'_>, closing: &Closing, key: &SigningKey) -> Res
     let last = tx.journal.newest_statement()?.unwrap_or_default();
     // What an earlier, stricter retention took is still missing.
     let commands_before = cutoffs.commands.max(last.commands_before);
-    let base = statement::base(tx)?;
+    let base = statement::base(tx.journal)?;
     let pieces = tx.journal.newest_piece()?.max(last.pieces);
+    let (hashes, sealing) = (tx.journal.hashes(base, pieces)?, tx.journal.sealing(None)?);
+    // For whatever came in beside its pieces it does not sign.
+    let looked = &closing.looked;
+    let refused = looked.refused || hashes != looked.hashes || sealing != looked.sealed;
+    if refused && !looked.refused {
+        let details = serde_json::json!({ "looked": [looked.hashes, looked.sealed], "found": [hashes, sealing] });
+        tx.tampered("hashes or digests were changed while a sweep ended", details)?;
+    }
     let mut tampered = piece::tampered(tx.journal)?;
     tampered.extend(&last.tampered);
     tampered.sort_unstable();
     tampered.dedup();
     tampered.truncate(TAMPERED_AT_MOST);
     let hashes = match refused {
-        false => tx.journal.hashes(base, pieces)?,
+        false => hashes,
         true => last.hashes,
     };
     let statement = Statement {
@@ -101,7 +108,7 @@ pub(super) fn close(tx: &mut Tx<'_>, closing: &Closing, key: &SigningKey) -> Res
         pieces,
         refused,
         tampered,
-        sealed: statement::sealing(tx, None)?,
+        sealed: sealing,
         commands_before,
         events_before: cutoffs.events.max(cutoffs.audit).max(last.events_before),
         standing: commands_before

@@ -268,7 +268,9 @@ impl Sweep<'_> {
             })
             .await?;
         }
+        let looked = self.store.explain().await?;
         let closing = Closing {
+            looked,
             cutoffs: self.cutoffs,
             swept: self.swept.clone(),
             unused,

@@ -11,7 +11,7 @@ use super::super::schema::{event_log, sealed};
 use super::super::tx::Tx;
 use super::super::{Journal, ReadError, Store, WriteError};
 use super::piece::OpenSweep;
-use super::statement::{Standing, UpTo};
+use super::statement::{self, Sealing, Standing, UpTo};
 use crate::domain::{CommandId, Digest, PipelineId, PublicKey, Timestamp};
 
 /// The action of the event that says that something else changed the database.
@@ -147,23 +147,47 @@ struct Unexplained {
     unsigned: bool,
 }
 
+/// What was looked at before a sweep signs.
+#[derive(Clone, Debug)]
+pub(super) struct Looked {
+    /// Whether there are hashes or digests for which no statement may be signed.
+    pub(super) refused: bool,
+    /// The digests that it will sign for, and the hashes.
+    pub(super) sealed: Sealing,
+    pub(super) hashes: Sealing,
+}
+
 impl Store {
     /// Before a sweep signs for what is missing: that all of it was taken by sweeps. What was not is an event, and
     /// vouches for nothing.
-    pub(super) async fn explain(&self) -> Result<(), WriteError> {
+    pub(super) async fn explain(&self) -> Result<Looked, WriteError> {
         let own = self.inner.key.public();
-        let found = self.reader().read(move |journal| journal.unexplained(own)).await;
-        match found.map_err(|why| WriteError::Database(why.to_string()))? {
-            None => Ok(()),
-            Some(_) => self.write(move |tx| explain(tx, own).map(|_| ())).await,
+        let look = move |journal: &mut Journal| {
+            let found = journal.unexplained(own)?;
+            let (base, pieces) = (statement::base(journal)?, journal.newest_piece()?);
+            let looked = Looked {
+                refused: found.as_ref().is_some_and(|found| found.unsigned),
+                sealed: journal.sealing(None)?,
+                hashes: journal.hashes(base, pieces)?,
+            };
+            Ok((found.is_some(), looked))
+        };
+        let (found, looked) = self
+            .reader()
+            .read(look)
+            .await
+            .map_err(|why| WriteError::Database(why.to_string()))?;
+        if found {
+            self.write(move |tx| explain(tx, own)).await?;
         }
+        Ok(looked)
     }
 }
 
-/// Says what nobody stands for, once. Whether there are hashes or digests, for which no statement may be signed.
-pub(super) fn explain(tx: &mut Tx<'_>, own: PublicKey) -> Result<bool, Fault> {
+/// Says what nobody stands for, once.
+fn explain(tx: &mut Tx<'_>, own: PublicKey) -> Result<(), Fault> {
     let Some(found) = tx.journal.unexplained(own)? else {
-        return Ok(false);
+        return Ok(());
     };
     if found.unsigned {
         diesel::delete(sealed::table.filter(sealed::checkpoint_id.is_null())).execute(&mut tx.journal.conn)?;
@@ -172,5 +196,5 @@ pub(super) fn explain(tx: &mut Tx<'_>, own: PublicKey) -> Result<bool, Fault> {
     if !refused && !tx.journal.is_said()? {
         tx.tampered(found.what, found.details)?;
     }
-    Ok(found.unsigned)
+    Ok(())
 }

@@ -184,24 +184,21 @@ impl Summing {
     }
 }
 
-pub(super) fn sealing(tx: &mut Tx<'_>, checkpoint: Option<i64>) -> Result<Sealing, Fault> {
-    Ok(tx.journal.sealing(checkpoint)?)
-}
-
 /// Where the log begins now: after what went from its front, or where it began before.
-pub(super) fn base(tx: &mut Tx<'_>) -> Result<Option<Base>, Fault> {
-    let first: i64 = event_log::table
+pub(super) fn base(journal: &mut Journal) -> Result<Option<Base>, ReadError> {
+    let first: Option<i64> = event_log::table
         .select(event_log::id)
         .order(event_log::id.asc())
-        .get_result(&mut tx.journal.conn)?;
+        .get_result(&mut journal.conn)
+        .optional()?;
     let gone: Option<(i64, Link)> = swept_events::table
-        .filter(swept_events::id.eq(first - 1))
+        .filter(swept_events::id.eq(first.unwrap_or(0) - 1))
         .select((swept_events::id, swept_events::link))
-        .get_result(&mut tx.journal.conn)
+        .get_result(&mut journal.conn)
         .optional()?;
     match gone {
         Some((event, link)) => Ok(Some(Base { event, link })),
-        None => Ok(tx.journal.newest_statement()?.and_then(|statement| statement.base)),
+        None => Ok(journal.newest_statement()?.and_then(|statement| statement.base)),
     }
 }
 
