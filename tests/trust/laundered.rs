@@ -22,7 +22,7 @@ fn row_hash(columns: &Value) -> Link {
         value => Some(value.to_string()),
     };
     let texts: Vec<Option<String>> = columns.as_array().expect("columns").iter().take(11).map(text).collect();
-    Link::of_row(std::array::from_fn(|at| texts[at].as_deref()))
+    Link::of_row(texts.iter().map(Option::as_deref))
 }
 
 /// A failed command becomes a success; its events become hashes, what they said of it the digest of the lie.
