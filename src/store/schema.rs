@@ -333,6 +333,14 @@ diesel::table! {
         id -> BigInt,
         row_hash -> Binary,
         link -> Binary,
+        piece -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    sweep_pieces (id) {
+        id -> BigInt,
+        line -> Text,
     }
 }
 
@@ -364,6 +372,7 @@ diesel::table! {
         what -> Text,
         digest -> Text,
         checkpoint_id -> Nullable<BigInt>,
+        event_id -> Nullable<BigInt>,
     }
 }
 

@@ -5,9 +5,9 @@
 //! What may go is in [`select`] and [`old_events`], how it goes in [`run`] and [`remove`], what the checkpoint states in
 //! [`statement`].
 
-mod begun;
 mod close;
 mod old_events;
+mod piece;
 mod remove;
 mod run;
 mod select;
@@ -22,8 +22,8 @@ use super::schema::sweeps;
 use super::{Journal, NewEvent, ReadError, Store, WriteError};
 use crate::domain::{Level, Timestamp};
 
-pub(super) use begun::OpenSweep;
 use old_events::{EventWalk, Kept};
+pub(super) use piece::OpenSweep;
 use run::Sweep;
 use select::beginning;
 pub(super) use standing::TAMPERED;

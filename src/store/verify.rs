@@ -31,6 +31,12 @@ const TOLD: usize = 50;
 /// How often it begins anew because a sweep began or ended in between.
 const TRIES: usize = 6;
 
+/// How often, and how many times at most, it looks whether a sweep under way goes on, and after how many looks without a
+/// change it was cut off.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(200);
+const PATIENCE: usize = 300;
+const STILL: usize = 10;
+
 /// What it is verified against, beside itself.
 #[derive(Clone, Debug, Default)]
 pub struct Against {
@@ -109,14 +115,31 @@ impl Verdict {
 /// [`ReadError`] where it cannot be read; what does not fit is in the verdict.
 pub fn verify(reader: &Reader, data_dir: &Path, against: &Against) -> Result<Verdict, ReadError> {
     for _ in 1..TRIES {
-        let before = Shortened::now(reader)?;
+        let before = Shortened::now(reader, against)?;
         let verdict = once(reader, data_dir, against, &before)?;
         // A sweep in between takes rows away that were still to come.
-        if verdict.fits() || Shortened::now(reader)? == before {
+        if verdict.fits() || Shortened::now(reader, against)? == before {
             return Ok(verdict);
         }
+        calm(reader, against)?;
     }
-    once(reader, data_dir, against, &Shortened::now(reader)?)
+    once(reader, data_dir, against, &Shortened::now(reader, against)?)
+}
+
+/// Waits until a sweep under way has ended: while its pieces come one after the other, nothing fits for long.
+fn calm(reader: &Reader, against: &Against) -> Result<(), ReadError> {
+    let mut before = Shortened::now(reader, against)?;
+    let mut still = 0;
+    for _ in 0..PATIENCE {
+        if before.open.is_none() || still == STILL {
+            return Ok(());
+        }
+        std::thread::sleep(LOOK);
+        let now = Shortened::now(reader, against)?;
+        still = if now == before { still + 1 } else { 0 };
+        before = now;
+    }
+    Ok(())
 }
 
 /// What retention has done to the journal, and is doing.
@@ -129,11 +152,11 @@ struct Shortened {
 }
 
 impl Shortened {
-    fn now(reader: &Reader) -> Result<Self, ReadError> {
+    fn now(reader: &Reader, against: &Against) -> Result<Self, ReadError> {
         reader.read_blocking(|journal| {
             Ok(Self {
                 base: journal.base_checkpoint()?,
-                open: journal.open_sweep()?,
+                open: journal.open_sweep(&against.keys)?,
             })
         })
     }
@@ -141,9 +164,19 @@ impl Shortened {
 
 /// Up to when rows may be missing.
 #[derive(Clone, Copy)]
-struct Limits {
+struct Limits<'a> {
     commands_before: Option<Timestamp>,
     events_before: Option<Timestamp>,
+    /// The sweep that is under way, or was cut off: it says which rows it took.
+    open: Option<&'a OpenSweep>,
+}
+
+impl Limits<'_> {
+    /// Whether the sweep under way says that it took this command or pipeline.
+    fn is_gone(&self, id: &str) -> bool {
+        self.open
+            .is_some_and(|open| open.commands.contains(id) || open.pipelines.contains(id))
+    }
 }
 
 fn once(reader: &Reader, data_dir: &Path, against: &Against, sweeps: &Shortened) -> Result<Verdict, ReadError> {
@@ -170,12 +203,11 @@ fn once(reader: &Reader, data_dir: &Path, against: &Against, sweeps: &Shortened)
     let statement = statement.as_ref();
     let open = sweeps.open.as_ref();
     let limits = Limits {
-        commands_before: statement
-            .and_then(|statement| statement.commands_before)
-            .max(open.and_then(|open| open.commands_before)),
+        commands_before: statement.and_then(|statement| statement.commands_before),
         events_before: statement
             .and_then(|statement| statement.events_before)
             .max(open.and_then(|open| open.events_before)),
+        open,
     };
     hashes(reader, statement, open, &mut verdict)?;
     others::kinds(reader, &mut verdict)?;
@@ -183,12 +215,9 @@ fn once(reader: &Reader, data_dir: &Path, against: &Against, sweeps: &Shortened)
     walk.checkpoints()?;
     walk.events()?;
     walk.end()?;
-    // What a sweep under way has taken is signed when it ends.
-    if open.is_none() {
-        seals::unsigned(reader, &mut verdict)?;
-        seals::standing(reader, statement, &mut verdict)?;
-    }
-    seals::verify(reader, limits.commands_before, &mut verdict)?;
+    seals::standing(reader, statement, open, &mut verdict)?;
+    seals::tampered(reader, statement, &mut verdict)?;
+    seals::verify(reader, limits, &mut verdict)?;
     rows::verify(reader, data_dir, statement, limits, against, &mut verdict)?;
     others::verify(reader, data_dir, against.outputs, open.is_none(), &mut verdict)?;
     shape::verify(reader, &mut verdict)?;
@@ -210,8 +239,8 @@ fn once(reader: &Reader, data_dir: &Path, against: &Against, sweeps: &Shortened)
     Ok(verdict)
 }
 
-/// Events of which only the hash is left were taken by sweeps, whose checkpoints say so; no event stands before the log
-/// begins.
+/// Events of which only the hash is left, and digests, were left by sweeps, which have signed for them; no event stands
+/// before the log begins.
 fn hashes(
     reader: &Reader,
     statement: Option<&Statement>,
@@ -219,21 +248,20 @@ fn hashes(
     verdict: &mut Verdict,
 ) -> Result<(), ReadError> {
     let base = statement.and_then(|statement| statement.base);
-    let found = reader.read_blocking(|journal| journal.hashes(base))?;
     if let Some(open) = open {
         verdict.notes.push(format!(
-            "A sweep began at event {} and has not ended: what it has removed is signed for when it ends (where it was cut \
-             off, by the next one); verify again then",
+            "A sweep has not ended: it is under way, or was cut off. What it has removed, at event {} for the last time, it has \
+             signed piece by piece",
             open.event
         ));
-    } else if statement.map(|statement| statement.hashes.clone()).unwrap_or_default() != found {
-        verdict.wrong(
-            "the table swept_events".to_owned(),
-            format!(
-                "of {} events only the hash is left, and no checkpoint says that a sweep took them",
-                found.rows
-            ),
-        );
+    }
+    let stated = statement.cloned().unwrap_or_default();
+    for (table, text) in reader.read_blocking(|journal| journal.unsigned(&stated, open))? {
+        verdict.wrong(table.to_owned(), text);
+    }
+    if stated.refused {
+        let text = "it refused to sign for hashes or digests that no sweep left";
+        verdict.wrong("the newest sweep".to_owned(), text);
     }
     let before = base.map_or(0, |base| base.event);
     let stray = reader

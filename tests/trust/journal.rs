@@ -130,6 +130,11 @@ pub(crate) fn found(copied: &Copied, edit: &str, names: &str) {
     assert!(first.contains(names), "{edit}: expected {names} in\n{text}");
 }
 
+/// What verify says has to contain this.
+pub(crate) fn found_in(text: &str, what: &str) {
+    assert!(text.contains(what), "expected {what} in\n{text}");
+}
+
 /// With its triggers as they are.
 pub(crate) fn copied_edit(copied: &Copied, statement: &str) {
     let mut connection = diesel::SqliteConnection::establish(&copied.database().to_string_lossy()).expect("database");

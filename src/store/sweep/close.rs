@@ -8,12 +8,16 @@ use super::super::archive::Contents;
 use super::super::error::Fault;
 use super::super::schema::{sealed, sessions, sweeps};
 use super::super::tx::Tx;
+use super::standing::Looked;
 use super::statement::{self, Statement};
-use super::{Cutoffs, Number, Swept};
+use super::{Cutoffs, Number, Swept, piece};
 use crate::domain::{Checkpoint, CheckpointKind, Digest, Level, SigningKey, Timestamp};
 
 /// Pages that one piece gives back to the file system at most.
 const PAGES: i64 = 500;
+
+/// Events of tampering that a statement names at most: one is as bad as a hundred.
+const TAMPERED_AT_MOST: usize = 100;
 
 /// What the last piece is told.
 #[derive(Clone)]
@@ -23,6 +27,7 @@ pub(super) struct Closing {
     pub(super) unused: Vec<Digest>,
     pub(super) gone_until: Option<Timestamp>,
     pub(super) archive: Option<Contents>,
+    pub(super) looked: Looked,
 }
 
 /// The last piece: sessions, definitions, what was done. The checkpoint, where something was.
@@ -46,7 +51,7 @@ pub(super) fn close(tx: &mut Tx<'_>, closing: &Closing, key: &SigningKey) -> Res
         .set(values)
         .execute(&mut tx.journal.conn)?;
     let rows = swept.events + swept.commands + swept.pipelines;
-    if rows == 0 && closing.archive.is_none() && tx.journal.open_sweep()?.is_none() {
+    if rows == 0 && closing.archive.is_none() && tx.journal.open_sweep(&[])?.is_none() {
         return Ok(None);
     }
     let message = match &closing.archive {
@@ -78,11 +83,32 @@ pub(super) fn close(tx: &mut Tx<'_>, closing: &Closing, key: &SigningKey) -> Res
     let last = tx.journal.newest_statement()?.unwrap_or_default();
     // What an earlier, stricter retention took is still missing.
     let commands_before = cutoffs.commands.max(last.commands_before);
-    let base = statement::base(tx)?;
+    let base = statement::base(tx.journal)?;
+    let pieces = tx.journal.newest_piece()?.max(last.pieces);
+    let (hashes, sealing) = (tx.journal.hashes(base, pieces)?, tx.journal.sealing(None)?);
+    // For whatever came in beside its pieces it does not sign.
+    let looked = &closing.looked;
+    let refused = looked.refused || hashes != looked.hashes || sealing != looked.sealed;
+    if refused && !looked.refused {
+        let details = serde_json::json!({ "looked": [looked.hashes, looked.sealed], "found": [hashes, sealing] });
+        tx.tampered("hashes or digests were changed while a sweep ended", details)?;
+    }
+    let mut tampered = piece::tampered(tx.journal)?;
+    tampered.extend(&last.tampered);
+    tampered.sort_unstable();
+    tampered.dedup();
+    tampered.truncate(TAMPERED_AT_MOST);
+    let hashes = match refused {
+        false => hashes,
+        true => last.hashes,
+    };
     let statement = Statement {
         base,
-        hashes: tx.journal.hashes(base)?,
-        sealed: statement::sealing(tx, None)?,
+        hashes,
+        pieces,
+        refused,
+        tampered,
+        sealed: sealing,
         commands_before,
         events_before: cutoffs.events.max(cutoffs.audit).max(last.events_before),
         standing: commands_before

@@ -1,7 +1,7 @@
 //! What a sweep removes, in the transaction that removes it, and as the archive takes it before.
 
 use diesel::prelude::*;
-use diesel::sql_types::{Nullable, Text};
+use diesel::sql_types::{BigInt, Nullable, Text};
 use serde_json::Value;
 
 use super::super::archive::Added;
@@ -11,11 +11,12 @@ use super::super::schema::{commands, event_log, hosts, pipeline_hosts, pipelines
 use super::super::search::unindex;
 use super::super::tx::Tx;
 use super::super::{Journal, ReadError, Topic};
-use super::begun::Beginning;
 use super::count;
 use super::old_events::still_free;
+use super::piece::{self, Said};
 use super::select::{Old, quoted};
-use crate::domain::{CommandId, PipelineId, Timestamp};
+use super::statement::Summing;
+use crate::domain::{CommandId, Link, PipelineId, Timestamp};
 
 #[derive(QueryableByName)]
 struct Whole {
@@ -68,26 +69,20 @@ pub(super) fn rows_of(journal: &mut Journal, of: Of, ids: &[impl ToString]) -> R
 }
 
 /// Removes commands; events keep what they said about them. One element for each command.
-pub(super) fn remove(tx: &mut Tx<'_>, begins: Option<&Beginning>, old: Vec<Old>) -> Result<Vec<Option<String>>, Fault> {
+pub(super) fn remove(tx: &mut Tx<'_>, said: &Said, old: Vec<Old>) -> Result<Vec<Option<String>>, Fault> {
     if old.is_empty() {
         return Ok(Vec::new());
     }
-    if let Some(begins) = begins {
-        begins.say(tx)?;
-    }
+    said.begin(tx)?;
     let ids: Vec<CommandId> = old.iter().map(|old| old.id).collect();
     diesel::delete(commands::table.filter(commands::id.eq_any(&ids))).execute(&mut tx.journal.conn)?;
+    said.gone(tx, Of::Command, ids.iter().map(ToString::to_string).collect())?;
     tx.touch(Topic::Commands);
     Ok(old.into_iter().map(|old| old.output_file).collect())
 }
 
 /// 1 where the pipeline is gone, 0 where a command of it had to stay, or somebody wants it kept.
-pub(super) fn remove_pipeline(
-    tx: &mut Tx<'_>,
-    begins: Option<&Beginning>,
-    before: Timestamp,
-    id: PipelineId,
-) -> Result<i64, Fault> {
+pub(super) fn remove_pipeline(tx: &mut Tx<'_>, said: &Said, before: Timestamp, id: PipelineId) -> Result<i64, Fault> {
     let left: Option<CommandId> = commands::table
         .filter(commands::pipeline_id.eq(id))
         .select(commands::id)
@@ -96,49 +91,51 @@ pub(super) fn remove_pipeline(
     if left.is_some() || !tx.journal.is_free_pipeline(before, id)? {
         return Ok(0);
     }
-    if let Some(begins) = begins {
-        begins.say(tx)?;
-    }
+    said.begin(tx)?;
     diesel::delete(pipeline_hosts::table.filter(pipeline_hosts::pipeline_id.eq(id))).execute(&mut tx.journal.conn)?;
     diesel::delete(pipelines::table.find(id)).execute(&mut tx.journal.conn)?;
+    said.gone(tx, Of::Pipeline, vec![id.to_string()])?;
     tx.touch(Topic::Pipelines);
     Ok(1)
 }
 
 /// Removes events: what the chain needs of them stays, and what they said of rows that stay. How many, and the time of
 /// the youngest.
-pub(super) fn remove_events(
-    tx: &mut Tx<'_>,
-    begins: Option<&Beginning>,
-    ids: &[i64],
-) -> Result<(i64, Option<Timestamp>), Fault> {
+pub(super) fn remove_events(tx: &mut Tx<'_>, said: &Said, ids: &[i64]) -> Result<(i64, Option<Timestamp>), Fault> {
     let ids = still_free(tx.journal, ids)?;
     if ids.is_empty() {
         return Ok((0, None));
     }
-    if let Some(begins) = begins {
-        begins.say(tx)?;
-    }
+    said.begin(tx)?;
     let (mut until, mut hashes, mut vouched) = (String::new(), Vec::new(), Vec::new());
+    let (mut hashed, mut sealed) = (Summing::default(), Summing::default());
+    let number = piece::next(tx)?;
     for row in tx.journal.canonical_of(&ids)? {
+        let link = Link::from_bytes(&row.link).map_err(|why| ReadError::Row(why.to_string()))?;
         hashes.push(serde_json::json!([row.id, row.row_hash()]));
-        vouched.extend(row.vouches_for().into_iter().map(|pair| serde_json::json!(pair)));
+        hashed.hash(row.id, row.row_hash(), link);
+        for (what, digest) in row.vouches_for() {
+            sealed.seal(&what, &digest, Some(row.id));
+            vouched.push(serde_json::json!([what, digest, row.id]));
+        }
         until = until.max(row.at_text); // Their order as text is that of time.
     }
     // One statement for all of them: five hundred take many times as long, and nobody else writes meanwhile.
     diesel::sql_query(
-        "INSERT INTO swept_events (id, row_hash, link) SELECT e.id, unhex(gone.value ->> 1), e.link \
+        "INSERT INTO swept_events (id, row_hash, link, piece) SELECT e.id, unhex(gone.value ->> 1), e.link, ? \
          FROM json_each(?) gone JOIN event_log e ON e.id = gone.value ->> 0",
     )
+    .bind::<BigInt, _>(number)
     .bind::<Text, _>(Value::Array(hashes).to_string())
     .execute(&mut tx.journal.conn)?;
     if !vouched.is_empty() {
         diesel::sql_query(
-            "INSERT INTO sealed (what, digest) SELECT value ->> 0, value ->> 1 FROM json_each(?) ORDER BY key",
+            "INSERT INTO sealed (what, digest, event_id) SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) ORDER BY key",
         )
         .bind::<Text, _>(Value::Array(vouched).to_string())
         .execute(&mut tx.journal.conn)?;
     }
+    said.events(tx, number, hashed.end(), sealed.end())?;
     unindex(tx, &ids)?;
     diesel::delete(event_log::table.filter(event_log::id.eq_any(&ids))).execute(&mut tx.journal.conn)?;
     tx.touch(Topic::Events);

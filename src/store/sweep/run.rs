@@ -3,9 +3,9 @@
 use super::super::archive::{self, Added};
 use super::super::record::Of;
 use super::super::{Journal, ReadError, Store, WriteError};
-use super::begun::Beginning;
 use super::close::{Closing, close};
 use super::old_events::{EventWalk, Kept};
+use super::piece::Said;
 use super::remove::{events_of, remove, remove_events, remove_pipeline, rows_of};
 use super::select::{OldPipeline, Place, beginning};
 use super::{BATCH, Cutoffs, Swept, count, on_disk};
@@ -108,12 +108,13 @@ impl Sweep<'_> {
         }
     }
 
-    /// What the first piece that removes something says.
-    fn begins(&self) -> Option<Beginning> {
-        (!self.begun).then(|| Beginning {
+    /// What the next piece is told.
+    fn said(&self) -> Said {
+        Said {
             cutoffs: self.cutoffs,
             key: self.store.inner.key.clone(),
-        })
+            begins: !self.begun,
+        }
     }
 
     async fn events(&mut self) -> Result<(), WriteError> {
@@ -137,11 +138,8 @@ impl Sweep<'_> {
             let archived = ids.clone();
             self.archive(move |journal| events_of(journal, &archived)).await?;
             self.needs_archive();
-            let begins = self.begins();
-            let (some, until) = self
-                .store
-                .write(move |tx| remove_events(tx, begins.as_ref(), &ids))
-                .await?;
+            let said = self.said();
+            let (some, until) = self.store.write(move |tx| remove_events(tx, &said, &ids)).await?;
             self.begun |= some > 0;
             self.swept.events += some;
             self.gone_until = self.gone_until.max(until);
@@ -163,12 +161,12 @@ impl Sweep<'_> {
             self.archive(move |journal| rows_of(journal, Of::Command, &archived))
                 .await?;
             self.needs_archive();
-            let begins = self.begins();
+            let said = self.said();
             let files = self
                 .store
                 .write(move |tx| {
                     let free = tx.journal.free_commands(before, &ids)?;
-                    remove(tx, begins.as_ref(), free)
+                    remove(tx, &said, free)
                 })
                 .await?;
             all += self.add(files);
@@ -202,13 +200,13 @@ impl Sweep<'_> {
             let ids: Vec<CommandId> = old.iter().map(|old| old.id).collect();
             self.archive(move |journal| rows_of(journal, Of::Command, &ids)).await?;
             self.needs_archive();
-            let begins = self.begins();
+            let said = self.said();
             let files = self
                 .store
                 .write(move |tx| {
                     // Somebody may want it kept since it was looked for.
                     if tx.journal.is_free_pipeline(before, id)? {
-                        remove(tx, begins.as_ref(), old.clone())
+                        remove(tx, &said, old.clone())
                     } else {
                         Ok(Vec::new())
                     }
@@ -221,10 +219,10 @@ impl Sweep<'_> {
         }
         self.archive(move |journal| rows_of(journal, Of::Pipeline, &[id]))
             .await?;
-        let begins = self.begins();
+        let said = self.said();
         let gone = self
             .store
-            .write(move |tx| remove_pipeline(tx, begins.as_ref(), before, id))
+            .write(move |tx| remove_pipeline(tx, &said, before, id))
             .await?;
         self.begun |= gone > 0;
         self.swept.pipelines += gone;
@@ -270,7 +268,9 @@ impl Sweep<'_> {
             })
             .await?;
         }
+        let looked = self.store.explain().await?;
         let closing = Closing {
+            looked,
             cutoffs: self.cutoffs,
             swept: self.swept.clone(),
             unused,

@@ -1,5 +1,7 @@
 //! What a sweep left standing of what it might have taken, and what is missing that no sweep took.
 
+use std::collections::BTreeSet;
+
 use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
 
@@ -8,8 +10,9 @@ use super::super::record::Of;
 use super::super::schema::{event_log, sealed};
 use super::super::tx::Tx;
 use super::super::{Journal, ReadError, Store, WriteError};
-use super::statement::{Standing, UpTo};
-use crate::domain::{CommandId, Digest, PipelineId, Timestamp};
+use super::piece::OpenSweep;
+use super::statement::{self, Sealing, Standing, UpTo};
+use crate::domain::{CommandId, Digest, PipelineId, PublicKey, Timestamp};
 
 /// The action of the event that says that something else changed the database.
 pub(in crate::store) const TAMPERED: &str = "tampered";
@@ -29,16 +32,23 @@ impl Journal {
         let commands = self.last_below(Of::Command, &CommandId::first_at(time).to_string())?;
         let pipelines = self.last_below(Of::Pipeline, &PipelineId::first_at(time).to_string())?;
         Ok(Standing {
-            commands: self.up_to(Of::Command, commands)?,
-            pipelines: self.up_to(Of::Pipeline, pipelines)?,
+            commands: self.up_to(Of::Command, commands, &BTreeSet::new())?,
+            pipelines: self.up_to(Of::Pipeline, pipelines, &BTreeSet::new())?,
         })
     }
 
-    /// What is there now of what a sweep left standing.
-    pub(in crate::store) fn still_standing(&mut self, stated: &Standing) -> Result<Standing, ReadError> {
+    /// What is there now of what a sweep left standing; what the sweep under way has taken counts as there.
+    pub(in crate::store) fn still_standing(
+        &mut self,
+        stated: &Standing,
+        open: Option<&OpenSweep>,
+    ) -> Result<Standing, ReadError> {
+        let none = BTreeSet::new();
+        let commands = open.map_or(&none, |open| &open.commands);
+        let pipelines = open.map_or(&none, |open| &open.pipelines);
         Ok(Standing {
-            commands: self.up_to(Of::Command, stated.commands.last.clone())?,
-            pipelines: self.up_to(Of::Pipeline, stated.pipelines.last.clone())?,
+            commands: self.up_to(Of::Command, stated.commands.last.clone(), commands)?,
+            pipelines: self.up_to(Of::Pipeline, stated.pipelines.last.clone(), pipelines)?,
         })
     }
 
@@ -49,7 +59,7 @@ impl Journal {
         Ok(found.id)
     }
 
-    fn up_to(&mut self, of: Of, last: Option<String>) -> Result<UpTo, ReadError> {
+    fn up_to(&mut self, of: Of, last: Option<String>, gone: &BTreeSet<String>) -> Result<UpTo, ReadError> {
         use sha2::Digest as _;
         let Some(until) = &last else {
             return Ok(UpTo::default());
@@ -59,6 +69,7 @@ impl Journal {
             of.table()
         );
         let (mut hash, mut rows, mut after) = (sha2::Sha256::new(), 0, String::new());
+        let mut gone = gone.iter().take_while(|id| *id <= until).peekable();
         loop {
             let some: Vec<Id> = diesel::sql_query(&query)
                 .bind::<Text, _>(&after)
@@ -68,10 +79,18 @@ impl Journal {
                 break;
             };
             after = newest;
-            rows += some.len();
             for id in some.iter().filter_map(|row| row.id.as_ref()) {
+                while let Some(before) = gone.next_if(|gone| *gone <= id) {
+                    hash.update(format!("{before}\n"));
+                    rows += 1;
+                }
                 hash.update(format!("{id}\n"));
+                rows += 1;
             }
+        }
+        for id in gone {
+            hash.update(format!("{id}\n"));
+            rows += 1;
         }
         Ok(UpTo {
             last,
@@ -80,30 +99,29 @@ impl Journal {
         })
     }
 
-    /// What is missing that no sweep took, or there that no sweep left: what to say, and its details. None while a sweep
-    /// is under way, or was cut off.
-    fn unexplained(&mut self) -> Result<Option<(&'static str, serde_json::Value)>, ReadError> {
-        if self.open_sweep()?.is_some() {
-            return Ok(None);
-        }
+    /// What is missing that no sweep took, or there that no sweep left: what to say, and its details.
+    fn unexplained(&mut self, own: PublicKey) -> Result<Option<Unexplained>, ReadError> {
         let stated = self.newest_statement()?.unwrap_or_default();
-        let hashes = self.hashes(stated.base)?;
-        let unsigned: i64 = sealed::table
-            .filter(sealed::checkpoint_id.is_null())
-            .count()
-            .get_result(&mut self.conn)?;
-        if hashes != stated.hashes || unsigned > 0 {
-            let details = serde_json::json!({ "stated": stated.hashes, "found": hashes, "unsigned": unsigned });
-            let what = "events are gone that no sweep took, or digests were added that no sweep left";
-            return Ok(Some((what, details)));
+        let keys: Vec<PublicKey> = self.base_checkpoint()?.map(|base| base.key).into_iter().collect();
+        let open = self.open_sweep(&[keys, vec![own]].concat())?;
+        let unsigned = self.unsigned(&stated, open.as_ref())?;
+        if !unsigned.is_empty() {
+            let found: Vec<String> = unsigned.iter().map(|(what, text)| format!("{what}: {text}")).collect();
+            return Ok(Some(Unexplained {
+                what: "events are gone that no sweep took, or digests were added that no sweep left",
+                details: serde_json::json!({ "stated": stated.hashes, "found": found }),
+                unsigned: true,
+            }));
         }
         let Some(standing) = stated.standing else {
             return Ok(None);
         };
-        let found = self.still_standing(&standing)?;
-        let details = serde_json::json!({ "stated": standing, "found": found });
-        let what = "commands or pipelines are gone that no sweep took";
-        Ok((found != standing).then_some((what, details)))
+        let found = self.still_standing(&standing, open.as_ref())?;
+        Ok((found != standing).then(|| Unexplained {
+            what: "commands or pipelines are gone that no sweep took",
+            details: serde_json::json!({ "stated": standing, "found": found }),
+            unsigned: false,
+        }))
     }
 
     /// Whether that was said since the newest sweep.
@@ -121,25 +139,62 @@ impl Journal {
     }
 }
 
+/// What nobody stands for.
+struct Unexplained {
+    what: &'static str,
+    details: serde_json::Value,
+    /// Whether it is hashes or digests.
+    unsigned: bool,
+}
+
+/// What was looked at before a sweep signs.
+#[derive(Clone, Debug)]
+pub(super) struct Looked {
+    /// Whether there are hashes or digests for which no statement may be signed.
+    pub(super) refused: bool,
+    /// The digests that it will sign for, and the hashes.
+    pub(super) sealed: Sealing,
+    pub(super) hashes: Sealing,
+}
+
 impl Store {
     /// Before a sweep signs for what is missing: that all of it was taken by sweeps. What was not is an event, and
     /// vouches for nothing.
-    pub(super) async fn explain(&self) -> Result<(), WriteError> {
-        let found = self.reader().read(Journal::unexplained).await;
-        match found.map_err(|why| WriteError::Database(why.to_string()))? {
-            None => Ok(()),
-            Some(_) => self.write(explain).await,
+    pub(super) async fn explain(&self) -> Result<Looked, WriteError> {
+        let own = self.inner.key.public();
+        let look = move |journal: &mut Journal| {
+            let found = journal.unexplained(own)?;
+            let (base, pieces) = (statement::base(journal)?, journal.newest_piece()?);
+            let looked = Looked {
+                refused: found.as_ref().is_some_and(|found| found.unsigned),
+                sealed: journal.sealing(None)?,
+                hashes: journal.hashes(base, pieces)?,
+            };
+            Ok((found.is_some(), looked))
+        };
+        let (found, looked) = self
+            .reader()
+            .read(look)
+            .await
+            .map_err(|why| WriteError::Database(why.to_string()))?;
+        if found {
+            self.write(move |tx| explain(tx, own)).await?;
         }
+        Ok(looked)
     }
 }
 
-fn explain(tx: &mut Tx<'_>) -> Result<(), Fault> {
-    let Some((what, details)) = tx.journal.unexplained()? else {
+/// Says what nobody stands for, once.
+fn explain(tx: &mut Tx<'_>, own: PublicKey) -> Result<(), Fault> {
+    let Some(found) = tx.journal.unexplained(own)? else {
         return Ok(());
     };
-    diesel::delete(sealed::table.filter(sealed::checkpoint_id.is_null())).execute(&mut tx.journal.conn)?;
-    if tx.journal.is_said()? {
-        return Ok(());
+    if found.unsigned {
+        diesel::delete(sealed::table.filter(sealed::checkpoint_id.is_null())).execute(&mut tx.journal.conn)?;
     }
-    tx.tampered(what, details)
+    let refused = tx.journal.newest_statement()?.is_some_and(|stated| stated.refused);
+    if !refused && !tx.journal.is_said()? {
+        tx.tampered(found.what, found.details)?;
+    }
+    Ok(())
 }

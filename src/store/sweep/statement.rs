@@ -6,7 +6,7 @@ use diesel::sql_types::BigInt;
 
 use super::super::archive::Contents;
 use super::super::error::Fault;
-use super::super::schema::{event_log, sealed, swept_events};
+use super::super::schema::{event_log, sealed, sweep_pieces, swept_events};
 use super::super::tx::Tx;
 use super::super::{Journal, ReadError};
 use super::{BATCH, Number};
@@ -30,11 +30,25 @@ pub(in crate::store) struct Statement {
     /// Which commands and pipelines of those that were made before it left standing; none where it does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::store) standing: Option<Standing>,
+    /// The largest number of a piece that it stands for.
+    #[serde(skip_serializing_if = "is_none")]
+    pub(in crate::store) pieces: i64,
+    /// That it found hashes or digests for which no sweep stood: it does not sign for them, and states the hashes of the
+    /// statement before.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::store) refused: bool,
+    /// The events that say that somebody changed the database, the first ones: no sweep takes them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::store) tampered: Vec<i64>,
     /// Counts, and cut-offs.
     pub(in crate::store) removed: serde_json::Value,
     /// What is in its file of the archive; none where no archive is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::store) archive: Option<Contents>,
+}
+
+fn is_none(pieces: &i64) -> bool {
+    *pieces == 0
 }
 
 /// Where a shortened log begins.
@@ -69,7 +83,8 @@ pub(in crate::store) struct UpTo {
 pub(in crate::store) struct Sealing {
     /// How many.
     pub(in crate::store) rows: usize,
-    /// SHA-256 of their lines, in the order of their ids: `WHAT DIGEST` of a row, `ID HASH LINK` of an event.
+    /// SHA-256 of their lines, in the order of their ids: `WHAT DIGEST EVENT` of a row (`WHAT DIGEST` where it is not
+    /// known of which event), `ID HASH LINK` of an event.
     pub(in crate::store) sha256: Option<Digest>,
 }
 
@@ -84,82 +99,118 @@ impl Journal {
 
     /// The digests that the checkpoint of this sweep vouches for; `None` is the sweep that is under way.
     pub(in crate::store) fn sealing(&mut self, checkpoint: Option<i64>) -> Result<Sealing, ReadError> {
-        use sha2::Digest as _;
-        let (mut hash, mut rows, mut last) = (sha2::Sha256::new(), 0, 0);
+        let (mut sum, mut last) = (Summing::default(), 0);
         loop {
-            let some: Vec<(i64, String, Digest)> = sealed::table
+            let some: Vec<(i64, String, Digest, Option<i64>)> = sealed::table
                 .filter(sealed::checkpoint_id.is(checkpoint))
                 .filter(sealed::id.gt(last))
                 .order(sealed::id.asc())
                 .limit(1_000)
-                .select((sealed::id, sealed::what, sealed::digest))
+                .select((sealed::id, sealed::what, sealed::digest, sealed::event_id))
                 .load(&mut self.conn)?;
             let Some((newest, ..)) = some.last() else { break };
             last = *newest;
-            rows += some.len();
-            for (_, what, digest) in &some {
-                hash.update(format!("{what} {digest}\n"));
+            for (_, what, digest, event) in &some {
+                sum.seal(what, digest, *event);
             }
         }
-        Ok(Sealing {
-            rows,
-            sha256: (rows > 0).then(|| Digest::from_hash(&hash.finalize())),
-        })
+        Ok(sum.end())
     }
-}
 
-impl Journal {
-    /// The events of which only the hash is left, behind `base`.
-    pub(in crate::store) fn hashes(&mut self, base: Option<Base>) -> Result<Sealing, ReadError> {
-        use sha2::Digest as _;
-        let (mut hash, mut rows, mut last) = (sha2::Sha256::new(), 0, base.map_or(0, |base| base.event));
+    /// The events of which only the hash is left, behind `base`, as far as the pieces up to this one took them.
+    pub(in crate::store) fn hashes(&mut self, base: Option<Base>, pieces: i64) -> Result<Sealing, ReadError> {
+        let (mut sum, mut last) = (Summing::default(), base.map_or(0, |base| base.event));
         loop {
-            let some: Vec<(i64, Link, Link)> = swept_events::table
+            let some: Vec<(i64, Link, Link, Option<i64>)> = swept_events::table
                 .filter(swept_events::id.gt(last))
                 .order(swept_events::id.asc())
                 .limit(1_000)
-                .select((swept_events::id, swept_events::row_hash, swept_events::link))
+                .select((
+                    swept_events::id,
+                    swept_events::row_hash,
+                    swept_events::link,
+                    swept_events::piece,
+                ))
                 .load(&mut self.conn)?;
             let Some((newest, ..)) = some.last() else { break };
             last = *newest;
-            rows += some.len();
-            for (id, row, link) in &some {
-                hash.update(format!("{id} {row} {link}\n"));
+            for (id, row, link, piece) in some {
+                if piece.is_none_or(|piece| piece <= pieces) {
+                    sum.hash(id, row, link);
+                }
             }
         }
-        Ok(Sealing {
-            rows,
-            sha256: (rows > 0).then(|| Digest::from_hash(&hash.finalize())),
-        })
+        Ok(sum.end())
     }
 }
 
-pub(super) fn sealing(tx: &mut Tx<'_>, checkpoint: Option<i64>) -> Result<Sealing, Fault> {
-    Ok(tx.journal.sealing(checkpoint)?)
+/// A digest of lines that is on its way.
+#[derive(Default)]
+pub(super) struct Summing {
+    hash: sha2::Sha256,
+    rows: usize,
+}
+
+impl Summing {
+    /// What an event said of a row.
+    pub(super) fn seal(&mut self, what: &str, digest: &Digest, event: Option<i64>) {
+        match event {
+            None => self.line(&format!("{what} {digest}\n")),
+            Some(event) => self.line(&format!("{what} {digest} {event}\n")),
+        }
+    }
+
+    /// What is left of an event.
+    pub(super) fn hash(&mut self, id: i64, row: Link, link: Link) {
+        self.line(&format!("{id} {row} {link}\n"));
+    }
+
+    fn line(&mut self, line: &str) {
+        use sha2::Digest as _;
+        self.hash.update(line);
+        self.rows += 1;
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(super) fn end(self) -> Sealing {
+        use sha2::Digest as _;
+        Sealing {
+            rows: self.rows,
+            sha256: (self.rows > 0).then(|| Digest::from_hash(&self.hash.finalize())),
+        }
+    }
 }
 
 /// Where the log begins now: after what went from its front, or where it began before.
-pub(super) fn base(tx: &mut Tx<'_>) -> Result<Option<Base>, Fault> {
-    let first: i64 = event_log::table
+pub(super) fn base(journal: &mut Journal) -> Result<Option<Base>, ReadError> {
+    let first: Option<i64> = event_log::table
         .select(event_log::id)
         .order(event_log::id.asc())
-        .get_result(&mut tx.journal.conn)?;
+        .get_result(&mut journal.conn)
+        .optional()?;
     let gone: Option<(i64, Link)> = swept_events::table
-        .filter(swept_events::id.eq(first - 1))
+        .filter(swept_events::id.eq(first.unwrap_or(0) - 1))
         .select((swept_events::id, swept_events::link))
-        .get_result(&mut tx.journal.conn)
+        .get_result(&mut journal.conn)
         .optional()?;
     match gone {
         Some((event, link)) => Ok(Some(Base { event, link })),
-        None => Ok(tx.journal.newest_statement()?.and_then(|statement| statement.base)),
+        None => Ok(journal.newest_statement()?.and_then(|statement| statement.base)),
     }
 }
 
 /// Forgets, in small steps, what the newest checkpoint of a sweep stands for: hashes from before the log begins, and
 /// digests of rows that are all gone (hosts, users and tokens never are). True while there is more.
 pub(super) fn forget(tx: &mut Tx<'_>) -> Result<bool, Fault> {
-    let base = tx.journal.newest_statement()?.and_then(|statement| statement.base);
-    let before = base.map_or(0, |base| base.event);
+    let statement = tx.journal.newest_statement()?.unwrap_or_default();
+    let before = statement.base.map_or(0, |base| base.event);
+    let pieces = sweep_pieces::table.filter(sweep_pieces::id.le(statement.pieces));
+    if diesel::delete(pieces).execute(&mut tx.journal.conn)? > 0 {
+        tx.touch_pages();
+    }
     let hashes = diesel::sql_query(
         "DELETE FROM swept_events WHERE id IN (SELECT id FROM swept_events WHERE id <= ? ORDER BY id LIMIT ?)",
     )

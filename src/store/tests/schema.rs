@@ -169,6 +169,10 @@ fn every_migration_runs_over_the_rows_of_those_before_and_back() {
             "UPDATE commands SET late_word = 'exit 0', late_at = '2026-01-01 00:00:00'",
         ),
         (
+            "pieces",
+            "INSERT INTO sweep_pieces (line) VALUES ('{}'); UPDATE swept_events SET piece = 1; UPDATE sealed SET event_id = 9",
+        ),
+        (
             "unused sessions",
             "UPDATE sessions SET last_seen_at = '2026-01-01 00:00:00'",
         ),

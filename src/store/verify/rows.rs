@@ -20,7 +20,7 @@ pub(super) fn verify(
     reader: &Reader,
     data_dir: &Path,
     statement: Option<&Statement>,
-    limits: Limits,
+    limits: Limits<'_>,
     against: &Against,
     verdict: &mut Verdict,
 ) -> Result<(), ReadError> {
@@ -121,7 +121,7 @@ pub(super) fn verify(
 pub(super) fn exists(
     reader: &Reader,
     event: &Canonical,
-    commands_before: Option<Timestamp>,
+    limits: Limits<'_>,
     verdict: &mut Verdict,
 ) -> Result<(), ReadError> {
     let details = event.details.as_deref().unwrap_or_default();
@@ -144,9 +144,9 @@ pub(super) fn exists(
     let Ok(all) = serde_json::from_str::<Value>(details) else {
         return Ok(());
     };
-    let may_be_swept = is_before_text(&event.at_text, commands_before);
+    let may_be_swept = is_before_text(&event.at_text, limits.commands_before);
     for id in all["records"].as_object().into_iter().flat_map(serde_json::Map::keys) {
-        if !may_be_swept && !reader.read_blocking(|journal| journal.has_row(Of::Command, id))? {
+        if !may_be_swept && !limits.is_gone(id) && !reader.read_blocking(|journal| journal.has_row(Of::Command, id))? {
             let text = format!("event {} speaks of it, but it is gone, and no sweep took it", event.id);
             verdict.wrong(format!("command {id}"), text);
         }
@@ -157,7 +157,8 @@ pub(super) fn exists(
     let Some((of, id)) = event.about(&all) else {
         return Ok(());
     };
-    let swept = matches!(of, Of::Command | Of::Pipeline) && is_before(&all["record"], commands_before);
+    let swept = matches!(of, Of::Command | Of::Pipeline)
+        && (limits.is_gone(&id) || is_before(&all["record"], limits.commands_before));
     if swept || reader.read_blocking(|journal| journal.has_row(of, &id))? {
         return Ok(());
     }

@@ -2,18 +2,14 @@
 
 use diesel::prelude::*;
 
-use super::super::schema::sealed;
-use super::super::sweep::{Statement, UpTo};
+use super::super::schema::{event_log, sealed};
+use super::super::sweep::{OpenSweep, Statement, TAMPERED, UpTo};
 use super::super::{ReadError, Reader};
-use super::{STEP, Verdict};
+use super::{Limits, STEP, Verdict};
 use crate::domain::Timestamp;
 
 /// The digests that sweeps left, against the checkpoints that signed them, and whether their rows are there.
-pub(super) fn verify(
-    reader: &Reader,
-    commands_before: Option<Timestamp>,
-    verdict: &mut Verdict,
-) -> Result<(), ReadError> {
+pub(super) fn verify(reader: &Reader, limits: Limits<'_>, verdict: &mut Verdict) -> Result<(), ReadError> {
     let groups: Vec<Option<i64>> = reader.read_blocking(|journal| {
         Ok(sealed::table
             .filter(sealed::checkpoint_id.is_not_null())
@@ -48,7 +44,10 @@ pub(super) fn verify(
         let Some((newest, _)) = some.last() else { return Ok(()) };
         last = *newest;
         for (_, what) in some {
-            if !may_be_gone(&what, commands_before) && !reader.read_blocking(|journal| journal.stands(&what))? {
+            if !limits.is_gone(&what)
+                && !may_be_gone(&what, limits.commands_before)
+                && !reader.read_blocking(|journal| journal.stands(&what))?
+            {
                 verdict.wrong(what, "a checkpoint speaks of it, but it is gone, and no sweep took it");
             }
         }
@@ -64,25 +63,39 @@ fn may_be_gone(place: &str, before: Option<Timestamp>) -> bool {
     !place.contains(' ') && made.zip(before).is_some_and(|(made, before)| made < before)
 }
 
-/// No digest vouches for a row that no checkpoint has signed.
-pub(super) fn unsigned(reader: &Reader, verdict: &mut Verdict) -> Result<(), ReadError> {
-    let unsigned = reader.read_blocking(|journal| journal.sealing(None))?;
-    if unsigned.rows > 0 {
-        let text = format!(
-            "{} digests vouch for rows, but no checkpoint signed them",
-            unsigned.rows
-        );
-        verdict.wrong("the table sealed".to_owned(), text);
+/// The events that say that somebody changed the database, of which the newest sweep knew, are there (the walk tells each).
+pub(super) fn tampered(reader: &Reader, statement: Option<&Statement>, verdict: &mut Verdict) -> Result<(), ReadError> {
+    for event in statement.iter().flat_map(|statement| &statement.tampered) {
+        let there = reader.read_blocking(|journal| {
+            Ok(event_log::table
+                .find(*event)
+                .filter(event_log::action.eq(TAMPERED))
+                .select(event_log::id)
+                .get_result::<i64>(&mut journal.conn)
+                .optional()?)
+        })?;
+        if there.is_none() {
+            verdict.wrong(
+                format!("event {event}"),
+                "the dashboard itself found that somebody changed its database; the event that said so is gone, and the \
+                 newest sweep names it",
+            );
+        }
     }
     Ok(())
 }
 
 /// What the newest sweep left standing, though it was of its time, is there.
-pub(super) fn standing(reader: &Reader, statement: Option<&Statement>, verdict: &mut Verdict) -> Result<(), ReadError> {
+pub(super) fn standing(
+    reader: &Reader,
+    statement: Option<&Statement>,
+    open: Option<&OpenSweep>,
+    verdict: &mut Verdict,
+) -> Result<(), ReadError> {
     let Some(stated) = statement.and_then(|statement| statement.standing.as_ref()) else {
         return Ok(());
     };
-    let found = reader.read_blocking(|journal| journal.still_standing(stated))?;
+    let found = reader.read_blocking(|journal| journal.still_standing(stated, open))?;
     let mut compare = |table: &str, stated: &UpTo, found: &UpTo| {
         if stated == found {
             return;

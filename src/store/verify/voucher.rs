@@ -83,10 +83,9 @@ impl Journal {
             let mut voucher = match of {
                 Of::Command | Of::Pipeline => self.voucher(of, &id, base)?,
                 Of::Host | Of::User | Of::Token | Of::Hold | Of::Report | Of::Review => {
-                    match named.by_place.get(&chain::place(of, &id)) {
-                        Some((event, said)) => Some(Voucher::Event(*event, said.clone())),
-                        None => self.sealed(&chain::place(of, &id))?,
-                    }
+                    let place = chain::place(of, &id);
+                    let said = named.by_place.get(&place);
+                    self.newer(said.map(|(event, said)| (*event, said.clone())), &place)?
                 }
             };
             if let (None, Some(pipeline)) = (&voucher, row["pipeline_id"].as_str()) {
@@ -106,11 +105,22 @@ impl Journal {
             .bind::<Text, _>(id)
             .bind::<BigInt, _>(base)
             .load(&mut self.conn)?;
-        if let Some(event) = event.into_iter().next() {
-            let details: Value = serde_json::from_str(&event.details).unwrap_or_default();
-            return Ok(Some(Voucher::Event(event.id, details["record"].clone())));
-        }
-        self.sealed(id)
+        let said = event.into_iter().next().map(|event| {
+            let mut details: Value = serde_json::from_str(&event.details).unwrap_or_default();
+            (event.id, details["record"].take())
+        });
+        self.newer(said, id)
+    }
+
+    /// The newer one of the newest event that stands, and of what sweeps left of events that are gone: where older events
+    /// are kept, the newest may be gone.
+    fn newer(&mut self, said: Option<(i64, Value)>, place: &str) -> Result<Option<Voucher>, ReadError> {
+        let sealed = self.sealed(place)?;
+        Ok(match (said, sealed) {
+            (Some((event, _)), Some((Some(of), voucher))) if of > event => Some(voucher),
+            (Some((event, said)), _) => Some(Voucher::Event(event, said)),
+            (None, sealed) => sealed.map(|(_, voucher)| voucher),
+        })
     }
 
     /// Whether any event of the log is about this command or pipeline.
@@ -139,20 +149,20 @@ impl Journal {
         }
     }
 
-    /// What a sweep left of what events said of a row.
-    fn sealed(&mut self, place: &str) -> Result<Option<Voucher>, ReadError> {
-        let sealed: Option<(Digest, Option<i64>)> = sealed::table
+    /// What sweeps left of the newest event that said something of a row, with that event's number where it is known.
+    fn sealed(&mut self, place: &str) -> Result<Option<(Option<i64>, Voucher)>, ReadError> {
+        let sealed: Option<(Digest, Option<i64>, Option<i64>)> = sealed::table
             .filter(sealed::what.eq(place))
-            .order(sealed::id.desc())
-            .select((sealed::digest, sealed::checkpoint_id))
+            .order((sealed::event_id.desc(), sealed::id.desc()))
+            .select((sealed::digest, sealed::checkpoint_id, sealed::event_id))
             .first(&mut self.conn)
             .optional()?;
-        Ok(sealed.map(|(digest, checkpoint)| {
+        Ok(sealed.map(|(digest, checkpoint, event)| {
             let place = match checkpoint {
                 Some(id) => format!("checkpoint {id}"),
                 None => "the sweep under way".to_owned(),
             };
-            Voucher::Digest(place, digest)
+            (event, Voucher::Digest(place, digest))
         }))
     }
 

@@ -24,7 +24,7 @@ struct Next {
 pub(super) struct Walk<'a> {
     reader: &'a Reader,
     base: Option<Base>,
-    limits: Limits,
+    limits: Limits<'a>,
     against: &'a Against,
     verdict: &'a mut Verdict,
     /// What comes next, of one look at both tables.
@@ -43,7 +43,7 @@ impl<'a> Walk<'a> {
     pub(super) fn new(
         reader: &'a Reader,
         statement: Option<&Statement>,
-        limits: Limits,
+        limits: Limits<'a>,
         against: &'a Against,
         verdict: &'a mut Verdict,
     ) -> Result<Self, ReadError> {
@@ -191,7 +191,7 @@ impl<'a> Walk<'a> {
                 Some(row) => {
                     self.verdict.events += 1;
                     self.verdict.first.get_or_insert(row.id);
-                    rows::exists(self.reader, row, self.limits.commands_before, self.verdict)?;
+                    rows::exists(self.reader, row, self.limits, self.verdict)?;
                 }
                 None => self.verdict.hashes += 1,
             }
