@@ -74,7 +74,7 @@ async fn every_edit_of_the_journal_is_found_and_named() {
         // What an attacker without the key found: hashes and digests that no sweep left, events that nobody walks over,
         // rows that claim to be older than the log, rows that only a list names, open rows, other triggers.
         (
-            "INSERT INTO swept_events SELECT id, link, link FROM event_log WHERE id = 5; DELETE FROM event_log WHERE id = 5"
+            "INSERT INTO swept_events (id, row_hash, link) SELECT id, link, link FROM event_log WHERE id = 5; DELETE FROM event_log WHERE id = 5"
                 .to_owned(),
             "swept_events",
         ),

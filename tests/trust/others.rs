@@ -28,7 +28,11 @@ async fn paperwork() -> (Dashboard, String) {
     }
     let (status, answer) = qd.post("/holds/2/release", &json!({ "reason": "closed" })).await;
     assert!((200..300).contains(&status), "{answer}");
-    let browser = Browser::signed_in(&qd).await;
+    // Whoever made a report does not review it.
+    let vera = json!({ "name": "vera", "password": "violet-anchor-shovel-19", "role": "viewer" });
+    let (status, answer) = qd.post("/users", &vera).await;
+    assert!((200..300).contains(&status), "{answer}");
+    let browser = Browser::logged_in(&qd, "vera", "violet-anchor-shovel-19").await;
     let mut page = String::new();
     for number in 1..=2 {
         let file = qd.path(&format!("report-{number}.html"));

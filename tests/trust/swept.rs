@@ -63,7 +63,7 @@ async fn a_swept_log_verifies_and_its_rows_are_still_vouched_for() {
             "checkpoint",
         ),
         (
-            "INSERT INTO swept_events SELECT id, link, link FROM event_log WHERE id = 12; DELETE FROM event_log WHERE id = 12",
+            "INSERT INTO swept_events (id, row_hash, link) SELECT id, link, link FROM event_log WHERE id = 12; DELETE FROM event_log WHERE id = 12",
             "swept_events",
         ),
     ] {
