@@ -85,7 +85,7 @@ async fn a_command_page_says_what_ran_and_shows_whole_lines() {
     }
     let (_, past) = browser.get("/history?since=2020-01-01").await;
     assert!(
-        past.contains("Commands are kept for") && past.contains("is deleted"),
+        past.contains("Commands stay listed for 30 days") && past.contains("sweeps move older ones to the archive"),
         "{past}"
     );
 }

@@ -141,7 +141,9 @@ async fn reports_are_limited_by_the_hour() {
     for _ in 0..60 {
         browser.press("/audit/reports", form).await;
     }
-    let answer = browser.post_from("/audit/reports", form, &[]).await;
+    let answer = browser
+        .post_from("/audit/reports", form, &[("sec-fetch-site", "same-origin")])
+        .await;
     assert_eq!(answer.status(), 429);
     let again = answer.headers().get("retry-after").expect("Retry-After");
     let again: u64 = again.to_str().expect("text").parse().expect("seconds");

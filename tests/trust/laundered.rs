@@ -16,10 +16,9 @@ fn link(hex: &str) -> Link {
 }
 
 fn row_hash(columns: &Value) -> Link {
-    let text = |value: &Value| match value {
-        Value::Null => None,
-        Value::String(text) => Some(text.clone()),
-        value => Some(value.to_string()),
+    let text = |value: &Value| {
+        let plain = value.as_str().map(str::to_owned);
+        (!value.is_null()).then(|| plain.unwrap_or_else(|| value.to_string()))
     };
     let texts: Vec<Option<String>> = columns.as_array().expect("columns").iter().take(11).map(text).collect();
     Link::of_row(texts.iter().map(Option::as_deref))

@@ -18,8 +18,8 @@ pub(super) struct Archived {
 /// What becomes of rows that are past their time, for a sentence.
 pub(super) fn taken(web: &Web) -> &'static str {
     match web.engine.policy().archive {
-        Some(_) => "sweeps have moved older ones to the archive",
-        None => "sweeps have taken older ones, and no archive is kept",
+        Some(_) => "sweeps move older ones to the archive",
+        None => "sweeps delete older ones, and no archive is kept",
     }
 }
 

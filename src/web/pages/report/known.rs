@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::domain::{Actor, Invalid, OpId, ReportAsk, Tag, nearest};
 use crate::engine::{Engine, EngineError};
 use crate::store::archive::{self, Range};
-use crate::store::{EventFilter, HistoryFilter, PipelineFilter, ReadError, Reader};
+use crate::store::{EventFilter, HistoryFilter, Journal, PipelineFilter, ReadError, Reader};
 
 use super::make::blocking;
 
@@ -85,7 +85,7 @@ struct Known<'a> {
 
 impl Known<'_> {
     fn check(&self, ask: &ReportAsk) -> Result<(), EngineError> {
-        let hosts = self.reader.read_blocking(|journal| journal.all_hosts())?;
+        let hosts = self.reader.read_blocking(Journal::all_hosts)?;
         if let Some(name) = &ask.host {
             let names: Vec<String> = hosts.iter().map(|host| host.hostname.to_string()).collect();
             if !names.contains(&name.to_string()) {
