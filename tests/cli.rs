@@ -225,7 +225,8 @@ async fn with_no_dashboard_reading_reads_and_the_rest_says_what_to_start() {
     }
     let (code, out, _) = quarterdeck(&dashboard, "recover").await;
     assert_eq!(code, 0);
-    assert!(out.contains("sleeps on localhost") && out.contains("ORPHANED"), "{out}");
+    let says = "was running: its host would be asked what became of it";
+    assert!(out.contains("sleeps on localhost") && out.contains(says), "{out}");
     assert_eq!(
         dashboard.sql("SELECT status FROM commands ORDER BY id DESC LIMIT 1"),
         "EXECUTING",
