@@ -3,6 +3,9 @@
 //! The table *is* the registration, so no URL can be served that nobody listed; and what is asked for is looked up in
 //! it by the same decoded path by which it will be routed, so that no other spelling of an address takes less.
 
+use std::sync::Arc;
+
+use actix_web::HttpMessage as _;
 use actix_web::Route;
 use actix_web::dev::ServiceRequest;
 use actix_web::http::Method;
@@ -53,13 +56,29 @@ pub(super) enum Listed {
     Nowhere,
 }
 
+/// What [`pattern`] found.
+#[derive(Clone)]
+struct Pattern(Option<Arc<str>>);
+
+/// The address as the table has it (`/hosts/{name}`). Found by walking the table, so it is kept with the request.
+pub(super) fn pattern(request: &ServiceRequest) -> Option<Arc<str>> {
+    let found = request.extensions().get::<Pattern>().cloned();
+    let found = found.unwrap_or_else(|| {
+        // By the path as the router has decoded it, not as it was written.
+        let found = request.resource_map().match_pattern(request.match_info().as_str());
+        let found = Pattern(found.map(Arc::from));
+        request.extensions_mut().insert(found.clone());
+        found
+    });
+    found.0
+}
+
 /// Looks a request up.
 pub(super) fn listed(table: &'static [Entry], request: &ServiceRequest) -> Listed {
-    // The path as the router has decoded it, not as it was written.
-    let Some(pattern) = request.resource_map().match_pattern(request.match_info().as_str()) else {
+    let Some(pattern) = pattern(request) else {
         return Listed::Nowhere;
     };
-    let mut at = table.iter().filter(|entry| entry.path == pattern).peekable();
+    let mut at = table.iter().filter(|entry| *entry.path == *pattern).peekable();
     if at.peek().is_none() {
         return Listed::Nowhere;
     }
@@ -71,7 +90,7 @@ pub(super) fn listed(table: &'static [Entry], request: &ServiceRequest) -> Liste
 
 /// The methods that an address is listed with, as the header `Allow` has them.
 pub(super) fn methods(table: &'static [Entry], request: &ServiceRequest) -> String {
-    let pattern = request.resource_map().match_pattern(request.match_info().as_str());
+    let pattern = pattern(request);
     let at = table.iter().filter(|entry| Some(entry.path) == pattern.as_deref());
     let methods: Vec<&str> = at.map(|entry| entry.method.as_str()).collect();
     methods.join(", ")

@@ -4,8 +4,8 @@
 //! one after another, no faster than one a millisecond, so that a busy journal and a thousand open pages
 //! cannot take the machine away from the ops.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use actix_web::HttpResponse;
@@ -20,8 +20,11 @@ use crate::store::Topic;
 use super::Web;
 use super::fields::Fields;
 
-/// How long a poll waits before it is answered with 204.
+/// How long a poll waits at most before it is answered with 204.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+/// Waits end in vain at multiples of this after [`BEGUN`], so that the many of a quiet dashboard wake it together.
+const BEAT: Duration = Duration::from_millis(500);
+static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// The longest that pacing delays an answer.
 const PACE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -83,11 +86,18 @@ pub(super) async fn wait(web: &Web, topics: &[Topic], shown: &Shown) -> Waited {
     };
     tokio::select! {
         () = web.shutdown.cancelled() => Waited::Nothing,
-        outcome = timeout_at(waiter.arrived + PATIENCE, newer) => match outcome {
+        outcome = timeout_at(on_the_beat(waiter.arrived + PATIENCE), newer) => match outcome {
             Ok(()) => waiter.pace(web).await,
             Err(_) => Waited::Nothing,
         },
     }
+}
+
+/// The last beat before that.
+fn on_the_beat(end: Instant) -> Instant {
+    let since = end.saturating_duration_since(*BEGUN);
+    let beats = since.as_millis() / BEAT.as_millis();
+    *BEGUN + BEAT * u32::try_from(beats).unwrap_or(u32::MAX)
 }
 
 /// The same, and when something changed waits on for a moment, so that many changes are drawn once: a pipeline over a
@@ -161,6 +171,16 @@ pub(super) fn nothing() -> HttpResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waits_in_vain_end_together_and_never_late() {
+        let begun = *BEGUN;
+        let end = |millis: u64| on_the_beat(begun + Duration::from_millis(millis)) - begun;
+        assert_eq!(end(20_000), Duration::from_secs(20));
+        assert_eq!(end(20_499), Duration::from_secs(20));
+        assert_eq!(end(20_500), Duration::from_millis(20_500));
+        assert_eq!(end(90_000_123), Duration::from_secs(90_000));
+    }
 
     #[test]
     fn a_version_reads_back_and_nonsense_is_refused() {

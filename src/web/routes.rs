@@ -31,6 +31,13 @@ const PLAIN: &[Entry] = &[
 
 /// The pages.
 pub(super) const LIST: &[Entry] = &[
+    // What open pages ask for again and again comes first: an address is found by walking this list.
+    at(GET, "/", May(Ask::See), || to(fleet::show)),
+    at(GET, "/log", May(Ask::See), || to(log::show)),
+    at(GET, "/history", May(Ask::See), || to(history::show)),
+    at(GET, "/pipelines", May(Ask::See), || to(pipeline_list::show)),
+    at(GET, "/commands/{id}", May(Ask::See), || to(command::show)),
+    at(GET, "/commands/{id}/tail", May(Ask::See), || to(command::tail)),
     // Getting in, and out.
     at(GET, "/static/{file:.*}", Open, || to(assets::serve)),
     at(GET, "/enter", Open, || to(enter::enter)),
@@ -38,8 +45,7 @@ pub(super) const LIST: &[Entry] = &[
     at(GET, "/setup", Open, || to(enter::set_up)),
     at(POST, "/setup", Open, || to(enter::first_user)),
     at(POST, "/logout", May(Ask::Account), || to(enter::log_out)),
-    // Fleet and hosts.
-    at(GET, "/", May(Ask::See), || to(fleet::show)),
+    // The fleet, and hosts.
     at(POST, "/run", May(Ask::Run), || to(fleet::run)),
     at(POST, "/hosts", May(Ask::Hosts), || to(host::add)),
     at(GET, "/hosts/{name}", May(Ask::See), || to(host::show)),
@@ -49,12 +55,9 @@ pub(super) const LIST: &[Entry] = &[
     }),
     at(POST, "/hosts/{name}/remove", May(Ask::Hosts), || to(host::remove)),
     // Commands.
-    at(GET, "/history", May(Ask::See), || to(history::show)),
     at(POST, "/history/acknowledge", May(Ask::Steer), || {
         to(history::acknowledge)
     }),
-    at(GET, "/commands/{id}", May(Ask::See), || to(command::show)),
-    at(GET, "/commands/{id}/tail", May(Ask::See), || to(command::tail)),
     at(GET, "/commands/{id}/output", May(Ask::See), || to(command::download)),
     at(POST, "/commands/{id}/stop", May(Ask::Steer), || to(wish::stop)),
     at(POST, "/commands/{id}/extend", May(Ask::Steer), || to(wish::extend)),
@@ -68,7 +71,6 @@ pub(super) const LIST: &[Entry] = &[
     at(POST, "/commands/{id}/unkeep", May(Ask::Steer), || to(wish::unkeep)),
     at(GET, "/definitions/{digest}", May(Ask::See), || to(definition::show)),
     // Pipelines.
-    at(GET, "/pipelines", May(Ask::See), || to(pipeline_list::show)),
     at(POST, "/pipelines", May(Ask::Run), || to(pipeline_form::start)),
     at(GET, "/pipelines/new", May(Ask::Run), || to(pipeline_form::form)),
     at(POST, "/pipelines/new", May(Ask::Run), || to(pipeline_form::form_again)),
@@ -98,8 +100,6 @@ pub(super) const LIST: &[Entry] = &[
     at(POST, "/pipelines/{id}/unkeep", May(Ask::Steer), || {
         to(pipeline_wish::unkeep)
     }),
-    // System log.
-    at(GET, "/log", May(Ask::See), || to(log::show)),
     // Audit reports.
     at(GET, "/audit", May(Ask::See), || to(report::form::show)),
     at(GET, "/audit/access", May(Ask::See), || to(report::access::show)),

@@ -7,6 +7,8 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use tracing_actix_web::{RequestId, RootSpanBuilder};
 use uuid::Uuid;
 
+use super::entry::pattern;
+
 /// Builds the spans; `app` wraps the server in `TracingLogger::<Spans>::new()`.
 pub struct Spans;
 
@@ -17,11 +19,11 @@ impl RootSpanBuilder for Spans {
             .extensions()
             .get::<RequestId>()
             .map_or_else(Uuid::nil, |id| **id);
-        let route = request.match_pattern().unwrap_or_else(|| "(none)".to_owned());
+        let route = pattern(request);
         tracing::info_span!(
             "request",
             method = %request.method(),
-            route = %route,
+            route = route.as_deref().unwrap_or("(none)"),
             request_id = %id,
             status = tracing::field::Empty,
         )
