@@ -1,7 +1,8 @@
 //! How fast the journal is, as ratios within one run: durable changes in groups beside one commit each, and
 //! pages of a small beside those of a large history. Prints; fails where a promise is broken.
 //!
-//! `cargo bench --bench journal` (a minute or two, 2 GB in the folder for temporary files).
+//! `cargo bench --bench journal` (a minute or two, 2 GB in the folder for temporary files); `JOURNAL_PAGES=1` measures the
+//! pages alone.
 
 #[path = "generate.rs"]
 mod generate;
@@ -11,15 +12,28 @@ use std::time::{Duration, Instant};
 
 use generate::{Outcome, fill};
 use quarterdeck::domain::{Actor, CommandStatus, HostName, Reach, Timestamp, built_in};
-use quarterdeck::store::{By, EventFilter, HistoryFilter, Journal, NewHost, OpenSettings, Request, Store};
+use quarterdeck::store::{By, EventFilter, HistoryFilter, Journal, NewHost, OpenSettings, ReadError, Request, Store};
 
 fn main() -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
-    say("durable status changes a second (row, event and version each; synchronous=FULL)");
     let mut broken = Vec::new();
+    if std::env::var_os("JOURNAL_PAGES").is_none() {
+        groups(&runtime, &mut broken)?;
+    }
+    pages(&mut broken)?;
+    if broken.is_empty() {
+        Ok(())
+    } else {
+        Err(broken.join("; ").into())
+    }
+}
+
+/// Changes in groups beside one commit each.
+fn groups(runtime: &tokio::runtime::Runtime, broken: &mut Vec<String>) -> Outcome {
+    say("durable status changes a second (row, event and version each; synchronous=FULL)");
     for callers in [1, 16, 64] {
         // In turns, so that whatever else the machine does falls on both.
         let (mut grouped, mut alone) = (Vec::new(), Vec::new());
@@ -36,12 +50,7 @@ fn main() -> Outcome {
             broken.push(format!("groups are only {ratio:.1} times as fast at 64 callers"));
         }
     }
-    pages(&mut broken)?;
-    if broken.is_empty() {
-        Ok(())
-    } else {
-        Err(broken.join("; ").into())
-    }
+    Ok(())
 }
 
 fn middle(figures: &mut [f64]) -> f64 {
@@ -123,41 +132,37 @@ async fn changes(dir: &Path, callers: usize, grouped: bool) -> Result<f64, Box<d
     Ok(f64::from(all) / took)
 }
 
+/// A journal with so many commands, of 1,000 hosts.
+fn filled(commands: u32) -> Result<(tempfile::TempDir, Store), Box<dyn std::error::Error>> {
+    let dir = tempfile::tempdir()?;
+    open(dir.path())?.close();
+    fill(dir.path(), commands, 1)?;
+    // Else the system writes it out while the first pages are measured.
+    nix::unistd::sync();
+    let store = open(dir.path())?;
+    Ok((dir, store))
+}
+
 fn pages(broken: &mut Vec<String>) -> Outcome {
+    type Question = Box<dyn Fn(&mut Journal) -> Result<usize, ReadError>>;
     say("pages of 50 commands, median of 200, in microseconds");
-    let mut medians: Vec<Vec<(&str, f64)>> = Vec::new();
-    for commands in [10_000u32, 1_000_000] {
-        let dir = tempfile::tempdir()?;
-        open(dir.path())?.close();
-        fill(dir.path(), commands, 1)?;
-        let store = open(dir.path())?;
-        let mut these = Vec::new();
-        for (what, filter) in filters() {
-            let took = median(|| {
-                store
-                    .reader()
-                    .read_blocking(|journal| journal.history(&filter, None, 50).map(|page| page.rows.len()))
-            })?;
-            these.push((what, took));
-        }
-        let events = EventFilter {
-            action: Some("op:".to_owned()),
-            ..EventFilter::default()
-        };
-        let took = median(|| {
-            store
-                .reader()
-                .read_blocking(|journal| journal.events(&events, None, 50).map(|page| page.rows.len()))
-        })?;
-        these.push(("events, action op:", took));
-        these.push((
-            "fleet of 1,000",
-            median(|| store.reader().read_blocking(Journal::fleet).map(|fleet| fleet.len()))?,
-        ));
-        medians.push(these);
-        store.close();
+    let (_small_dir, small) = filled(10_000)?;
+    let (_large_dir, large) = filled(1_000_000)?;
+    let mut questions: Vec<(&str, Question)> = Vec::new();
+    for (what, filter) in filters() {
+        let page = move |journal: &mut Journal| journal.history(&filter, None, 50).map(|page| page.rows.len());
+        questions.push((what, Box::new(page)));
     }
-    for ((what, small), (_, large)) in medians[0].iter().zip(&medians[1]) {
+    let events = EventFilter {
+        action: Some("op:".to_owned()),
+        ..EventFilter::default()
+    };
+    let page = move |journal: &mut Journal| journal.events(&events, None, 50).map(|page| page.rows.len());
+    questions.push(("events, action op:", Box::new(page)));
+    let fleet = |journal: &mut Journal| journal.fleet().map(|fleet| fleet.len());
+    questions.push(("fleet of 1,000", Box::new(fleet)));
+    for (what, question) in questions {
+        let (small, large) = medians(&small, &large, &question)?;
         let ratio = large / small;
         say(&format!(
             "  {what:<20} {small:>8.0} at 10,000, {large:>8.0} at 1,000,000, ratio {ratio:.2}"
@@ -166,6 +171,8 @@ fn pages(broken: &mut Vec<String>) -> Outcome {
             broken.push(format!("{what} grows with the history: {ratio:.2}"));
         }
     }
+    small.close();
+    large.close();
     Ok(())
 }
 
@@ -206,17 +213,23 @@ fn filters() -> Vec<(&'static str, HistoryFilter)> {
     ]
 }
 
-fn median(
-    mut page: impl FnMut() -> Result<usize, quarterdeck::store::ReadError>,
-) -> Result<f64, Box<dyn std::error::Error>> {
-    let mut times = Vec::with_capacity(200);
+/// What a page takes in each of them, in turns, so that whatever else the machine does falls on both.
+fn medians(
+    small: &Store,
+    large: &Store,
+    question: impl Fn(&mut Journal) -> Result<usize, ReadError>,
+) -> Result<(f64, f64), Box<dyn std::error::Error>> {
+    let mut times = [Vec::with_capacity(200), Vec::with_capacity(200)];
     for _ in 0..200 {
-        let began = Instant::now();
-        let rows = page()?;
-        times.push(began.elapsed().as_secs_f64() * 1e6);
-        if rows < 50 {
-            return Err(format!("a page of {rows} rows is not to be compared with a full one").into());
+        for (store, times) in [small, large].into_iter().zip(&mut times) {
+            let began = Instant::now();
+            let rows = store.reader().read_blocking(&question)?;
+            times.push(began.elapsed().as_secs_f64() * 1e6);
+            if rows < 50 {
+                return Err(format!("a page of {rows} rows is not to be compared with a full one").into());
+            }
         }
     }
-    Ok(middle(&mut times))
+    let [small, large] = &mut times;
+    Ok((middle(small), middle(large)))
 }
