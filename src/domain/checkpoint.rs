@@ -19,6 +19,8 @@ words! {
         Hour = "hour",
         /// A sweep removed something.
         Sweep = "sweep",
+        /// A transaction of a sweep removed something: it stands for that alone, and in for no checkpoint.
+        Piece = "piece",
         /// A dashboard stopped as it was told to.
         Stop = "stop",
         /// A report was made.

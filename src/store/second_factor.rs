@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use super::schema::{recovery_codes, users};
-use super::user::{changed, end_sessions, found, still_open, still_proved};
+use super::user::{changed, end_sessions, let_in};
 use super::{By, Journal, NewEvent, Proved, ReadError, Store, UserRow, WriteError};
 use crate::domain::Level;
 
@@ -37,11 +37,7 @@ impl Store {
         by: By,
     ) -> Result<UserRow, WriteError> {
         self.write(move |tx| {
-            let before = found(tx, &name)?;
-            if let Some(own) = own {
-                still_proved(tx, own)?;
-            }
-            still_open(tx, keep)?;
+            let before = let_in(tx, &name, own, keep)?;
             let (text, step) = secret.clone().unzip();
             let row = diesel::update(users::table.find(before.id))
                 .set((

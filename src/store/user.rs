@@ -191,11 +191,7 @@ impl Store {
         by: By,
     ) -> Result<UserRow, WriteError> {
         self.write(move |tx| {
-            let before = found(tx, &name)?;
-            if let Some(own) = own {
-                still_proved(tx, own)?;
-            }
-            still_open(tx, keep)?;
+            let before = let_in(tx, &name, own, keep)?;
             let row = diesel::update(users::table.find(before.id))
                 .set((
                     users::password.eq(&hash),
@@ -244,9 +240,19 @@ impl Store {
 }
 
 /// The user of this name, disabled or not.
-pub(super) fn found(tx: &mut Tx<'_>, name: &str) -> Result<UserRow, Fault> {
+fn found(tx: &mut Tx<'_>, name: &str) -> Result<UserRow, Fault> {
     let row = tx.journal.user(name)?;
     Ok(row.ok_or_else(|| WriteError::NotFound(format!("the user “{name}”")))?)
+}
+
+/// The user of that name, where who asks is still let in: what they proved of themselves, and their session.
+pub(super) fn let_in(tx: &mut Tx<'_>, name: &str, own: Option<Proved>, keep: Option<i64>) -> Result<UserRow, Fault> {
+    let row = found(tx, name)?;
+    if let Some(own) = own {
+        still_proved(tx, own)?;
+    }
+    still_open(tx, keep)?;
+    Ok(row)
 }
 
 /// Refuses what was proved before it became void.
@@ -284,7 +290,7 @@ fn keep_an_admin(tx: &mut Tx<'_>, without: &UserRow) -> Result<(), Fault> {
 }
 
 /// Refuses what somebody does in a session that has ended in the meantime.
-pub(super) fn still_open(tx: &mut Tx<'_>, session: Option<i64>) -> Result<(), Fault> {
+fn still_open(tx: &mut Tx<'_>, session: Option<i64>) -> Result<(), Fault> {
     let Some(session) = session else { return Ok(()) };
     let there: Option<i64> = sessions::table
         .find(session)

@@ -325,6 +325,8 @@ fn in_savepoint(journal: &mut Journal, piece: &mut dyn Piece) -> Result<Touched,
                 .conn
                 .batch_execute("ROLLBACK TO piece; RELEASE piece")
                 .map_err(broken)?;
+            // What it said of the schema is undone with it.
+            journal.shape = None;
             Err(Fault::Alone(error))
         }
         Ok(Err(fault @ Fault::Group(_))) => Err(fault),

@@ -78,9 +78,7 @@ impl Fields {
 
     /// The field in its strict type; what cannot be read is an error that names the field.
     pub(super) fn parse<T: FromStr<Err = Invalid>>(&self, name: &str) -> Result<Option<T>, Invalid> {
-        self.text(name)
-            .map(|text| text.parse::<T>().map_err(|wrong| Invalid::new(name, wrong.problem)))
-            .transpose()
+        parsed(name, self.text(name).unwrap_or_default())
     }
 
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Invalid> {
@@ -91,6 +89,17 @@ impl Fields {
             })
             .transpose()
     }
+}
+
+/// The text of a field; none where it is empty.
+pub(super) fn given(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// The text of a field in its strict type; what cannot be read is an error that names the field.
+pub(super) fn parsed<T: FromStr<Err = Invalid>>(field: &str, text: &str) -> Result<Option<T>, Invalid> {
+    let read = |text: &str| text.parse::<T>().map_err(|wrong| Invalid::new(field, wrong.problem));
+    given(text).map(read).transpose()
 }
 
 /// The form that a request sent; a handler takes it as an argument.

@@ -86,7 +86,9 @@ impl Journal {
                 events_before: None,
             });
             let signed = Checkpoint::read(&line).ok().filter(|signed| {
-                signed.id == 0 && signed.dashboard == dashboard && (keys.is_empty() || keys.contains(&signed.key))
+                signed.kind == CheckpointKind::Piece
+                    && signed.dashboard == dashboard
+                    && (keys.is_empty() || keys.contains(&signed.key))
             });
             let piece = signed.as_ref().and_then(|signed| {
                 let piece: Piece = serde_json::from_str(signed.details.as_deref()?).ok()?;
@@ -264,13 +266,12 @@ impl Said {
             after: tx.journal.base_checkpoint()?.map_or(0, |checkpoint| checkpoint.id),
             ..piece
         };
-        // Number 0: no checkpoint has it, so it can stand in for none.
         let signed = self.key.sign(Checkpoint {
             dashboard: instance::table
                 .select(instance::dashboard_id)
                 .get_result(&mut tx.journal.conn)?,
-            id: 0,
-            kind: CheckpointKind::Hour,
+            id: piece.number,
+            kind: CheckpointKind::Piece,
             made_at: tx.now,
             event_id: head.event_id,
             events: 0,

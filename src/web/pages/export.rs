@@ -3,13 +3,14 @@
 use actix_web::web::{Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::domain::{ExportFormat, ExportOf, HostName, Invalid};
+use crate::domain::{ExportFormat, ExportOf, Invalid};
 use crate::store::Selection;
 
 use super::super::download::{asked, download as answer};
 use super::super::error::Problem;
 use super::super::fields::{Fields, to_query};
 use super::super::{Visitor, Web};
+use super::host::host_id;
 use super::{history, log, pipeline_list};
 
 /// Where a page's list is as a file.
@@ -53,13 +54,12 @@ pub(in crate::web) async fn download(
         ExportOf::Commands => history::selection(&fields, &clock)?,
         ExportOf::Pipelines => pipeline_list::selection(&fields)?,
     };
-    if let Some(name) = host {
-        let id = host_id(&web, name).await?;
-        match &mut selection {
-            Selection::Events(filter) => filter.host = Some(id),
-            Selection::Commands(filter) => filter.host = Some(id),
-            Selection::Pipelines(filter) => filter.host = Some(id),
-        }
+    let reader = web.engine.reader();
+    let id = reader.read(move |journal| host_id(journal, host.as_ref())).await??;
+    match &mut selection {
+        Selection::Events(filter) => filter.host = id,
+        Selection::Commands(filter) => filter.host = id,
+        Selection::Pipelines(filter) => filter.host = id,
     }
     let exporting = web
         .engine
@@ -80,10 +80,4 @@ const fn filters(what: ExportOf) -> &'static [&'static str] {
         ],
         ExportOf::Pipelines => &["what", "format", "status", "name", "actor", "host"],
     }
-}
-
-async fn host_id(web: &Web, name: HostName) -> Result<i64, Problem> {
-    let row = web.engine.reader().read(move |journal| journal.host(&name)).await?;
-    let row = row.ok_or_else(|| Invalid::new("host", "no host of that name was ever in the fleet"))?;
-    Ok(row.id)
 }

@@ -24,6 +24,7 @@ use super::export::Places;
 use super::history_line::Line;
 pub(super) use super::history_line::Pick;
 use super::history_view::{Asked, FINDING_OUT, View};
+use super::host::host_id;
 
 /// Lines on one page.
 const ROWS: i64 = 50;
@@ -86,12 +87,10 @@ impl Found {
             .engine
             .reader()
             .read(move |journal| {
-                if let Some(name) = &host {
-                    match journal.host(name)? {
-                        Some(row) => filter.host = Some(row.id),
-                        None => return Ok(None),
-                    }
-                }
+                filter.host = match host_id(journal, host.as_ref())? {
+                    Ok(id) => id,
+                    Err(wrong) => return Ok(Err(wrong)),
+                };
                 let page = journal.history_lines(&filter, cursor, ROWS)?;
                 let of = |line: &HistoryLine| match line {
                     HistoryLine::Command(row, _) => row.pipeline_id,
@@ -112,7 +111,7 @@ impl Found {
                 for id in ids {
                     pipelines.extend(journal.pipeline(id)?);
                 }
-                Ok(Some(Self {
+                Ok(Ok(Self {
                     version: journal.version()?,
                     counts: journal.counts()?,
                     page,
@@ -121,7 +120,7 @@ impl Found {
                 }))
             })
             .await?;
-        Ok(found.ok_or_else(|| Invalid::new("host", "no host of that name was ever in the fleet")))
+        Ok(found)
     }
 }
 

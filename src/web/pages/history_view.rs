@@ -1,12 +1,10 @@
 //! The view of the history that a URL asks for: read, and written again as the address of another tab or place.
 
-use std::str::FromStr;
-
 use crate::domain::{CommandId, CommandStatus, HostName, Invalid};
 use crate::store::{Cursor, HistoryFilter};
 
 use super::super::clock::Clock;
-use super::super::fields::{Fields, to_query};
+use super::super::fields::{Fields, given, parsed, to_query};
 
 /// An orphaned command that is open: its status as the filter writes it, for the journal has one word for both.
 pub(super) const FINDING_OUT: &str = "finding-out";
@@ -129,15 +127,6 @@ impl View {
         ];
         all.iter().any(|field| !field.is_empty())
     }
-}
-
-fn given(text: &str) -> Option<&str> {
-    (!text.is_empty()).then_some(text)
-}
-
-fn parsed<T: FromStr<Err = Invalid>>(field: &str, text: &str) -> Result<Option<T>, Invalid> {
-    let read = |text: &str| text.parse::<T>().map_err(|wrong| Invalid::new(field, wrong.problem));
-    given(text).map(read).transpose()
 }
 
 #[cfg(test)]

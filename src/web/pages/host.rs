@@ -6,7 +6,7 @@ use askama::Template;
 
 use crate::domain::{Ask, HostName, Invalid, On, Reach, RunAs, Span, SpoolDir, Tag, Timestamp};
 use crate::engine::Tested;
-use crate::store::{CommandRow, FactsRow, FleetRow, HistoryFilter, HostRow, NewHost, Topic};
+use crate::store::{CommandRow, FactsRow, FleetRow, HistoryFilter, HostRow, Journal, NewHost, ReadError, Topic};
 
 use super::super::clock::{Clock, When};
 use super::super::error::Problem;
@@ -312,6 +312,21 @@ pub(super) async fn answer_test(
         Some(failed) if !failed.is_kept() => html(&HostPage::read(web, visitor, name, true, Some(failed)).await?),
         _ => Ok(see(&format!("/hosts/{name}?tested=now"))),
     }
+}
+
+/// The row of the host that a filter names, or that there was never one.
+pub(super) fn host_id(
+    journal: &mut Journal,
+    name: Option<&HostName>,
+) -> Result<Result<Option<i64>, Invalid>, ReadError> {
+    let Some(name) = name else { return Ok(Ok(None)) };
+    let row = journal.host(name)?;
+    Ok(row.map(|row| Some(row.id)).ok_or_else(never_a_host))
+}
+
+/// What is wrong with a filter by a host that never was in the fleet.
+pub(super) fn never_a_host() -> Invalid {
+    Invalid::new("host", "no host of that name was ever in the fleet")
 }
 
 /// Contacts a host now; its page then shows what it said.

@@ -23,6 +23,7 @@ use super::archived::{Archived, Asked as AskedFor, taken};
 use super::event::{Kept, Line};
 use super::export::Places;
 use super::history::Pick;
+use super::host::host_id;
 use super::log_view::{Asked, Chip, View};
 
 /// Rows on one page.
@@ -88,15 +89,13 @@ impl Found {
             .engine
             .reader()
             .read(move |journal| {
-                if let Some(name) = &host {
-                    match journal.host(name)? {
-                        Some(row) => filter.host = Some(row.id),
-                        None => return Ok(None),
-                    }
-                }
+                filter.host = match host_id(journal, host.as_ref())? {
+                    Ok(id) => id,
+                    Err(wrong) => return Ok(Err(wrong)),
+                };
                 let page = journal.events(&filter, cursor, ROWS)?;
                 let kept = Kept::of(&page.rows, journal)?;
-                Ok(Some(Self {
+                Ok(Ok(Self {
                     version: journal.version()?,
                     page,
                     kept,
@@ -106,7 +105,7 @@ impl Found {
                 }))
             })
             .await?;
-        Ok(found.ok_or_else(|| Invalid::new("host", "no host of that name was ever in the fleet")))
+        Ok(found)
     }
 
     fn nothing() -> Self {

@@ -1,13 +1,11 @@
 //! The view of the system log that a URL asks for: as it was typed, for its form and its links; and as the journal is
 //! asked for it.
 
-use std::str::FromStr;
-
 use crate::domain::{HostName, Invalid};
 use crate::store::{Cursor, EventFilter};
 
 use super::super::clock::Clock;
-use super::super::fields::{Fields, to_query};
+use super::super::fields::{Fields, given, parsed, to_query};
 
 /// The view that a URL asks for, as it was written.
 #[derive(Clone, Default)]
@@ -157,15 +155,6 @@ impl View {
         };
         CHIPS.into_iter().map(chip).collect()
     }
-}
-
-fn given(text: &str) -> Option<&str> {
-    (!text.is_empty()).then_some(text)
-}
-
-fn parsed<T: FromStr<Err = Invalid>>(field: &str, text: &str) -> Result<Option<T>, Invalid> {
-    let read = |text: &str| text.parse::<T>().map_err(|wrong| Invalid::new(field, wrong.problem));
-    given(text).map(read).transpose()
 }
 
 /// The number of an event.

@@ -17,6 +17,7 @@ use super::super::live::{self, Shown, Waited};
 use super::super::words::Word;
 use super::super::{Visitor, Web};
 use super::history_line::Pick;
+use super::host::host_id;
 use super::pipeline_words as pipelines;
 
 /// Rows on one page.
@@ -164,12 +165,10 @@ pub(in crate::web) async fn show(
         .engine
         .reader()
         .read(move |journal| {
-            if let Some(name) = &host {
-                match journal.host(name)? {
-                    Some(row) => filter.host = Some(row.id),
-                    None => return Ok(None),
-                }
-            }
+            filter.host = match host_id(journal, host.as_ref())? {
+                Ok(id) => id,
+                Err(wrong) => return Ok(Err(wrong)),
+            };
             let version = journal.version()?;
             let mut open = Vec::new();
             if newest {
@@ -183,12 +182,12 @@ pub(in crate::web) async fn show(
             page.rows.retain(|row| !open.iter().any(|open| open.id == row.id));
             let open = counted(journal, open)?;
             let ended = counted(journal, std::mem::take(&mut page.rows))?;
-            Ok(Some((version, open, ended, page)))
+            Ok(Ok((version, open, ended, page)))
         })
         .await?;
-    let Some((version, open, ended, page)) = found else {
-        let wrong = Invalid::new("host", "no host of that name was ever in the fleet");
-        return again(&web, &visitor, &fields, wrong);
+    let (version, open, ended, page) = match found {
+        Ok(found) => found,
+        Err(wrong) => return again(&web, &visitor, &fields, wrong),
     };
     let clock = web.clock();
     let lines = |rows: &[(PipelineRow, PipelineCounts)]| -> Vec<Line> {

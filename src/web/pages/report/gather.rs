@@ -10,6 +10,7 @@ use crate::engine::{Engine, EngineError};
 use crate::store::archive::{self, Range};
 use crate::store::{CommandRow, EventLine, HistoryFilter, HostRow, Reader};
 
+use super::super::host::never_a_host;
 use super::cover::cover;
 use super::flows::Flows;
 use super::held::Held;
@@ -206,7 +207,7 @@ impl<'a> Wanted<'a> {
     fn of(ask: &'a ReportAsk, hosts: &[HostRow]) -> Result<Self, Invalid> {
         let named = |host: &&HostRow| ask.host.as_ref().is_none_or(|name| *name == host.hostname);
         if ask.host.is_some() && !hosts.iter().any(|host| named(&host)) {
-            return Err(Invalid::new("host", "no host of that name was ever in the fleet"));
+            return Err(never_a_host());
         }
         let tagged = |host: &&HostRow| ask.tag.as_ref().is_none_or(|tag| host.tags.contains(tag));
         let some = ask.host.is_some() || ask.tag.is_some();

@@ -9,6 +9,8 @@ use crate::store::{EventFilter, HistoryFilter, Journal, PipelineFilter, ReadErro
 
 use super::make::blocking;
 
+use super::super::host::never_a_host;
+
 /// All time.
 const EVER: Range = Range {
     since: None,
@@ -89,12 +91,7 @@ impl Known<'_> {
         if let Some(name) = &ask.host {
             let names: Vec<String> = hosts.iter().map(|host| host.hostname.to_string()).collect();
             if !names.contains(&name.to_string()) {
-                return Err(unknown(
-                    "host",
-                    "no host of that name was ever in the fleet",
-                    name.as_str(),
-                    &names,
-                ));
+                return Err(unknown("host", &never_a_host().problem, name.as_str(), &names));
             }
         }
         if let Some(tag) = &ask.tag {
