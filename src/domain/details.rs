@@ -10,6 +10,19 @@ pub fn flattened(details: &Value) -> Vec<(String, String)> {
     lines
 }
 
+/// The same without what stands under a key of the document itself.
+#[must_use]
+pub fn flattened_without(details: &Value, left_out: &str) -> Vec<(String, String)> {
+    let Value::Object(map) = details else {
+        return flattened(details);
+    };
+    let mut lines = Vec::new();
+    for (name, value) in map.iter().filter(|(name, _)| *name != left_out) {
+        walk(name.clone(), value, &mut lines);
+    }
+    lines
+}
+
 fn walk(key: String, value: &Value, lines: &mut Vec<(String, String)>) {
     let below = |name: &str| match key.as_str() {
         "" => name.to_owned(),
@@ -59,5 +72,7 @@ mod tests {
             .collect();
         assert_eq!(lines, ["a.b=1", "a.c.0.d=x", "a.c.1.d=y", "e=u, 2, yes", "h=no"]);
         assert_eq!(flattened(&json!("alone")), [(String::new(), "alone".to_owned())]);
+        assert_eq!(flattened_without(&details, "a"), flattened(&details)[3..]);
+        assert_eq!(flattened_without(&json!("alone"), "a"), flattened(&json!("alone")));
     }
 }

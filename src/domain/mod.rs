@@ -37,7 +37,7 @@ pub use catalog::Catalog;
 pub use chain::Link;
 pub use checkpoint::{Checkpoint, CheckpointKind, PublicKey, SigningKey};
 pub use delivery::{DeliveryKind, Forward, Headers, Notice, Notify, Outside, Target, Witnessing};
-pub use details::flattened;
+pub use details::{flattened, flattened_without};
 pub use duration::Span;
 pub use event::{Actor, Category, Level};
 pub use evidence::{Evidence, Identity, STRAY_MARKER, StopReason};

@@ -8,6 +8,7 @@ use actix_web::error::PayloadError;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::Bytes;
 use futures_util::stream;
+use memchr::{memchr, memmem};
 use subtle::ConstantTimeEq as _;
 
 use crate::engine::hash_of;
@@ -106,33 +107,29 @@ pub(super) async fn with_token<B: MessageBody + 'static>(
     let (request, response) = response.into_parts();
     let (head, body) = response.into_parts();
     let filled = match to_bytes(body).await {
-        Ok(bytes) => fill(&bytes, token),
-        Err(_) => b"the page could not be sent\n".to_vec(),
+        Ok(page) => fill(page, token),
+        Err(_) => Bytes::from_static(b"the page could not be sent\n"),
     };
     ServiceResponse::new(request, head.set_body(BoxBody::new(filled)))
 }
 
 /// Text of hosts and people stands escaped in a page, so what looks like a form of ours is one.
-fn fill(page: &[u8], token: &str) -> Vec<u8> {
+fn fill(page: Bytes, token: &str) -> Bytes {
     const FORM: &[u8] = b"<form method=\"post\"";
     let field = format!("<input type=\"hidden\" name=\"{TOKEN}\" value=\"{token}\">");
-    let mut filled = Vec::with_capacity(page.len() + 256);
-    let mut rest = page;
-    while let Some(begin) = find(rest, FORM) {
-        let Some(end) = rest[begin..].iter().position(|byte| *byte == b'>') else {
-            break;
-        };
-        let (form, after) = rest.split_at(begin + end + 1);
-        filled.extend_from_slice(form);
+    let (mut filled, mut from) = (Vec::new(), 0);
+    for begin in memmem::find_iter(&page, FORM) {
+        let Some(end) = memchr(b'>', &page[begin..]) else { break };
+        filled.reserve(page.len() + 1024 - from);
+        filled.extend_from_slice(&page[from..=begin + end]);
         filled.extend_from_slice(field.as_bytes());
-        rest = after;
+        from = begin + end + 1;
     }
-    filled.extend_from_slice(rest);
-    filled
-}
-
-fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    text.windows(wanted.len()).position(|window| window == wanted)
+    if from == 0 {
+        return page;
+    }
+    filled.extend_from_slice(&page[from..]);
+    filled.into()
 }
 
 #[cfg(test)]
@@ -143,13 +140,13 @@ mod tests {
     fn every_form_that_posts_gets_the_token() {
         let page =
             br#"<form method="post" action="/a"><b></form><form method="get"></form><form method="post" id="x">"#;
-        let filled = String::from_utf8(fill(page, "abc")).expect("text");
+        let filled = String::from_utf8(fill(Bytes::from_static(page), "abc").to_vec()).expect("text");
         assert_eq!(filled.matches(r#"name="form_token" value="abc""#).count(), 2);
         assert!(
             filled.starts_with(r#"<form method="post" action="/a"><input type="hidden""#),
             "{filled}"
         );
-        assert_eq!(fill(b"nothing", "abc"), b"nothing");
+        assert_eq!(fill(Bytes::from_static(b"nothing"), "abc"), b"nothing"[..]);
     }
 
     /// The one form in which templates write it is the one that is looked for.

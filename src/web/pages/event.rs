@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, ReqData};
 use askama::Template;
 
-use crate::domain::{CommandId, PipelineId, flattened};
+use crate::domain::{CommandId, PipelineId, flattened, flattened_without};
 use crate::store::{Cursor, EventFilter, EventRow, Journal, ReadError};
 
 use super::super::clock::{Clock, When};
@@ -20,6 +20,13 @@ const SHOWN: usize = 12;
 const LONGEST: usize = 300;
 /// And so much of its sentence.
 const SENTENCE: usize = 600;
+
+/// Under this key the details have the record of what ended.
+const RECORD: &str = "record";
+
+fn record(row: &EventRow) -> Option<&serde_json::Value> {
+    row.details.as_ref()?.get(RECORD)
+}
 
 /// What an event is about: a command or a pipeline.
 pub(super) struct About {
@@ -91,15 +98,15 @@ impl Kept {
 
 impl Line {
     pub(super) fn new(row: &EventRow, kept: &Kept, clock: &Clock) -> Self {
-        let all = row.details.iter().flat_map(flattened);
         // The record of what ended repeats the sentence, for the chain: it is on the event's own page.
-        let (mut details, mut cut) = (Vec::new(), false);
+        let all = row.details.iter().flat_map(|all| flattened_without(all, RECORD));
+        let (mut details, mut cut) = (Vec::new(), record(row).is_some());
         let whole = clock.spoken(&row.message, row.timestamp);
         let message = short(&whole, SENTENCE);
         for (key, value) in all {
-            if details.len() == SHOWN || key.starts_with("record.") {
+            if details.len() == SHOWN {
                 cut = true;
-                continue;
+                break;
             }
             let shown = short(&value, LONGEST);
             cut |= shown != value;
@@ -180,22 +187,17 @@ pub(in crate::web) async fn show(
     let found = web.engine.reader().read(read).await?;
     let (row, kept, covered, before, after) = found.ok_or_else(missing)?;
     let clock = web.clock();
-    let details = row.details.iter().flat_map(flattened);
-    let (record, all): (Vec<_>, Vec<_>) = details
-        .map(|(key, value)| Detail { key, value })
-        .partition(|detail| detail.key.starts_with("record."));
-    let without = |detail: Detail| Detail {
-        key: detail.key.trim_start_matches("record.").to_owned(),
-        ..detail
-    };
+    let detail = |(key, value)| Detail { key, value };
+    let all = row.details.iter().flat_map(|all| flattened_without(all, RECORD));
+    let record = record(&row).map(flattened).unwrap_or_default();
     html(&EventPage {
         frame: Frame::new(&web, &visitor, "log", format!("Event #{number}")),
         line: Line::new(&row, &kept, &clock),
         message: clock.spoken(&row.message, row.timestamp),
         category: row.category.as_str(),
         actor: row.actor.to_string(),
-        all,
-        record: record.into_iter().map(without).collect(),
+        all: all.map(detail).collect(),
+        record: record.into_iter().map(detail).collect(),
         link: row.link.to_string(),
         covered: covered.map(|made| (made.id, made.event_id, clock.when(made.made_at))),
         before: before.first().map(|row| row.id),
