@@ -196,6 +196,12 @@ impl Engine {
         Ok(self.0.store.verify(Against::default()).await?)
     }
 
+    /// How many groups were committed since this start: what was read at this number holds while it is the same.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.0.store.commits()
+    }
+
     /// The version at the last change of a topic; wakes with each change.
     #[must_use]
     pub fn watch(&self, topic: Topic) -> watch::Receiver<i64> {

@@ -267,6 +267,12 @@ impl Store {
         &self.inner.reader
     }
 
+    /// How many groups were committed since the opening: what was read at this number holds while it is the same.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.inner.shared.commits()
+    }
+
     /// The version at the topic's last change; at first the version at the opening.
     #[must_use]
     pub fn watch(&self, topic: Topic) -> watch::Receiver<i64> {

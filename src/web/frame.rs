@@ -1,6 +1,7 @@
 //! What every page has around it, and how a page becomes an answer.
 
 use actix_web::HttpResponse;
+use actix_web::body::MessageBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, ContentType, HeaderValue, LOCATION, RETRY_AFTER};
 use askama::Template;
@@ -68,13 +69,22 @@ pub(super) fn html(template: &impl Template) -> Result<HttpResponse, Problem> {
 
 /// A page with a status of its own.
 pub(super) fn html_with(status: StatusCode, template: &impl Template) -> Result<HttpResponse, Problem> {
-    let text = template
+    Ok(as_html(status, drawn(template)?))
+}
+
+/// The text of a page, or of a part of one.
+pub(super) fn drawn(template: &impl Template) -> Result<String, Problem> {
+    template
         .render()
-        .map_err(|why| Problem::internal(format!("the page could not be drawn: {why}")))?;
-    Ok(HttpResponse::build(status)
+        .map_err(|why| Problem::internal(format!("the page could not be drawn: {why}")))
+}
+
+/// Such a text as an answer.
+pub(super) fn as_html(status: StatusCode, text: impl MessageBody + 'static) -> HttpResponse {
+    HttpResponse::build(status)
         .content_type(ContentType::html())
         .insert_header((CACHE_CONTROL, "no-store"))
-        .body(text))
+        .body(text)
 }
 
 /// Says after how many seconds it is worth another try.

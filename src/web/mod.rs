@@ -4,6 +4,7 @@
 //! Knows the engine, the journal's reading side and the domain's words. It must not know how a host is
 //! reached, and it cannot write: whatever changes something is a method of the engine.
 
+mod alike;
 mod ansi;
 pub mod api;
 mod asked;
@@ -39,6 +40,8 @@ use crate::config::Net;
 use crate::domain::Span;
 use crate::engine::Engine;
 
+use alike::Alike;
+
 pub use connections::Connections;
 pub use entry::Need;
 pub use guard::door;
@@ -57,6 +60,7 @@ pub struct Web {
     shutdown: CancellationToken,
     waiters: Arc<AtomicU64>,
     set_up: SetUp,
+    drawn: Arc<Alike>,
 }
 
 /// The part of the configuration that the pages need.
@@ -107,6 +111,7 @@ impl Web {
             shutdown,
             waiters: Arc::default(),
             set_up,
+            drawn: Arc::default(),
         }
     }
 

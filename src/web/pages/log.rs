@@ -5,7 +5,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::web::{Data, ReqData};
+use actix_web::web::{Bytes, Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
@@ -15,7 +15,7 @@ use crate::store::{Cursor, EventRow, Indexed, Page, Selection, Topic};
 use super::super::clock::Clock;
 use super::super::error::Problem;
 use super::super::fields::{Fields, Wrong};
-use super::super::frame::{Frame, html_with};
+use super::super::frame::{Frame, as_html, drawn, html_with};
 use super::super::live::{self, Shown, Waited};
 use super::super::words::count;
 use super::super::{Visitor, Web};
@@ -165,25 +165,16 @@ pub(in crate::web) async fn show(
     {
         return Ok(live::nothing());
     }
-    let found = match asked {
-        Ok(asked) => Found::read(&web, asked).await?,
-        Err(wrong) => Err(wrong),
-    };
-    let frame = Frame::new(&web, &visitor, "log", "System log");
-    let (page, status) = match found {
-        Ok(found) => {
-            let mut page = LogPage::new(frame, view, &found, &clock);
-            page.version = Shown::text(&web, found.version);
-            page.beyond = found.beyond(&web, &page, &clock);
-            page.news = held.map(|held| news(&found.page.rows, held)).unwrap_or_default();
-            (page, StatusCode::OK)
-        }
-        Err(wrong) => {
-            let mut page = LogPage::new(frame, view, &Found::nothing(), &clock);
-            page.set_wrong(&wrong);
-            (page, Problem::from(wrong).status())
-        }
-    };
+    if shown.is_some() && held.is_none() && asked.is_ok() {
+        // Nothing of the region depends on who sees it.
+        let draw = async {
+            let (page, _) = draw(&web, &visitor, view.clone(), asked, held).await?;
+            drawn(&page.as_region()).map(Bytes::from)
+        };
+        let region = web.drawn.get(web.engine.commits(), view.here(), draw).await?;
+        return Ok(as_html(StatusCode::OK, region));
+    }
+    let (page, status) = draw(&web, &visitor, view, asked, held).await?;
     if shown.is_none() {
         return html_with(status, &page);
     }
@@ -197,6 +188,36 @@ pub(in crate::web) async fn show(
             .insert(HeaderName::from_static("quarterdeck-version"), version);
     }
     Ok(answer)
+}
+
+/// The page of a view: its rows, or what is wrong with its filters.
+async fn draw(
+    web: &Web,
+    visitor: &Visitor,
+    view: View,
+    asked: Result<Asked, Invalid>,
+    held: Option<u64>,
+) -> Result<(LogPage, StatusCode), Problem> {
+    let clock = web.clock();
+    let found = match asked {
+        Ok(asked) => Found::read(web, asked).await?,
+        Err(wrong) => Err(wrong),
+    };
+    let frame = Frame::new(web, visitor, "log", "System log");
+    Ok(match found {
+        Ok(found) => {
+            let mut page = LogPage::new(frame, view, &found, &clock);
+            page.version = Shown::text(web, found.version);
+            page.beyond = found.beyond(web, &page, &clock);
+            page.news = held.map(|held| news(&found.page.rows, held)).unwrap_or_default();
+            (page, StatusCode::OK)
+        }
+        Err(wrong) => {
+            let mut page = LogPage::new(frame, view, &Found::nothing(), &clock);
+            page.set_wrong(&wrong);
+            (page, Problem::from(wrong).status())
+        }
+    })
 }
 
 impl LogPage {
