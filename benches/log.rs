@@ -8,7 +8,6 @@ mod generate;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use std::path::Path;
 use std::time::Instant;
 
 use generate::{Outcome, command, fill, pipeline};
@@ -25,6 +24,8 @@ const STORE: f64 = 10.0;
 const PAGE: f64 = 25.0;
 /// A page of the large log beside one of the small log, where both have as many rows and the look was no bounded one.
 const RATIO: f64 = 2.0;
+/// So often each is measured.
+const ROUNDS: usize = 51;
 /// Rows of a page of the log.
 const ROWS: usize = 100;
 
@@ -45,10 +46,9 @@ fn main() -> Outcome {
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let small = runtime.block_on(figures(2_000))?;
     // A smaller one shows what grows, where there is no time for the whole.
     let commands = std::env::var("LOG_COMMANDS").ok().and_then(|text| text.parse().ok());
-    let large = runtime.block_on(figures(commands.unwrap_or(200_000)))?;
+    let [small, large] = runtime.block_on(figures([2_000, commands.unwrap_or(200_000)]))?;
     let mut broken = Vec::new();
     say("medians in milliseconds at 10,000 and 1,000,000 events (2,000 and 200,000 commands)");
     say(&format!(
@@ -161,56 +161,99 @@ const PLACES: &[&str] = &[
     "/history?actor=user:u3&op=op3&host=h7",
 ];
 
-async fn figures(commands: u32) -> Result<Vec<Figure>, Box<dyn std::error::Error>> {
-    let mut qd = Dashboard::prepare(CONFIG);
-    let data = qd.path("data");
-    let open = |data: &Path| {
-        Store::open(&OpenSettings {
-            data_dir: data.to_owned(),
+/// A journal that is full, and the pages that are asked of it.
+struct Log {
+    qd: Dashboard,
+    places: Vec<String>,
+}
+
+impl Log {
+    fn open(&self) -> Result<Store, Box<dyn std::error::Error>> {
+        Ok(Store::open(&OpenSettings {
+            data_dir: self.qd.path("data"),
             low_space: 1,
             checkpoint_key: None,
             machine_folder: None,
-        })
-    };
-    open(&data)?.close();
-    fill(&data, commands, 5)?;
-    let begun = Instant::now();
-    let store = open(&data)?;
-    let linked = begun.elapsed();
-    let begun = Instant::now();
-    while store.index_some_events().await?.more {}
-    let indexed = begun.elapsed();
-    let bytes = std::fs::metadata(data.join("quarterdeck.db"))?.len();
-    say(&format!(
-        "{} events: linked at the start in {:.1} s, indexed in {:.1} s, {} MB",
-        commands * 5,
-        linked.as_secs_f64(),
-        indexed.as_secs_f64(),
-        bytes / 1_000_000
-    ));
-    let places: Vec<String> = PLACES.iter().map(|place| filled(place, commands)).collect();
-    let mut found = Vec::new();
-    for place in &places {
-        found.push(in_store(&store, place)?);
+        })?)
     }
-    store.close();
-    qd.start_again().await;
-    let browser = Browser::signed_in(&qd).await;
-    let mut figures = Vec::new();
-    for (place, (rows, store)) in places.iter().zip(found) {
-        let mut times = Vec::new();
-        for _ in 0..25 {
-            let begun = Instant::now();
-            let (status, page) = browser.get(place).await;
-            times.push(begun.elapsed().as_secs_f64() * 1e3);
-            if status != 200 {
-                return Err(format!("{place}: {status} {page}").into());
+
+    async fn of(commands: u32) -> Result<Self, Box<dyn std::error::Error>> {
+        let places = PLACES.iter().map(|place| filled(place, commands)).collect();
+        let qd = Dashboard::prepare(CONFIG);
+        let data = qd.path("data");
+        let log = Self { qd, places };
+        log.open()?.close();
+        fill(&data, commands, 5)?;
+        let begun = Instant::now();
+        let store = log.open()?;
+        let linked = begun.elapsed();
+        let begun = Instant::now();
+        while store.index_some_events().await?.more {}
+        let indexed = begun.elapsed();
+        store.close();
+        let bytes = std::fs::metadata(data.join("quarterdeck.db"))?.len();
+        say(&format!(
+            "{} events: linked at the start in {:.1} s, indexed in {:.1} s, {} MB",
+            commands * 5,
+            linked.as_secs_f64(),
+            indexed.as_secs_f64(),
+            bytes / 1_000_000
+        ));
+        Ok(log)
+    }
+}
+
+/// Of a small and a large log, in turns, so that whatever else the machine does falls on both.
+async fn figures(commands: [u32; 2]) -> Result<[Vec<Figure>; 2], Box<dyn std::error::Error>> {
+    let mut logs = [Log::of(commands[0]).await?, Log::of(commands[1]).await?];
+    // Else the system writes them out while the first pages are measured.
+    nix::unistd::sync();
+    let stores = [logs[0].open()?, logs[1].open()?];
+    let mut found = [Vec::new(), Vec::new()];
+    for index in 0..PLACES.len() {
+        let (mut rows, mut times) = ([0, 0], [Vec::new(), Vec::new()]);
+        for _ in 0..ROUNDS {
+            for which in 0..2 {
+                let (these, took) = in_store(&stores[which], &logs[which].places[index])?;
+                rows[which] = these;
+                times[which].push(took);
             }
         }
-        let page = median(times);
-        figures.push(Figure { rows, store, page });
+        for which in 0..2 {
+            found[which].push((rows[which], median(std::mem::take(&mut times[which]))));
+        }
     }
-    qd.stop().await;
+    for store in stores {
+        store.close();
+    }
+    let mut browsers = Vec::new();
+    for log in &mut logs {
+        log.qd.start_again().await;
+        browsers.push(Browser::signed_in(&log.qd).await);
+    }
+    let mut figures = [Vec::new(), Vec::new()];
+    for index in 0..PLACES.len() {
+        let mut times = [Vec::new(), Vec::new()];
+        for _ in 0..ROUNDS {
+            for which in 0..2 {
+                let place = &logs[which].places[index];
+                let begun = Instant::now();
+                let (status, page) = browsers[which].get(place).await;
+                times[which].push(begun.elapsed().as_secs_f64() * 1e3);
+                if status != 200 {
+                    return Err(format!("{place}: {status} {page}").into());
+                }
+            }
+        }
+        for which in 0..2 {
+            let (rows, store) = found[which][index];
+            let page = median(std::mem::take(&mut times[which]));
+            figures[which].push(Figure { rows, store, page });
+        }
+    }
+    for log in &mut logs {
+        log.qd.stop().await;
+    }
     Ok(figures)
 }
 
@@ -226,7 +269,7 @@ fn median(mut times: Vec<f64>) -> f64 {
     times[times.len() / 2]
 }
 
-/// Rows of the page, and the median of reading them.
+/// Rows of the page, and how long reading them took, in milliseconds.
 fn in_store(store: &Store, place: &str) -> Result<(usize, f64), Box<dyn std::error::Error>> {
     let (page, query) = place.split_once('?').unwrap_or((place, ""));
     let given = |name: &str| -> Option<String> {
@@ -267,23 +310,16 @@ fn in_store(store: &Store, place: &str) -> Result<(usize, f64), Box<dyn std::err
         until: time("until")?,
         ..HistoryFilter::default()
     };
-    let (mut times, mut rows) = (Vec::new(), 0);
-    for _ in 0..25 {
-        let begun = Instant::now();
-        rows = store.reader().read_blocking(|journal| {
-            let host = host(journal)?;
-            if page == "/log" {
-                let filter = EventFilter { host, ..events.clone() };
-                journal.events(&filter, None, ROWS as i64).map(|page| page.rows.len())
-            } else {
-                let filter = HistoryFilter {
-                    host,
-                    ..commands.clone()
-                };
-                journal.history(&filter, None, 50).map(|page| page.rows.len())
-            }
-        })?;
-        times.push(begun.elapsed().as_secs_f64() * 1e3);
-    }
-    Ok((rows, median(times)))
+    let begun = Instant::now();
+    let rows = store.reader().read_blocking(|journal| {
+        let host = host(journal)?;
+        if page == "/log" {
+            let filter = EventFilter { host, ..events };
+            journal.events(&filter, None, ROWS as i64).map(|page| page.rows.len())
+        } else {
+            let filter = HistoryFilter { host, ..commands };
+            journal.history(&filter, None, 50).map(|page| page.rows.len())
+        }
+    })?;
+    Ok((rows, begun.elapsed().as_secs_f64() * 1e3))
 }
