@@ -209,7 +209,7 @@ async fn figures(commands: [u32; 2]) -> Result<[Vec<Figure>; 2], Box<dyn std::er
     // Else the system writes them out while the first pages are measured.
     nix::unistd::sync();
     let stores = [logs[0].open()?, logs[1].open()?];
-    let mut found = [Vec::new(), Vec::new()];
+    let mut found = Vec::new();
     for index in 0..PLACES.len() {
         let (mut rows, mut times) = ([0, 0], [Vec::new(), Vec::new()]);
         for _ in 0..ROUNDS {
@@ -219,9 +219,7 @@ async fn figures(commands: [u32; 2]) -> Result<[Vec<Figure>; 2], Box<dyn std::er
                 times[which].push(took);
             }
         }
-        for which in 0..2 {
-            found[which].push((rows[which], median(std::mem::take(&mut times[which]))));
-        }
+        found.push((rows, times.map(median)));
     }
     for store in stores {
         store.close();
@@ -232,7 +230,7 @@ async fn figures(commands: [u32; 2]) -> Result<[Vec<Figure>; 2], Box<dyn std::er
         browsers.push(Browser::signed_in(&log.qd).await);
     }
     let mut figures = [Vec::new(), Vec::new()];
-    for index in 0..PLACES.len() {
+    for (index, (rows, store)) in found.into_iter().enumerate() {
         let mut times = [Vec::new(), Vec::new()];
         for _ in 0..ROUNDS {
             for which in 0..2 {
@@ -245,10 +243,13 @@ async fn figures(commands: [u32; 2]) -> Result<[Vec<Figure>; 2], Box<dyn std::er
                 }
             }
         }
+        let page = times.map(median);
         for which in 0..2 {
-            let (rows, store) = found[which][index];
-            let page = median(std::mem::take(&mut times[which]));
-            figures[which].push(Figure { rows, store, page });
+            figures[which].push(Figure {
+                rows: rows[which],
+                store: store[which],
+                page: page[which],
+            });
         }
     }
     for log in &mut logs {
