@@ -13,6 +13,7 @@ mod held;
 mod journal;
 mod laundered;
 mod noticed;
+mod numbers;
 mod others;
 mod standing;
 mod swept;

@@ -99,7 +99,8 @@ impl Journal {
 
     /// The digests that the checkpoint of this sweep vouches for; `None` is the sweep that is under way.
     pub(in crate::store) fn sealing(&mut self, checkpoint: Option<i64>) -> Result<Sealing, ReadError> {
-        let (mut sum, mut last) = (Summing::default(), 0);
+        // Also what somebody gave a number below the first one.
+        let (mut sum, mut last) = (Summing::default(), i64::MIN);
         loop {
             let some: Vec<(i64, String, Digest, Option<i64>)> = sealed::table
                 .filter(sealed::checkpoint_id.is(checkpoint))

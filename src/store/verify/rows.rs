@@ -31,12 +31,12 @@ pub(super) fn verify(
     let mut named = Named::after(base);
     let (mut of_before, mut used) = (0, BTreeSet::new());
     for of in Of::ALL {
-        let mut last = String::new();
+        let mut last: Option<String> = None;
         loop {
-            let after = last.clone();
-            let rows = reader.read_blocking(|journal| journal.vouched(of, &after, &mut named, base))?;
+            let after = last.take();
+            let rows = reader.read_blocking(|journal| journal.vouched(of, after.as_deref(), &mut named, base))?;
             let Some((newest, ..)) = rows.last() else { break };
-            last.clone_from(newest);
+            last = Some(newest.clone());
             for (id, row, voucher) in rows {
                 let name = format!("{} {id}", of.word());
                 let open = of.is_open(&row);

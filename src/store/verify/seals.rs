@@ -31,7 +31,7 @@ pub(super) fn verify(reader: &Reader, limits: Limits<'_>, verdict: &mut Verdict)
             verdict.wrong(name, "the digests that it vouches for are not those that it signed");
         }
     }
-    let mut last = 0;
+    let mut last = i64::MIN;
     loop {
         let some: Vec<(i64, String)> = reader.read_blocking(|journal| {
             Ok(sealed::table

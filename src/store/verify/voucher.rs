@@ -69,7 +69,7 @@ impl Journal {
     pub(super) fn vouched(
         &mut self,
         of: Of,
-        after: &str,
+        after: Option<&str>,
         named: &mut Named,
         base: i64,
     ) -> Result<Vec<(String, Value, Option<Voucher>)>, ReadError> {
