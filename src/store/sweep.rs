@@ -6,6 +6,7 @@
 //! [`statement`].
 
 mod close;
+mod groups;
 mod old_events;
 mod piece;
 mod remove;

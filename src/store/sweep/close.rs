@@ -111,6 +111,7 @@ pub(super) fn close(tx: &mut Tx<'_>, closing: &Closing, key: &SigningKey) -> Res
         sealed: sealing,
         commands_before,
         events_before: cutoffs.events.max(cutoffs.audit).max(last.events_before),
+        groups: Some(tx.journal.standing_groups(i64::MAX, None)?),
         standing: commands_before
             .map(|before| tx.journal.standing_before(before))
             .transpose()?,
