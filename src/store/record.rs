@@ -412,6 +412,22 @@ impl Journal {
         Ok(found.iter().any(|row| row.one == 1))
     }
 
+    /// These rows as events carry them, in the order of their ids.
+    pub(super) fn records_of(&mut self, of: Of, ids: &[impl ToString]) -> Result<Vec<(String, Value)>, ReadError> {
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let rows: Vec<Row> = diesel::sql_query(format!(
+            "SELECT {key} AS id, {} AS text FROM {} WHERE {key} IN (SELECT value FROM json_each(?)) ORDER BY {key}",
+            of.object_of_any(),
+            of.table(),
+            key = of.key(),
+        ))
+        .bind::<Text, _>(serde_json::json!(ids).to_string())
+        .load(&mut self.conn)?;
+        rows.into_iter()
+            .map(|row| Ok((row.id, shortened(of, &row.text)?)))
+            .collect()
+    }
+
     /// Some rows in the order of their keys, as events carry them: those after a key, or from the first on.
     pub(super) fn records_after(
         &mut self,

@@ -6,6 +6,7 @@
 //! [`statement`].
 
 mod close;
+mod fitting;
 mod groups;
 mod old_events;
 mod piece;

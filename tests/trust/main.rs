@@ -15,6 +15,7 @@ mod laundered;
 mod noticed;
 mod numbers;
 mod others;
+mod overdue;
 mod replayed;
 mod standing;
 mod swept;

@@ -40,7 +40,12 @@ async fn rows_under_numbers_that_are_never_given_are_found_and_vouch_for_nothing
             "INSERT INTO checkpoints (id, kind, event_id, events, link, key, signature) SELECT {number}, 'sweep', event_id, events, \
              link, key, signature FROM checkpoints WHERE id = 1"
         );
-        for (edit, table) in [(vouch, "sealed"), (hold, "holds"), (review, "reviews"), (checkpoint, "checkpoints")] {
+        for (edit, table) in [
+            (vouch, "sealed"),
+            (hold, "holds"),
+            (review, "reviews"),
+            (checkpoint, "checkpoints"),
+        ] {
             let copied = Copied::of(&qd);
             copied.edit(&edit);
             found(&copied, &edit, "");
@@ -59,7 +64,10 @@ async fn rows_under_numbers_that_are_never_given_are_found_and_vouch_for_nothing
 async fn people_programs_and_hosts_without_a_name_are_found() {
     let qd = journal().await;
     for (edit, names) in [
-        ("INSERT INTO users (name, password, grants) VALUES ('', '$argon2id$', 'admin')", "user"),
+        (
+            "INSERT INTO users (name, password, grants) VALUES ('', '$argon2id$', 'admin')",
+            "user",
+        ),
         (
             "INSERT INTO tokens (name, hash, grants, created_by) VALUES ('', 'a hash', 'admin', 'user:boss')",
             "token",

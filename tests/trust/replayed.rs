@@ -35,14 +35,24 @@ async fn three_sweeps(qd: &mut Dashboard, clock: &FakeClock) -> String {
     let vic = json!({"name": "vic", "password": "a password of vic's", "role": "viewer"});
     ask(qd, "/users", vic).await;
     ask(qd, "/tokens", json!({"name": "ci", "role": "viewer"})).await;
-    ask(qd, "/holds", json!({"from": "2020-01-01", "until": "2020-01-02", "reason": "case 1"})).await;
+    ask(
+        qd,
+        "/holds",
+        json!({"from": "2020-01-01", "until": "2020-01-02", "reason": "case 1"}),
+    )
+    .await;
     let id = qd.accepted("three", "localhost").await;
     qd.until_final(&id).await;
     clock.is_off_by(-5 * DAY);
     swept(qd).await;
     ask(qd, "/users/vic/disable", json!({})).await;
     assert_eq!(qd.delete("/tokens/ci").await.0, 200);
-    ask(qd, "/holds", json!({"from": "2020-02-01", "until": "2020-02-02", "reason": "case 2"})).await;
+    ask(
+        qd,
+        "/holds",
+        json!({"from": "2020-02-01", "until": "2020-02-02", "reason": "case 2"}),
+    )
+    .await;
     ask(qd, &format!("/commands/{id}/acknowledge"), json!({"note": "seen"})).await;
     clock.is_off_by(-4 * DAY);
     swept(qd).await;
@@ -71,7 +81,12 @@ async fn what_sweeps_signed_of_rows_does_not_go_while_a_row_of_it_stands() {
 
     // Once more a sweep, after which the older digests are those of the sweep before it: the same.
     qd.start_again().await;
-    ask(&qd, "/holds", json!({"from": "2020-03-01", "until": "2020-03-02", "reason": "case 3"})).await;
+    ask(
+        &qd,
+        "/holds",
+        json!({"from": "2020-03-01", "until": "2020-03-02", "reason": "case 3"}),
+    )
+    .await;
     clock.is_off_by(-3 * DAY);
     swept(&qd).await;
     qd.stop().await;
