@@ -122,7 +122,7 @@ async fn what_is_chained_anew_is_found_by_checkpoints_and_what_is_signed_anew_by
     cut.edit(
         "DELETE FROM event_log WHERE id > 6; DELETE FROM checkpoints WHERE event_id > 6; DELETE FROM commands; \
          DELETE FROM pipelines; DELETE FROM users; DELETE FROM tokens; UPDATE sqlite_sequence SET seq = 6 WHERE name = 'event_log'; \
-         UPDATE event_index SET event_id = 6;",
+         UPDATE sqlite_sequence SET seq = (SELECT max(id) FROM checkpoints) WHERE name = 'checkpoints'; UPDATE event_index SET event_id = 6;",
     );
     let (code, text) = cut.verify(&[]);
     assert_eq!(code, 0, "{text}");

@@ -19,4 +19,5 @@ mod overdue;
 mod replayed;
 mod standing;
 mod swept;
+mod tails;
 mod witnesses;

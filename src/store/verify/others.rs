@@ -12,7 +12,7 @@ use super::super::record::Of;
 use super::super::schema::{commands, event_index, report_contents, reports};
 use super::super::{Journal, ReadError, Reader};
 use super::Verdict;
-use crate::domain::{CommandId, Digest, ReportNumber, Timestamp};
+use crate::domain::{Checkpoint, CommandId, Digest, ReportNumber, ReportStamp, Timestamp};
 
 /// Tables whose columns have to be of the kinds that they are declared with: those that the chain, checkpoints and
 /// records are about.
@@ -181,6 +181,34 @@ type Said = (
     Option<(Timestamp, Vec<u8>)>,
 );
 
+/// The checkpoint that a report printed is the one that was made with it. Its event is from before: no record has it.
+fn printed(reader: &Reader, id: i64, number: ReportNumber, verdict: &mut Verdict) -> Result<(), ReadError> {
+    let same = reader.read_blocking(|journal| {
+        let Some(row) = journal.report(number)? else {
+            return Ok(true); // Gone since.
+        };
+        let (Some(stamp), Some(checkpoint)) = (row.stamp, row.checkpoint_id) else {
+            return Ok(false);
+        };
+        let made = journal.checkpoints_after(checkpoint - 1, 1)?.pop();
+        let Ok(stamp) = stamp.parse::<ReportStamp>() else {
+            return Ok(false);
+        };
+        Ok(row.id == id
+            && made.is_some_and(|made| {
+                made.id == checkpoint
+                    && Some(made.event_id) >= row.event_id
+                    && stamp.key.as_deref() == Some(made.key.fingerprint().as_str())
+                    && stamp.checkpoint.is_some_and(|line| Checkpoint::read(&line) == Ok(made))
+            }))
+    })?;
+    if !same {
+        let text = "the checkpoint in its seal is not the one that was made with it";
+        verdict.wrong(format!("report {number}"), text);
+    }
+    Ok(())
+}
+
 /// What reports said is what their digests are of. What is past its time is taken from the oldest on.
 fn contents(reader: &Reader, verdict: &mut Verdict) -> Result<(), ReadError> {
     let (mut last, mut kept) = (0, None);
@@ -191,6 +219,9 @@ fn contents(reader: &Reader, verdict: &mut Verdict) -> Result<(), ReadError> {
         };
         last = id;
         let name = format!("report {number}");
+        if digest.is_some() {
+            printed(reader, id, number, verdict)?;
+        }
         match (digest, said) {
             (Some(digest), Some((at, gzip))) => {
                 let mut text = Vec::new();
