@@ -78,7 +78,6 @@ fn leave(tx: &mut Tx<'_>, mut what: Vec<String>) -> Result<(), Fault> {
                 .as_array()
                 .into_iter()
                 .flatten()
-                .cloned()
                 .map(|name| name.to_string()),
         );
     }
