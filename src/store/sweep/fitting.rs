@@ -78,7 +78,7 @@ fn leave(tx: &mut Tx<'_>, mut what: Vec<String>) -> Result<(), Fault> {
                 .as_array()
                 .into_iter()
                 .flatten()
-                .map(|name| name.to_string()),
+                .map(ToString::to_string),
         );
     }
     what.retain(|name| !known.contains(&serde_json::json!(name).to_string()));
