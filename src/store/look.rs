@@ -136,25 +136,13 @@ enum Sort {
     Other,
 }
 
+/// Signs that sentences have, beside those of ASCII.
+const SIGNS: &str = "\u{a0}·×÷«»–—‘’“”„…→";
+
 fn sort(c: char) -> Sort {
     match c {
         '0'..='9' | 'a'..='z' | 'A'..='Z' => Sort::Letter(c.to_ascii_lowercase()),
-        '\0'..='\x7f'
-        | '\u{a0}'
-        | '·'
-        | '×'
-        | '÷'
-        | '«'
-        | '»'
-        | '–'
-        | '—'
-        | '‘'
-        | '’'
-        | '“'
-        | '”'
-        | '„'
-        | '…'
-        | '→' => Sort::Sign,
+        c if c.is_ascii() || SIGNS.contains(c) => Sort::Sign,
         'à'..='å' | 'À'..='Å' => Sort::Letter('a'),
         'ç' | 'Ç' => Sort::Letter('c'),
         'è'..='ë' | 'È'..='Ë' => Sort::Letter('e'),
