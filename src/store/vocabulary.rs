@@ -95,11 +95,12 @@ mod tests {
         while store.index_some_events().await.expect("indexed").more {}
         let spelled = |term: &str| {
             let read = |journal: &mut Journal| journal.spelled_out(term);
-            match store.reader().read_blocking(read).expect("read") {
-                Part::Text(query) => query,
-                Part::Beginning(beginning) => format!("many: {}", beginning.term),
-                other => panic!("{other:?}"),
+            let part = store.reader().read_blocking(read).expect("read");
+            if let Part::Beginning(beginning) = part {
+                return format!("many: {}", beginning.term);
             }
+            let Part::Text(query) = part else { panic!("{part:?}") };
+            query
         };
         for (term, query) in [
             ("\"succ\"*", "\"succeeded\" OR \"success\" OR \"succinct\""),
