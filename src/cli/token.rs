@@ -74,7 +74,7 @@ fn list(answer: &Value, context: &mut Context) -> Result<(), Failure> {
             let end = match (token["revoked_at"].as_str(), refused, token["expires_at"].as_str()) {
                 (Some(_), _, _) => "revoked".to_owned(),
                 (None, Some(why), _) => format!("refused: {why}"),
-                (None, None, Some(at)) => format!("ends {}", moment(at, &zone)),
+                (None, None, Some(at)) => moment(at, &zone),
                 (None, None, None) => String::new(),
             };
             let used = token["last_used_at"].as_str();
@@ -88,7 +88,7 @@ fn list(answer: &Value, context: &mut Context) -> Result<(), Failure> {
             ]
         })
         .collect();
-    context.out.table(&["NAME", "MAY", "MADE BY", "LAST USED", ""], &lines)
+    context.out.table(&["NAME", "MAY", "MADE BY", "LAST USED", "ENDS"], &lines)
 }
 
 /// To the second, with its zone.
