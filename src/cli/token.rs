@@ -88,7 +88,9 @@ fn list(answer: &Value, context: &mut Context) -> Result<(), Failure> {
             ]
         })
         .collect();
-    context.out.table(&["NAME", "MAY", "MADE BY", "LAST USED", "ENDS"], &lines)
+    context
+        .out
+        .table(&["NAME", "MAY", "MADE BY", "LAST USED", "ENDS"], &lines)
 }
 
 /// To the second, with its zone.

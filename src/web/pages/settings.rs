@@ -313,8 +313,18 @@ fn takes(pending: &Pending) -> String {
     }
     let parts = [
         (pending.events, "event", "events", ""),
-        (pending.commands, "command of no pipeline", "commands of no pipeline", ""),
-        (pending.pipelines, "pipeline", "pipelines", " with all of their commands"),
+        (
+            pending.commands,
+            "command of no pipeline",
+            "commands of no pipeline",
+            "",
+        ),
+        (
+            pending.pipelines,
+            "pipeline",
+            "pipelines",
+            " with all of their commands",
+        ),
     ];
     let due = parts.into_iter().filter(|(n, ..)| *n > 0);
     due.map(|(n, one, many, more)| number(n, one, many) + more)
