@@ -115,6 +115,23 @@ async fn exit_codes_say_how_it_went() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_matches_nothing_is_said() {
+    let dashboard = Dashboard::start(OPS).await;
+    dashboard.add_local("web-01", &["lab"]).await;
+    let (code, out, err) = quarterdeck(&dashboard, "history --op nosuch").await;
+    assert_eq!((code, err.as_str()), (0, "no command matches\n"), "{out}");
+    let (code, out, err) = quarterdeck(&dashboard, "token add ci --role operator@lab --role dangerous@lba").await;
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.starts_with("qd_"), "only the secret: {out}");
+    assert!(
+        err.contains("no host has the tag “lba” so far") && !err.contains("“lab”"),
+        "{err}"
+    );
+    let (_, out, _) = quarterdeck(&dashboard, "token list").await;
+    assert!(out.lines().next().is_some_and(|head| head.ends_with("ENDS")), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sentences_speak_in_the_zone_of_the_other_times() {
     let dashboard = Dashboard::start(OPS).await;
     let id = dashboard.accepted("sleeps", "localhost").await;

@@ -7,7 +7,7 @@ use crate::domain::{Grants, Span, Timestamp};
 use super::Context;
 use super::failure::{Failure, say};
 use super::rows;
-use super::user::{grants, joined, may};
+use super::user::{grants, joined, may, note_tags};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -44,7 +44,8 @@ pub(super) async fn execute(command: Command, context: &mut Context) -> Result<(
             say(&format!(
                 "the token {name} may: {roles}; keep its secret, it is shown only now:"
             ));
-            context.out.line(&text(&made["token"]))
+            context.out.line(&text(&made["token"]))?;
+            note_tags(context, &roles).await
         }
         Command::List => list(&client.get("/tokens", &[]).await?, context),
         Command::Revoke { name } => {
