@@ -98,7 +98,8 @@ impl<'a> Walk<'a> {
                 self.state(name, checkpoint);
             }
         }
-        if last < self.signed {
+        // That there is none at all is said in the end.
+        if last > 0 && last < self.signed {
             let text = format!(
                 "it is the newest, but there was a checkpoint {}: those after it are gone, and with them what they covered",
                 self.signed
