@@ -21,7 +21,8 @@ pub(crate) fn pipeline(n: u32) -> String {
 }
 
 /// Fills a journal that was made and closed. Up to five events for each command: asked for, started, ended, something
-/// refused beside it, somebody logged in; each thousandth names a `zebra` and is a failure of the dashboard.
+/// refused beside it, somebody logged in; each thousandth names a `zebra` and is a failure of the dashboard. All but the last
+/// name one of `node000` to `node999`.
 pub(crate) fn fill(dir: &Path, commands: u32, events: u32) -> Outcome {
     let path = dir.join("quarterdeck.db");
     let mut conn = SqliteConnection::establish(path.to_str().ok_or("path")?)?;
@@ -50,7 +51,8 @@ pub(crate) fn fill(dir: &Path, commands: u32, events: u32) -> Outcome {
                        WHEN 1 THEN op || ' starts on h' || host_id
                        WHEN 2 THEN op || ' on h' || host_id || iif(status = 'SUCCESS', ' succeeded', ' failed, exit 4')
                        WHEN 3 THEN actor || ' was refused ' || op || ' on h' || host_id || ': busy with another op'
-                       ELSE actor || ' logged in' END || iif(rare, ', and a zebra crossed', ''),
+                       ELSE actor || ' logged in' END || iif(rare, ', and a zebra crossed', '')
+                       || iif(k = 4, '', printf(', node%03d', i % 1000)),
                 CASE k WHEN 0 THEN json_object('reason', 'ticket ' || (i % 5000), 'address', '192.0.2.' || (i % 250))
                        WHEN 2 THEN json_object('evidence', json_object('exit', json_object('code', 0, 'duration_ms', i % 90000)),
                                                'record', json_object('status', status, 'op', op, 'actor', actor, 'id', id))

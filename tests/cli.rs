@@ -3,6 +3,7 @@
 mod support;
 
 use support::cli::{json, quarterdeck};
+use support::page::Browser;
 use support::{Dashboard, id_of};
 
 const OPS: &str = r#"
@@ -111,6 +112,54 @@ async fn exit_codes_say_how_it_went() {
             .is_some_and(|text| text.contains("was refused"))
     });
     assert!(refused.count() >= 6, "every refused change is an event");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_matches_nothing_is_said() {
+    let dashboard = Dashboard::start(OPS).await;
+    dashboard.add_local("web-01", &["lab"]).await;
+    let (code, out, err) = quarterdeck(&dashboard, "history --op nosuch").await;
+    assert_eq!((code, err.as_str()), (0, "no command matches\n"), "{out}");
+    let (code, out, err) = quarterdeck(&dashboard, "token add ci --role operator@lab --role dangerous@lba").await;
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.starts_with("qd_"), "only the secret: {out}");
+    assert!(
+        err.contains("no host has the tag “lba” so far") && !err.contains("“lab”"),
+        "{err}"
+    );
+    let (_, out, _) = quarterdeck(&dashboard, "token list").await;
+    assert!(out.lines().next().is_some_and(|head| head.ends_with("ENDS")), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sentences_speak_in_the_zone_of_the_other_times() {
+    let dashboard = Dashboard::start(OPS).await;
+    let id = dashboard.accepted("sleeps", "localhost").await;
+    let (_, out, err) = quarterdeck(&dashboard, "run hello --host localhost").await;
+    assert!(out.contains("busy with sleeps since "), "{out}{err}");
+    let refused = json(&dashboard, "history --op hello").await;
+    let show = quarterdeck(&dashboard, &format!("show {}", id_of(&refused[0]))).await.1;
+    let retry = quarterdeck(&dashboard, &format!("retry {id}")).await.2;
+    let log = quarterdeck(&dashboard, "log").await.1;
+    let history = quarterdeck(&dashboard, "history").await.1;
+    for text in [&out, &show, &retry, &log, &history] {
+        assert!(!text.contains(" UTC"), "{text}");
+    }
+    for text in [&out, &show, &log] {
+        assert!(text.contains(" CET") || text.contains(" CEST"), "{text}");
+    }
+    quarterdeck(&dashboard, &format!("cancel {id}")).await;
+    dashboard.until_final(&id).await;
+    let events = json(&dashboard, "log --limit 1000").await;
+    let ended = events
+        .iter()
+        .find(|event| event["command_id"] == *id && event["details"]["record"].is_object());
+    let place = format!("/log/{}", ended.expect("its end")["id"]);
+    let (status, page) = Browser::signed_in(&dashboard).await.get(&place).await;
+    assert_eq!(status, 200, "{page}");
+    let at = page.split("created_at").nth(1).expect("created_at on the page");
+    let at = at.split_once("</dd>").expect("its value").0;
+    assert!(at.contains(" CET") || at.contains(" CEST"), "{at}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

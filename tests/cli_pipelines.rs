@@ -4,6 +4,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::cli::{json, quarterdeck};
+use support::page::Browser;
 use support::{Dashboard, id_of};
 
 const CONFIG: &str = r#"
@@ -30,6 +31,10 @@ script = "echo dared"
 [[pipeline]]
 id = "both"
 ops = ["first", "picky"]
+
+[[pipeline]]
+id = "gated"
+stages = [{ op = "first" }, { wait = "look" }, { op = "picky" }]
 "#;
 
 /// A dashboard with local hosts of their own spools, tagged `web`.
@@ -124,6 +129,35 @@ async fn a_failed_host_is_named_and_tried_again() {
     let (code, at_rest, err) = quarterdeck(&dashboard, &format!("pipeline show {first}")).await;
     assert_eq!((code, at_rest), (0, live), "{err}");
     assert_eq!(json(&dashboard, "pipeline list --host c").await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_pipeline_stands_at_the_same_stage_everywhere() {
+    let mut dashboard = fleet(&["a", "b"]).await;
+    let (code, out, err) = quarterdeck(&dashboard, "pipeline start gated --tag web").await;
+    assert_eq!(code, 0, "{out}{err}");
+    let row = support::wait_for("somebody to be waited for", async || {
+        let row = newest(&dashboard).await;
+        (row["status"] == "HELD").then_some(row)
+    })
+    .await;
+    let id = id_of(&row);
+    let (_, page) = Browser::signed_in(&dashboard)
+        .await
+        .get(&format!("/pipelines/{id}"))
+        .await;
+    assert!(page.contains("Stage 2 of 3 waits for a person"), "{page}");
+    let stands = |text: &str| {
+        assert!(text.contains("stage 2 of 3; 0 of 2 hosts passed, 2 waiting"), "{text}");
+    };
+    stands(&quarterdeck(&dashboard, &format!("pipeline show {id}")).await.1);
+    let (_, said, _) = quarterdeck(&dashboard, &format!("pipeline hold {id}")).await;
+    assert!(
+        said.starts_with("gated: Held") && !said.contains("stage 1"),
+        "a stage that is not looked up is not said: {said}"
+    );
+    dashboard.stop().await;
+    stands(&quarterdeck(&dashboard, &format!("pipeline show {id}")).await.1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ mod support;
 use std::fs;
 
 use serde_json::json;
+use support::page::Browser;
 use support::sshd::Sshd;
 use support::{Dashboard, kill_hard, lines_of, processes_of, supervisor_of, wait_for};
 
@@ -277,6 +278,22 @@ async fn s18_a_second_recovery_changes_nothing() {
     };
     let first = count(&qd).await;
     assert!(first >= 1);
+    let browser = Browser::signed_in(&qd).await;
+    let (_, page) = browser.get(&format!("/commands/{id}")).await;
+    assert!(
+        page.contains("→ still being found out") && !page.contains("→ settled"),
+        "{page}"
+    );
+    let below = page
+        .split("id=\"following\"")
+        .nth(1)
+        .expect("the line below the output");
+    let below = below.split_once("</p>").expect("its end").0;
+    assert!(below.contains(">Reload to see more<"), "without the script: {below}");
+    assert!(
+        !below.contains("Following"),
+        "nothing comes from a host that is away: {below}"
+    );
     qd.kill().await;
     qd.start_again().await;
     assert_eq!(count(&qd).await, first, "nothing was reattached meanwhile");

@@ -11,7 +11,7 @@ use diesel::connection::SimpleConnection as _;
 use serde_json::{Value, json};
 use support::cli::quarterdeck;
 use support::fake_clock::FakeClock;
-use support::{Dashboard, id_of, wait_for};
+use support::{Dashboard, files, wait_for};
 
 const DAY: i64 = 86_400;
 
@@ -27,14 +27,8 @@ fn alter(qd: &Dashboard, sql: &str) {
         .expect("altered");
 }
 
-fn files(qd: &Dashboard) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(qd.path("data/archive")).into_iter().flatten();
-    let mut files: Vec<PathBuf> = entries
-        .map(|entry| entry.expect("entry").path())
-        .filter(|path| path.to_string_lossy().ends_with(".jsonl.gz"))
-        .collect();
-    files.sort();
-    files
+fn archived(qd: &Dashboard) -> Vec<PathBuf> {
+    files(&qd.path("data/archive"), ".jsonl.gz")
 }
 
 async fn ended(qd: &Dashboard, op: &str) -> String {
@@ -52,15 +46,8 @@ async fn past(config: &str) -> (Dashboard, FakeClock) {
     for op in ["uptime", "three", "uptime"] {
         ended(&qd, op).await;
     }
-    let (_, row) = qd
-        .post("/pipelines", &json!({ "name": "both", "hosts": ["localhost"] }))
-        .await;
-    let id = id_of(&row);
-    wait_for("the pipeline's end", async || {
-        let (_, row) = qd.get(&format!("/pipelines/{id}")).await;
-        (!row["finished_at"].is_null()).then_some(())
-    })
-    .await;
+    let id = qd.started(&json!({ "name": "both", "hosts": ["localhost"] })).await;
+    qd.until_through(&id).await;
     clock.is_off_by(-20 * DAY);
     ended(&qd, "three").await;
     // Newest successes of each op stay in the table, so the pipeline would, too.
@@ -74,7 +61,7 @@ async fn swept(qd: &mut Dashboard, clock: &FakeClock) {
     clock.is_off_by(0);
     alter(qd, "DELETE FROM sweeps");
     qd.start_again().await;
-    wait_for("the sweep", async || (!files(qd).is_empty()).then_some(())).await;
+    wait_for("the sweep", async || (!archived(qd).is_empty()).then_some(())).await;
 }
 
 async fn lines(qd: &Dashboard, query: &str) -> Vec<Value> {
@@ -160,7 +147,7 @@ async fn a_damaged_archive_is_said_and_the_rest_is_given() {
     let (mut qd, clock) = past(OPS).await;
     swept(&mut qd, &clock).await;
     let all = lines(&qd, "what=events").await;
-    let file = files(&qd).remove(0);
+    let file = archived(&qd).remove(0);
     let whole = std::fs::read(&file).expect("file");
     let ask = async || {
         let answer = qd.client.get("http://localhost/api/v1/export?what=events&format=jsonl");

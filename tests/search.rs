@@ -168,6 +168,59 @@ async fn a_star_stands_for_the_rest_of_a_word_however_many_words_begin_so() {
 }
 
 #[tokio::test]
+async fn a_beginning_that_most_events_have_pages_both_ways_and_beside_filters() {
+    let qd = Dashboard::start(OPS).await;
+    let waits = qd.accepted("waits", "localhost").await;
+    qd.until_status(&waits, "EXECUTING").await;
+    for n in 0..260 {
+        let reason = match n {
+            // Half way down FTS5 has to help: what these letters are in its index, nobody else knows.
+            130 => "о ноде".to_owned(),
+            131 => "n\u{308}ode and n\u{f6}de, no-de".to_owned(),
+            n if n % 9 == 0 => "nowhere".to_owned(),
+            n if n % 5 == 0 => format!("Größe of NODE{n}"),
+            n => format!("moved node{n:03}"),
+        };
+        let body = json!({"op": "uptime", "hosts": ["localhost"], "reason": reason});
+        let (status, answer) = qd.post("/commands", &body).await;
+        assert_eq!(status, 409, "{answer}");
+    }
+    let browser = Browser::signed_in(&qd).await;
+    let events = qd.events().await;
+    wait_for("the index to have them", async || {
+        let last = events.last().expect("events")["id"].as_i64();
+        (qd.sql("SELECT event_id FROM event_index").parse().ok() >= last).then_some(())
+    })
+    .await;
+    let has = |event: &Value, of: &[&str]| {
+        let text = event.to_string().to_lowercase();
+        of.iter().any(|word| text.contains(word))
+    };
+    // A stroke above the n or not: for a search both are node.
+    let every = ["node", "n\u{308}ode"];
+    for (filter, of) in [
+        ("q=node*", &every[..]),
+        ("q=node*&level=warn&action=refused", &every),
+        ("q=node*&host=localhost&actor=local:nobody", &[]),
+        ("q=%22moved%20node*%22", &["moved node"]),
+        ("q=node*%20moved", &["moved node"]),
+        ("q=nod*%20gr%C3%B6%C3%9Fe", &["größe of node"]),
+    ] {
+        let expected: Vec<i64> = events
+            .iter()
+            .rev()
+            .filter(|event| has(event, of))
+            .filter_map(|event| event["id"].as_i64())
+            .collect();
+        let down = page_through(&browser, &format!("/log?{filter}"), "next").await;
+        assert_eq!(down, expected, "{filter}");
+        let up = page_through(&browser, &format!("/log?{filter}&after=0"), "prev").await;
+        assert_eq!(up, expected, "{filter}, upwards");
+    }
+    std::fs::write(qd.path("home/go"), "").expect("go");
+}
+
+#[tokio::test]
 async fn a_wrong_filter_of_the_log_gives_its_form_back() {
     let qd = Dashboard::start(OPS).await;
     let browser = Browser::signed_in(&qd).await;

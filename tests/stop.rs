@@ -218,11 +218,7 @@ async fn s32_a_reboot_succeeds_when_the_host_is_back_with_another_boot() {
     let mut sshd = boot.sshd();
     let ops = format!(
         r#"
-[ssh]
-config_file = "{}"
-connect_timeout = "2s"
-[probe]
-interval = "0s"
+{}
 [[op]]
 id = "restart"
 expect = "reboot"
@@ -235,7 +231,7 @@ expect = "reboot"
 timeout = "2s"
 script = "echo going down"
 "#,
-        sshd.ssh_config.display()
+        sshd.config()
     );
     let qd = Dashboard::start(&ops).await;
     qd.add_ssh("web-1", sshd.port, &[]).await;

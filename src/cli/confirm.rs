@@ -43,7 +43,7 @@ impl Confirm {
         match self.confirm {
             Some(number) if number == expected => Ok(()),
             Some(number) => Err(Failure::Refused(format!(
-                "--confirm says {number}, but “{what}” would run on {hosts}; nothing was started"
+                "--confirm says {number}, but “{what}” would run on {named}; nothing was started"
             ))),
             None if !dangerous || hosts == 0 => Ok(()),
             None if at_terminal() => {

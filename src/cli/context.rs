@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::config::Config;
+use crate::domain::{Timestamp, spoken};
 
 use super::client::{Client, Remote};
 use super::failure::Failure;
@@ -65,7 +66,8 @@ impl Context {
         if self.out.is_json() {
             return self.out.json(&row);
         }
-        self.out.line(&sentence(R::deserialize(row)?))
+        let said = sentence(R::deserialize(row)?);
+        self.out.line(&spoken(&self.config.zone, &said, Timestamp::now()))
     }
 
     /// For what only reads: the dashboard, or the journal itself.

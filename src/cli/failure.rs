@@ -3,7 +3,10 @@
 use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
+use jiff::tz::TimeZone;
+
 use crate::config::ConfigError;
+use crate::domain::{Timestamp, spoken};
 use crate::store::{OpenError, ReadError};
 
 /// The way a subcommand failed; its text is for the person who typed it.
@@ -37,6 +40,17 @@ impl Failure {
             say(&format!("quarterdeck: {text}"));
         }
         ExitCode::from(self.code())
+    }
+
+    /// The same with the times that it names in this zone, as everything else that is printed.
+    pub(super) fn spoken_in(self, zone: &TimeZone) -> Self {
+        let say = |text: String| spoken(zone, &text, Timestamp::now());
+        match self {
+            Self::Usage(text) => Self::Usage(say(text)),
+            Self::Unreachable(text) => Self::Unreachable(say(text)),
+            Self::Refused(text) => Self::Refused(say(text)),
+            said @ (Self::Op | Self::SaidRefused | Self::Unread | Self::Other(_)) => said,
+        }
     }
 
     pub(super) fn code(&self) -> u8 {

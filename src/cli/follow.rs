@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::domain::PipelineId;
@@ -50,13 +51,17 @@ pub(super) async fn to_the_end(
     mut pipeline: Option<PipelineId>,
     show: Show,
 ) -> Result<Vec<Value>, Failure> {
+    let zone = context.config.zone.clone();
     let mut source = context.source()?;
-    let mut all = rows.into_iter().map(Followed::new).collect::<Result<Vec<_>, _>>()?;
+    let mut all = rows
+        .into_iter()
+        .map(|row| Followed::new(row, &zone))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut pause = SOON;
     while pipeline.is_some() || all.iter().any(|followed| !followed.over) {
         let mut moved = false;
         if let Some(id) = pipeline {
-            match more(&source, id, &mut all).await {
+            match more(&source, id, &zone, &mut all).await {
                 Ok(true) => pipeline = None,
                 Ok(false) => {}
                 Err(Failure::Unreachable(why)) => {
@@ -67,7 +72,7 @@ pub(super) async fn to_the_end(
             }
         }
         for followed in all.iter_mut().filter(|followed| !followed.over) {
-            match followed.look(&source, &mut context.out, show).await {
+            match followed.look(&source, &mut context.out, show, &zone).await {
                 Ok(news) => moved |= news,
                 Err(Failure::Unreachable(why)) => {
                     source = wait_for_it(context, &why).await?;
@@ -85,12 +90,12 @@ pub(super) async fn to_the_end(
 }
 
 /// Takes in what a pipeline of one stage has asked for since. True where nothing more can come.
-async fn more(source: &Source, id: PipelineId, all: &mut Vec<Followed>) -> Result<bool, Failure> {
+async fn more(source: &Source, id: PipelineId, zone: &TimeZone, all: &mut Vec<Followed>) -> Result<bool, Failure> {
     // The pipeline first: when it is over then, no row can come after those that are read now.
     let row = source.pipeline(id, false).await?;
     let newest = all.iter().map(|followed| followed.row.id).max();
     for row in source.pipeline_commands(id, newest).await? {
-        all.push(Followed::new(row)?);
+        all.push(Followed::new(row, zone)?);
     }
     // Its commands end a moment before it does; who waited for it wants to see it ended.
     Ok(!row["finished_at"].is_null())
@@ -113,9 +118,9 @@ pub(super) async fn wait_for_it(context: &Context, why: &str) -> Result<Source, 
 }
 
 impl Followed {
-    fn new(row: Value) -> Result<Self, Failure> {
+    fn new(row: Value, zone: &TimeZone) -> Result<Self, Failure> {
         Ok(Self {
-            row: CommandRow::read(&row)?,
+            row: CommandRow::read(&row, zone)?,
             last: row,
             offset: 0,
             text: Printable::default(),
@@ -125,9 +130,9 @@ impl Followed {
     }
 
     /// One look: the row first, then its output; what is final before has all of its output after.
-    async fn look(&mut self, source: &Source, out: &mut Out, show: Show) -> Result<bool, Failure> {
+    async fn look(&mut self, source: &Source, out: &mut Out, show: Show, zone: &TimeZone) -> Result<bool, Failure> {
         self.last = source.command(self.row.id).await?;
-        let row = CommandRow::read(&self.last)?;
+        let row = CommandRow::read(&self.last, zone)?;
         let mut moved = row.status != self.row.status;
         self.row = row;
         moved |= self.drain(source, out, show).await?;

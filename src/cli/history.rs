@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use crate::domain::{Actor, CommandStatus, HostName, Span, Timestamp};
 
 use super::Context;
-use super::failure::Failure;
+use super::failure::{Failure, say};
 use super::rows;
 use super::source::Wanted;
 
@@ -54,6 +54,9 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
         return found.iter().try_for_each(|row| context.out.json(row));
     }
     let zone = context.config.zone.clone();
+    if found.is_empty() {
+        say("no command matches");
+    }
     rows::commands(&mut context.out, &found, &zone)
 }
 

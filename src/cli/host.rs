@@ -1,5 +1,6 @@
 //! `host add`, `list`, `remove`, `test`, `accept`: the fleet.
 
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::domain::{Fingerprint, HostName, Invalid, Reach, RunAs, SpoolDir, Tag};
@@ -130,8 +131,8 @@ async fn list(context: &mut Context) -> Result<(), Failure> {
         rows.push(vec![
             text(&host["hostname"]),
             text(&host["reach"]),
-            state(host)?,
-            last(host)?,
+            state(host, &context.config.zone)?,
+            last(host, &context.config.zone)?,
             text(&host["facts"]["os"]),
             tags(host),
         ]);
@@ -142,9 +143,9 @@ async fn list(context: &mut Context) -> Result<(), Failure> {
     )
 }
 
-fn state(host: &Value) -> Result<String, Failure> {
+fn state(host: &Value, zone: &TimeZone) -> Result<String, Failure> {
     if !host["open"].is_null() {
-        let open = CommandRow::read(&host["open"])?;
+        let open = CommandRow::read(&host["open"], zone)?;
         return Ok(format!("{}: {} {}", open.words(), open.op, open.took())
             .trim_end()
             .to_owned());
@@ -155,11 +156,11 @@ fn state(host: &Value) -> Result<String, Failure> {
     })
 }
 
-fn last(host: &Value) -> Result<String, Failure> {
+fn last(host: &Value, zone: &TimeZone) -> Result<String, Failure> {
     if host["last"].is_null() {
         return Ok("-".to_owned());
     }
-    let last = CommandRow::read(&host["last"])?;
+    let last = CommandRow::read(&host["last"], zone)?;
     let line = last
         .words()
         .lines()

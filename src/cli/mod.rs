@@ -208,7 +208,8 @@ fn execute(cli: Cli) -> Result<(), Failure> {
         out: Out::stdout(cli.global.json),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(dispatch(command, &mut context))?;
+    let done = runtime.block_on(dispatch(command, &mut context));
+    done.map_err(|failure| failure.spoken_in(&context.config.zone))?;
     context.out.flush()
 }
 

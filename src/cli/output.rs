@@ -20,7 +20,7 @@ pub(super) struct Args {
 pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {
     let source = context.source()?;
     let row = source.command(args.id).await?;
-    let id = CommandRow::read(&row)?.id;
+    let id = CommandRow::read(&row, &context.config.zone)?.id;
     if args.follow {
         // With no dashboard nothing is written any more: there is nothing to wait for.
         context.client()?;

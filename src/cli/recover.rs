@@ -31,7 +31,7 @@ pub(super) async fn execute(context: &mut Context) -> Result<(), Failure> {
                 context.out.json(&json!({"would_be": part, "command": row}))?;
                 continue;
             }
-            let row = CommandRow::read(&row)?;
+            let row = CommandRow::read(&row, &zone)?;
             context.out.line(&format!(
                 "{} on {} (asked for {}, {}) {what}",
                 row.op,

@@ -23,7 +23,7 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
     if context.out.is_json() {
         return context.out.json(&row);
     }
-    let row = CommandRow::read(&row)?;
+    let row = CommandRow::read(&row, &context.config.zone)?;
     context.out.line(&row.sentence())?;
     say("its job may still run on the host; nothing new is started there while one is found");
     Ok(())

@@ -20,7 +20,7 @@ pub(super) struct Args {
 pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {
     let path = format!("/commands/{}/retry", args.id);
     let row = context.client()?.post(&path, &json!({"reason": args.reason})).await?;
-    let read = CommandRow::read(&row)?;
+    let read = CommandRow::read(&row, &context.config.zone)?;
     if context.out.is_json() {
         context.out.json(&row)?;
     } else {

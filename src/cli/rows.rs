@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::domain::{Actor, CommandId, CommandStatus, Span, Standing, Timestamp};
+use crate::domain::{Actor, CommandId, CommandStatus, Span, Standing, Timestamp, spoken};
 
 use super::failure::Failure;
 use super::out::Out;
@@ -55,8 +55,15 @@ pub(super) struct EventRow {
 }
 
 impl CommandRow {
-    pub(super) fn read(row: &Value) -> Result<Self, Failure> {
-        Ok(Self::deserialize(row)?)
+    /// As the API gives it, with the times in its sentences in the configured zone.
+    pub(super) fn read(row: &Value, zone: &TimeZone) -> Result<Self, Failure> {
+        let row = Self::deserialize(row)?;
+        let say = |text: Option<String>, written| text.map(|text| spoken(zone, &text, written));
+        Ok(Self {
+            error: say(row.error, row.finished_at.unwrap_or(row.created_at)),
+            late_word: say(row.late_word, row.late_at.unwrap_or(row.created_at)),
+            ..row
+        })
     }
 
     pub(super) fn is_final(&self) -> bool {
@@ -143,7 +150,7 @@ pub(super) fn list(answer: &Value, key: &str) -> Vec<Value> {
 pub(super) fn commands(out: &mut Out, rows: &[Value], zone: &TimeZone) -> Result<(), Failure> {
     let mut cells = Vec::with_capacity(rows.len());
     for row in rows {
-        let row = CommandRow::read(row)?;
+        let row = CommandRow::read(row, zone)?;
         cells.push(vec![
             when(row.created_at, zone),
             row.cell(),
@@ -171,7 +178,7 @@ fn short(text: &str, limit: usize) -> String {
 pub(super) fn event(out: &mut Out, row: &Value, zone: &TimeZone) -> Result<(), Failure> {
     let row = EventRow::deserialize(row)?;
     let host = row.host.as_deref().unwrap_or("-");
-    let message = row.message.replace('\n', " ");
+    let message = spoken(zone, &row.message, row.timestamp).replace('\n', " ");
     out.line(&format!(
         "{}  {:<7}  {:<10}  {host:<12}  {message}  #{}",
         when(row.timestamp, zone),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use crate::domain::{CommandStatus, HostName, PipelineId};
@@ -70,7 +71,7 @@ fn report(context: &mut Context, rows: &[Value], waited: bool) -> Result<(), Fai
             context.out.json(row)?;
             continue;
         }
-        let row = CommandRow::read(row)?;
+        let row = CommandRow::read(row, &context.config.zone)?;
         let line = format!("{}  ({})", row.sentence(), row.id);
         if waited {
             say(&line);
@@ -85,7 +86,7 @@ fn report(context: &mut Context, rows: &[Value], waited: bool) -> Result<(), Fai
 fn verdict(rows: &[Value]) -> Result<(), Failure> {
     let mut refused = false;
     for row in rows {
-        match CommandRow::read(row)?.status {
+        match CommandRow::deserialize(row)?.status {
             CommandStatus::Success
             | CommandStatus::Skipped
             | CommandStatus::Pending

@@ -17,8 +17,8 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
     if context.out.is_json() {
         return context.out.json(&value);
     }
-    let row = CommandRow::read(&value)?;
     let zone = context.config.zone.clone();
+    let row = CommandRow::read(&value, &zone)?;
     let at = |instant| when(instant, &zone);
     context.out.line(&row.sentence())?;
     let facts = [

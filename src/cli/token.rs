@@ -7,7 +7,7 @@ use crate::domain::{Grants, Span, Timestamp};
 use super::Context;
 use super::failure::{Failure, say};
 use super::rows;
-use super::user::{grants, joined, may};
+use super::user::{grants, joined, may, note_tags};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -44,7 +44,8 @@ pub(super) async fn execute(command: Command, context: &mut Context) -> Result<(
             say(&format!(
                 "the token {name} may: {roles}; keep its secret, it is shown only now:"
             ));
-            context.out.line(&text(&made["token"]))
+            context.out.line(&text(&made["token"]))?;
+            note_tags(context, &roles).await
         }
         Command::List => list(&client.get("/tokens", &[]).await?, context),
         Command::Revoke { name } => {
@@ -74,7 +75,7 @@ fn list(answer: &Value, context: &mut Context) -> Result<(), Failure> {
             let end = match (token["revoked_at"].as_str(), refused, token["expires_at"].as_str()) {
                 (Some(_), _, _) => "revoked".to_owned(),
                 (None, Some(why), _) => format!("refused: {why}"),
-                (None, None, Some(at)) => format!("ends {}", moment(at, &zone)),
+                (None, None, Some(at)) => moment(at, &zone),
                 (None, None, None) => String::new(),
             };
             let used = token["last_used_at"].as_str();
@@ -88,7 +89,9 @@ fn list(answer: &Value, context: &mut Context) -> Result<(), Failure> {
             ]
         })
         .collect();
-    context.out.table(&["NAME", "MAY", "MADE BY", "LAST USED", ""], &lines)
+    context
+        .out
+        .table(&["NAME", "MAY", "MADE BY", "LAST USED", "ENDS"], &lines)
 }
 
 /// To the second, with its zone.

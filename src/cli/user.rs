@@ -1,11 +1,13 @@
 //! `user add`, `list`, `role`, `passwd`, `totp`, `disable`, `enable`: people, from the dashboard's own machine.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::domain::{Grants, Invalid};
 
 use super::Context;
-use super::failure::Failure;
+use super::failure::{Failure, say};
 use super::{rows, secret};
 
 #[derive(Debug, clap::Subcommand)]
@@ -82,9 +84,38 @@ pub(super) async fn execute(command: Command, context: &mut Context) -> Result<(
     if context.out.is_json() {
         return context.out.json(&user);
     }
-    context
-        .out
-        .line(&format!("{did} {}: {}", text(&user["name"]), may(&user["grants"])))
+    let may = may(&user["grants"]);
+    context.out.line(&format!("{did} {}: {may}", text(&user["name"])))?;
+    if did == "made" || did == "changed" {
+        note_tags(context, &may).await?;
+    }
+    Ok(())
+}
+
+/// Says which tags of these grants no host has: a tag that was typed wrong would let somebody do nothing.
+pub(super) async fn note_tags(context: &Context, grants: &str) -> Result<(), Failure> {
+    let tags: BTreeSet<&str> = grants
+        .split_whitespace()
+        .filter_map(|grant| grant.split_once('@'))
+        .map(|(_, tag)| tag)
+        .collect();
+    if tags.is_empty() {
+        return Ok(());
+    }
+    let hosts = context.source()?.hosts().await?;
+    let has = |host: &Value, tag: &str| {
+        host["tags"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|own| own == tag))
+    };
+    for tag in tags {
+        if !hosts.iter().any(|host| has(host, tag)) {
+            say(&format!(
+                "no host has the tag “{tag}” so far: that part allows nothing yet"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The address of something of a user. The name goes into it as it is, so only what a name is made of may.
@@ -124,7 +155,7 @@ fn list(answer: &Value, context: &mut Context) -> Result<(), Failure> {
             ]
         })
         .collect();
-    context.out.table(&["NAME", "MAY", "SECOND FACTOR", ""], &lines)
+    context.out.table(&["NAME", "MAY", "SECOND FACTOR", "STATE"], &lines)
 }
 
 pub(super) fn may(grants: &Value) -> String {

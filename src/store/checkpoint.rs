@@ -86,6 +86,7 @@ impl Journal {
     pub fn base_checkpoint(&mut self) -> Result<Option<Checkpoint>, ReadError> {
         let swept = rows()
             .filter(checkpoints::kind.eq("sweep"))
+            .filter(checkpoints::id.ge(1)) // No other is one of ours.
             .order(checkpoints::id.desc())
             .get_result::<Row>(&mut self.conn)
             .optional()?;
@@ -241,11 +242,11 @@ fn chained_from(tx: &mut Tx<'_>) -> Result<Option<serde_json::Value>, Fault> {
     });
     diesel::delete(sealed::table).execute(&mut tx.journal.conn)?;
     for of in Of::ALL {
-        let mut last = String::new();
+        let mut last: Option<String> = None;
         loop {
-            let rows = tx.journal.records_after(of, &last, SEALED_AT_ONCE)?;
+            let rows = tx.journal.records_after(of, last.as_deref(), SEALED_AT_ONCE)?;
             let Some((newest, _)) = rows.last() else { break };
-            last.clone_from(newest);
+            last = Some(newest.clone());
             for (id, row) in &rows {
                 if of.is_open(row) {
                     continue;

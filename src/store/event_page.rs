@@ -124,7 +124,7 @@ impl Journal {
         parts.extend(filter.command.map(Part::Command));
         parts.extend(filter.pipeline.map(Part::Pipeline));
         for term in filter.text.iter().flat_map(SearchText::terms) {
-            parts.push(Part::Text(self.spelled_out(term)?));
+            parts.push(self.spelled_out(term)?);
         }
         if parts.is_empty() {
             parts.push(Part::All);

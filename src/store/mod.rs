@@ -32,6 +32,7 @@ mod host_facts;
 mod instance;
 mod keep;
 mod key;
+mod look;
 mod mark;
 mod once;
 mod open;

@@ -412,17 +412,40 @@ impl Journal {
         Ok(found.iter().any(|row| row.one == 1))
     }
 
-    /// Some rows in the order of their keys, as events carry them.
-    pub(super) fn records_after(&mut self, of: Of, after: &str, limit: i64) -> Result<Vec<(String, Value)>, ReadError> {
+    /// These rows as events carry them, in the order of their ids.
+    pub(super) fn records_of(&mut self, of: Of, ids: &[impl ToString]) -> Result<Vec<(String, Value)>, ReadError> {
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
         let rows: Vec<Row> = diesel::sql_query(format!(
-            "SELECT CAST({key} AS TEXT) AS id, {} AS text FROM {} WHERE {key} > {after} AND {key} < x'' ORDER BY {key} LIMIT ?",
+            "SELECT {key} AS id, {} AS text FROM {} WHERE {key} IN (SELECT value FROM json_each(?)) ORDER BY {key}",
             of.object_of_any(),
             of.table(),
             key = of.key(),
+        ))
+        .bind::<Text, _>(serde_json::json!(ids).to_string())
+        .load(&mut self.conn)?;
+        rows.into_iter()
+            .map(|row| Ok((row.id, shortened(of, &row.text)?)))
+            .collect()
+    }
+
+    /// Some rows in the order of their keys, as events carry them: those after a key, or from the first on.
+    pub(super) fn records_after(
+        &mut self,
+        of: Of,
+        after: Option<&str>,
+        limit: i64,
+    ) -> Result<Vec<(String, Value)>, ReadError> {
+        let rows: Vec<Row> = diesel::sql_query(format!(
+            "SELECT CAST({key} AS TEXT) AS id, {} AS text FROM {} WHERE {key} {than} {after} AND {key} < x'' ORDER BY {key} LIMIT ?",
+            of.object_of_any(),
+            of.table(),
+            key = of.key(),
+            // An empty name is one, too: somebody may have given it.
+            than = if after.is_none() { ">=" } else { ">" },
             // What is no text comes behind all texts, and is found by the look at the kinds of columns.
             after = if of.numbered() { "CAST(? AS INTEGER)" } else { "?" },
         ))
-        .bind::<Text, _>(after)
+        .bind::<Text, _>(after.unwrap_or_default())
         .bind::<diesel::sql_types::BigInt, _>(limit)
         .load(&mut self.conn)?;
         rows.into_iter()

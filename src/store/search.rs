@@ -242,7 +242,7 @@ fn index_some(tx: &mut Tx<'_>) -> Result<IndexedSome, Fault> {
     Ok(IndexedSome { to: last, more })
 }
 
-fn words_of(message: String, details: Option<serde_json::Value>) -> String {
+pub(super) fn words_of(message: String, details: Option<serde_json::Value>) -> String {
     let mut text = message;
     for (key, value) in details.iter().flat_map(flattened) {
         if text.len() > LONGEST {

@@ -6,6 +6,8 @@
 //! [`statement`].
 
 mod close;
+mod fitting;
+mod groups;
 mod old_events;
 mod piece;
 mod remove;

@@ -1,5 +1,6 @@
 //! The journal through its front door: a real file in a folder of its own.
 
+mod aged;
 mod cursors;
 mod history;
 mod opening;

@@ -234,6 +234,7 @@ fn once(reader: &Reader, data_dir: &Path, against: &Against, sweeps: &Shortened)
     walk.events()?;
     walk.end()?;
     seals::standing(reader, statement, open, &mut verdict)?;
+    seals::groups(reader, statement, open, &mut verdict)?;
     seals::tampered(reader, statement, &mut verdict)?;
     seals::verify(reader, limits, &mut verdict)?;
     rows::verify(reader, data_dir, statement, limits, against, &mut verdict)?;

@@ -1,10 +1,12 @@
 //! The words that the full-text index has: what a star stands for is looked up there and spelled out. FTS5 by itself
 //! puts the lists of all words of a beginning together before it gives the first row, however few rows are wanted; of words
-//! that are named it reads as far as a page goes.
+//! that are named it reads as far as a page goes. Where there are too many to name, the events are looked at (`look`).
 
 use diesel::expression_methods::ExpressionMethods as _;
 use diesel::prelude::*;
 
+use super::look::Beginning;
+use super::walk::Part;
 use super::{Journal, ReadError};
 
 /// So many words of one beginning are spelled out; what has more is left to FTS5.
@@ -18,11 +20,12 @@ diesel::table! {
 }
 
 impl Journal {
-    /// The query of FTS5 for a word or phrase: `"succ"*` becomes `"succeeded" OR "success"`, `"web 0"*` becomes
+    /// What finds a word or phrase. As a query of FTS5, `"succ"*` becomes `"succeeded" OR "success"`, `"web 0"*` becomes
     /// `"web 01" OR "web 02"`.
-    pub(super) fn spelled_out(&mut self, term: &str) -> Result<String, ReadError> {
+    pub(super) fn spelled_out(&mut self, term: &str) -> Result<Part, ReadError> {
+        let as_it_is = || Part::Text(term.to_owned());
         let Some(phrase) = term.strip_suffix('*') else {
-            return Ok(term.to_owned());
+            return Ok(as_it_is());
         };
         let phrase = phrase.trim_matches('"');
         let (head, beginning) = match phrase.rfind(' ') {
@@ -31,14 +34,17 @@ impl Journal {
         };
         // Of other letters only FTS5 knows how they are written in the index.
         if !beginning.chars().all(|c| c.is_ascii_alphanumeric()) {
-            return Ok(term.to_owned());
+            return Ok(as_it_is());
         }
         let words = self.words_from(&beginning.to_ascii_lowercase())?;
-        if words.is_empty() || words.len() > SPELLED {
-            return Ok(term.to_owned());
+        if words.is_empty() {
+            return Ok(as_it_is());
+        }
+        if words.len() > SPELLED {
+            return Ok(Beginning::of(term).map_or_else(as_it_is, Part::Beginning));
         }
         let phrases: Vec<String> = words.iter().map(|word| format!("\"{head}{word}\"")).collect();
-        Ok(phrases.join(" OR "))
+        Ok(Part::Text(phrases.join(" OR ")))
     }
 
     /// The words that begin so, and one more than [`SPELLED`] at most: one step in the index for each, however many
@@ -89,7 +95,12 @@ mod tests {
         while store.index_some_events().await.expect("indexed").more {}
         let spelled = |term: &str| {
             let read = |journal: &mut Journal| journal.spelled_out(term);
-            store.reader().read_blocking(read).expect("read")
+            let part = store.reader().read_blocking(read).expect("read");
+            if let Part::Beginning(beginning) = part {
+                return format!("many: {}", beginning.term);
+            }
+            let Part::Text(query) = part else { panic!("{part:?}") };
+            query
         };
         for (term, query) in [
             ("\"succ\"*", "\"succeeded\" OR \"success\" OR \"succinct\""),
@@ -100,7 +111,9 @@ mod tests {
             ("\"succ\"", "\"succ\""),
             ("\"nothing\"*", "\"nothing\"*"),
             ("\"übe\"*", "\"übe\"*"),
-            ("\"web\"*", "\"web\"*"),
+            ("\"web\"*", "many: \"web\"*"),
+            ("\"on web\"*", "many: \"on web\"*"),
+            ("\"ön web\"*", "\"ön web\"*"),
         ] {
             assert_eq!(spelled(term), query);
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use diesel::prelude::*;
 
 use super::event_page::Bounds;
+use super::look::Beginning;
 use super::page::Cut;
 use super::schema::event_log;
 use super::{Journal, ReadError};
@@ -43,6 +44,8 @@ pub(super) enum Part {
     Pipeline(PipelineId),
     /// A query of FTS5.
     Text(String),
+    /// A beginning of more words than are spelled out: first the events themselves are looked at.
+    Beginning(Beginning),
     /// One of these.
     Any(Vec<Part>),
 }
@@ -120,7 +123,12 @@ impl Journal {
     }
 
     fn ids_of(&mut self, part: &Part, bounds: Bounds, at: Cut<i64>, limit: i64) -> Result<Vec<i64>, ReadError> {
-        if let Part::Text(text) = part {
+        if let Part::Beginning(beginning) = part
+            && let Some(ids) = self.events_nearby(beginning, bounds, at, limit)?
+        {
+            return Ok(ids);
+        }
+        if let Part::Text(text) | Part::Beginning(Beginning { term: text, .. }) = part {
             let mut ids = self.events_with(text, within(at, bounds), limit)?;
             ids.retain(|id| bounds.0.is_none_or(|low| *id >= low) && bounds.1.is_none_or(|high| *id <= high));
             return Ok(ids);
@@ -222,7 +230,7 @@ type Ids<'a> =
 fn query<'a>(part: &Part, bounds: Bounds, at: Cut<i64>) -> Ids<'a> {
     let mut query = event_log::table.select(event_log::id).into_boxed();
     query = match part {
-        Part::All | Part::Text(_) | Part::Any(_) => query,
+        Part::All | Part::Text(_) | Part::Beginning(_) | Part::Any(_) => query,
         Part::Category(category) => query.filter(event_log::category.eq(*category)),
         Part::Level(level) => query.filter(event_log::level.eq(*level)),
         Part::Kind(category, level) => query

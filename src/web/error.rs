@@ -13,6 +13,7 @@ use crate::domain::{Invalid, Timestamp};
 use crate::engine::EngineError;
 use crate::store::ReadError;
 
+use super::fields::sentence;
 use super::frame::{Frame, html_with, retry_after};
 use super::{Visitor, Web};
 
@@ -247,8 +248,7 @@ impl ResponseError for Problem {
 
 impl From<Invalid> for Problem {
     fn from(wrong: Invalid) -> Self {
-        let why = format!("{}: {}.", wrong.field, wrong.problem.trim_end_matches('.'));
-        Self::new(StatusCode::BAD_REQUEST, "That cannot be read", why, BACK)
+        Self::new(StatusCode::BAD_REQUEST, "That cannot be read", sentence(&wrong), BACK)
     }
 }
 

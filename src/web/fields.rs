@@ -146,6 +146,47 @@ impl Wrong {
     }
 }
 
+/// What is wrong with a field, where it cannot be said beside it: the field as its label calls it.
+pub(super) fn sentence(wrong: &Invalid) -> String {
+    format!("{}: {}.", label(&wrong.field), wrong.problem.trim_end_matches('.'))
+}
+
+/// A field's label on the pages; a name that no form has stays as it was typed.
+fn label(field: &str) -> &str {
+    const LABELS: [(&str, &str); 28] = [
+        ("q", "Words"),
+        ("actor", "Who"),
+        ("op", "Op"),
+        ("host", "Host"),
+        ("hosts", "Hosts"),
+        ("tag", "Tag"),
+        ("tags", "Tags"),
+        ("name", "Name"),
+        ("address", "Address"),
+        ("run_as", "Run as"),
+        ("role", "May"),
+        ("status", "Status"),
+        ("since", "Since"),
+        ("until", "Until"),
+        ("from", "From"),
+        ("mode", "What runs now"),
+        ("reason", "Reason"),
+        ("note", "Note"),
+        ("span", "By how long"),
+        ("again", "Once more"),
+        ("new_password", "New password"),
+        ("count", "Number of hosts"),
+        ("batches", "Batches"),
+        ("max_parallel", "Hosts at once"),
+        ("stop_when", "Stop when so many failed"),
+        ("if_busy", "Busy hosts"),
+        ("busy_wait", "Waited for at most"),
+        ("count_unreachable", "Hosts that are not reached"),
+    ];
+    let found = LABELS.iter().find(|(name, _)| *name == field);
+    found.map_or(field, |(_, label)| label)
+}
+
 impl From<&Invalid> for Wrong {
     fn from(wrong: &Invalid) -> Self {
         Self {
@@ -212,6 +253,17 @@ mod tests {
         let fields = Fields::query("since=yesterday&from=-1").expect("query");
         assert_eq!(fields.parse::<Timestamp>("since").expect_err("no date").field, "since");
         assert_eq!(fields.number("from").expect_err("negative").field, "from");
+    }
+
+    #[test]
+    fn a_mistake_names_the_label_not_the_field() {
+        for (field, said) in [
+            ("q", "Words: is wrong."),
+            ("max_parallel", "Hosts at once: is wrong."),
+            ("bogus", "bogus: is wrong."),
+        ] {
+            assert_eq!(sentence(&Invalid::new(field, "is wrong")), said);
+        }
     }
 
     #[test]

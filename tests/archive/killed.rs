@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use quarterdeck::store::Store;
 use quarterdeck::store::archive::{self, Range};
 
-use crate::old::{OPS, files, swept, verified};
+use crate::old::{OPS, swept, verified};
 use crate::support::cli::quarterdeck;
-use crate::support::{Dashboard, chain, wait_for};
+use crate::support::{Dashboard, chain, files, wait_for};
 
 /// Events of last month, of the database's own making; the next start links them.
 fn fill(qd: &Dashboard, events: i64) {

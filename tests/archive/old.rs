@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::cli::quarterdeck;
 use crate::support::fake_clock::FakeClock;
-use crate::support::{Dashboard, id_of, wait_for};
+use crate::support::{Dashboard, files, wait_for};
 
 pub(crate) const DAY: i64 = 86_400;
 
@@ -51,15 +51,8 @@ pub(crate) async fn ended(qd: &Dashboard, op: &str) -> String {
 }
 
 pub(crate) async fn pipeline(qd: &Dashboard) -> String {
-    let (_, answer) = qd
-        .post("/pipelines", &json!({"name": "both", "hosts": ["localhost"]}))
-        .await;
-    let id = id_of(&answer);
-    wait_for("the pipeline's end", async || {
-        let (_, row) = qd.get(&format!("/pipelines/{id}")).await;
-        (!row["finished_at"].is_null()).then_some(())
-    })
-    .await;
+    let id = qd.started(&json!({"name": "both", "hosts": ["localhost"]})).await;
+    qd.until_through(&id).await;
     id
 }
 
@@ -76,16 +69,6 @@ pub(crate) async fn swept(qd: &Dashboard) {
         (200..300).contains(&status) && answer["postponed_until"].is_null(),
         "{answer}"
     );
-}
-
-pub(crate) fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten();
-    let mut files: Vec<PathBuf> = entries
-        .map(|entry| entry.expect("entry").path())
-        .filter(|path| path.to_string_lossy().ends_with(end))
-        .collect();
-    files.sort();
-    files
 }
 
 pub(crate) fn whole(qd: &Dashboard) -> Vec<PathBuf> {

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::old::{DAY, OPS, ago, ended, files, gone, swept, until_today, whole};
+use crate::old::{DAY, OPS, ago, ended, gone, swept, until_today, whole};
 use crate::support::disk::SmallDisk;
 use crate::support::fake_clock::FakeClock;
 use crate::support::page::Browser;
-use crate::support::{Dashboard, wait_for};
+use crate::support::{Dashboard, files, wait_for};
 
 #[tokio::test]
 async fn a_sweep_that_cannot_be_archived_removes_nothing_and_says_so() {

@@ -5,10 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::old::{DAY, OPS, ago, alter, ended, files, gone, lines, pack, swept, text_of, until_today, verified, whole};
+use crate::old::{DAY, OPS, ago, alter, ended, gone, lines, pack, swept, text_of, until_today, verified, whole};
 use crate::support::cli::quarterdeck;
 use crate::support::fake_clock::FakeClock;
-use crate::support::{Dashboard, wait_for};
+use crate::support::{Dashboard, files, wait_for};
 
 /// A dashboard of today, at rest, with two sweeps behind it, and their files.
 async fn two_sweeps(config: &str) -> (Dashboard, FakeClock, Vec<PathBuf>) {

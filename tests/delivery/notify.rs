@@ -233,6 +233,7 @@ async fn a_dashboard_that_is_not_ready_tells_so() {
     let hook = Hook::start().await;
     let dashboard = Dashboard::start(&chat(&hook, "on = [\"unhealthy\"]")).await;
     let (output, aside) = (dashboard.path("data/output"), dashboard.path("data/aside"));
+    wait_for("the folder of outputs", async || output.is_dir().then_some(())).await;
     std::fs::rename(&output, &aside).expect("aside");
     std::fs::write(&output, "").expect("a file in its place");
     let posts = until_posts(&hook, 1).await;

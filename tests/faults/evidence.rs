@@ -14,11 +14,7 @@ use crate::support::{Dashboard, FakeBoot, kill_hard, lines_of, processes_of, sup
 fn config(sshd: &Sshd) -> String {
     format!(
         r#"
-[ssh]
-config_file = "{}"
-connect_timeout = "2s"
-[probe]
-interval = "0s"
+{}
 [[op]]
 id = "ends"
 script = """
@@ -32,7 +28,7 @@ exit 5
 id = "marks"
 script = "echo $QD_COMMAND >> {d}/marks"
 "#,
-        sshd.ssh_config.display(),
+        sshd.config(),
         d = sshd.dir.path().display()
     )
 }

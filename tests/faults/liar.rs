@@ -10,11 +10,7 @@ use crate::support::{Dashboard, wait_for};
 fn config(sshd: &Sshd) -> String {
     format!(
         r#"
-[ssh]
-config_file = "{}"
-connect_timeout = "2s"
-[probe]
-interval = "0s"
+{}
 [jobs]
 output_limit = "1MiB"
 [[op]]
@@ -44,16 +40,14 @@ script = 'cd "${{0%/*}}" && mv state exit.0.-.100000000000000.-7.-.whole; sleep 
 id = "true"
 script = "true"
 "#,
-        sshd.ssh_config.display(),
+        sshd.config(),
         d = sshd.dir.path().display()
     )
 }
 
 async fn with_host(sshd: &Sshd) -> Dashboard {
     let qd = Dashboard::start(&config(sshd)).await;
-    let host = json!({ "name": "web-03", "ssh": format!("127.0.0.1:{}", sshd.port), "spool": qd.path("spool-web-03") });
-    let (status, answer) = qd.post("/hosts", &host).await;
-    assert_eq!(status, 201, "{answer}");
+    qd.add_ssh("web-03", sshd.port, &[]).await;
     qd
 }
 

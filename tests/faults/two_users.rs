@@ -57,11 +57,7 @@ async fn what_was_resolved_as_one_user_keeps_another_one_from_starting_beside_it
     std::fs::set_permissions(flags.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("mode");
     let config = format!(
         r#"
-[ssh]
-config_file = "{}"
-connect_timeout = "2s"
-[probe]
-interval = "0s"
+{}
 [[op]]
 id = "waits"
 script = "echo begun; while [ ! -e {d}/go ]; do sleep 0.05; done"
@@ -70,7 +66,7 @@ id = "as-other"
 run_as = "{}"
 script = "id -un"
 "#,
-        sshd.ssh_config.display(),
+        sshd.config(),
         other.0,
         d = flags.path().display()
     );

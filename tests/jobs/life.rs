@@ -28,7 +28,13 @@ async fn a_killed_supervisor_is_no_end_while_the_command_lives() {
     let bench = Bench::local();
     let job = job("echo one; sleep 60 & wait");
     let mut follower = bench.executor.launch(&bench.host, &job).await.expect("launch");
-    signal(Signal::SIGKILL, &[supervisor(&bench.folder(job.id))]);
+    let sup = supervisor(&bench.folder(job.id));
+    signal(Signal::SIGKILL, &[sup]);
+    // A busy machine takes its time to kill.
+    until("the supervisor is dead", || {
+        std::fs::read(format!("/proc/{sup}/environ")).map_or(true, |environ| environ.is_empty())
+    })
+    .await;
     for _ in 0..2 {
         let asked = bench.asked(job.id, true).await;
         assert!(

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use super::support::{Dashboard, wait_for};
+use super::support::Dashboard;
 
 /// Every op of the catalog, with a script that changes nothing.
 fn harmless() -> String {
@@ -59,16 +59,8 @@ async fn schemathesis_finds_nothing() {
     }
     let alice = json!({"name": "alice", "password": "another long secret", "role": "viewer"});
     assert_eq!(dashboard.post("/users", &alice).await.0, 201);
-    let (status, row) = dashboard
-        .post("/pipelines", &json!({"name": "uptime", "tags": ["web"]}))
-        .await;
-    assert_eq!(status, 202, "{row}");
-    let pipeline = row["id"].as_str().expect("id").to_owned();
-    wait_for("the pipeline's end", async || {
-        let (_, row) = dashboard.get(&format!("/pipelines/{pipeline}")).await;
-        (!row["finished_at"].is_null()).then_some(())
-    })
-    .await;
+    let pipeline = dashboard.started(&json!({"name": "uptime", "tags": ["web"]})).await;
+    dashboard.until_through(&pipeline).await;
 
     let folder = root.join("tests/openapi");
     let mut run = Command::new(program);

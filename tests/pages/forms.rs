@@ -38,6 +38,62 @@ async fn a_form_comes_back_as_it_was_filled_in() {
 }
 
 #[tokio::test]
+async fn people_and_programs_are_typed_once() {
+    let dashboard = Dashboard::start(OPS).await;
+    let browser = Browser::signed_in(&dashboard).await;
+    for (path, form, status, kept, beside) in [
+        (
+            "/users",
+            "name=anna&new_password=long+enough+here&role=operatr",
+            400,
+            "value=\"anna\"",
+            "value=\"operatr\"",
+        ),
+        (
+            "/users",
+            "name=anna&new_password=short&role=operator",
+            400,
+            "value=\"operator\"",
+            "name=\"new_password\" type=\"password\" required minlength=\"10\"",
+        ),
+        (
+            "/users",
+            "name=&new_password=long+enough+here&role=operator",
+            400,
+            "value=\"operator\"",
+            "name=\"name\" value=\"\"",
+        ),
+        (
+            "/tokens",
+            "name=ci&role=viewer&lasts=soon",
+            400,
+            "value=\"ci\"",
+            "value=\"soon\"",
+        ),
+    ] {
+        let (answered, page) = browser.send(path, form).await;
+        assert_eq!(answered, status, "{path} {form}: {page}");
+        let new = between(&page, "<details class=\"panel\" open", "</details>");
+        assert!(new.contains(kept), "{path} {form}: {new}");
+        let field = between(new, beside, "</label>");
+        assert!(field.contains("role=\"alert\""), "{path} {form}: {new}");
+        assert!(
+            !page.contains("long enough here"),
+            "a password does not come back: {page}"
+        );
+    }
+    let place = browser
+        .press("/users", "name=anna&new_password=long+enough+here&role=viewer")
+        .await;
+    assert_eq!(place, "/users");
+    let (answered, page) = browser
+        .send("/users", "name=anna&new_password=long+enough+here&role=operator")
+        .await;
+    assert_eq!(answered, 409, "{page}");
+    assert!(page.contains("value=\"operator\""), "{page}");
+}
+
+#[tokio::test]
 async fn a_test_of_a_host_shows_what_works_as_ticks() {
     let dashboard = Dashboard::start(OPS).await;
     let browser = Browser::signed_in(&dashboard).await;

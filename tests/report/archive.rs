@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::cli::quarterdeck;
 use crate::support::fake_clock::FakeClock;
 use crate::support::page::Browser;
-use crate::support::{Dashboard, id_of, wait_for};
+use crate::support::{Dashboard, files, wait_for};
 use crate::{CONFIG, alter, host, run, shell, text_of};
 
 const DAY: i64 = 86_400;
@@ -44,16 +44,8 @@ async fn past() -> Past {
         qd.until_final(&id).await;
         commands.push(id);
     }
-    let (status, row) = qd
-        .post("/pipelines", &json!({ "name": "gently", "hosts": ["lab-01"] }))
-        .await;
-    assert_eq!(status, 202, "{row}");
-    let pipeline = id_of(&row);
-    wait_for("the pipeline's end", async || {
-        let (_, row) = qd.get(&format!("/pipelines/{pipeline}")).await;
-        (!row["finished_at"].is_null()).then_some(())
-    })
-    .await;
+    let pipeline = qd.started(&json!({ "name": "gently", "hosts": ["lab-01"] })).await;
+    qd.until_through(&pipeline).await;
     let kept = run(&qd, "switch", "prod-01", "a case").await;
     qd.until_final(&kept).await;
     let (status, row) = qd
@@ -89,13 +81,7 @@ impl Past {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(self.qd.path("data/archive")).into_iter().flatten();
-        let mut files: Vec<PathBuf> = entries
-            .map(|entry| entry.expect("entry").path())
-            .filter(|path| path.to_string_lossy().ends_with(".jsonl.gz"))
-            .collect();
-        files.sort();
-        files
+        files(&self.qd.path("data/archive"), ".jsonl.gz")
     }
 }
 

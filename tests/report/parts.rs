@@ -3,9 +3,9 @@
 use quarterdeck::domain::{ReportStamp, report_stamp};
 use serde_json::json;
 
+use crate::support::Dashboard;
 use crate::support::page::Browser;
 use crate::support::paper::Printer;
-use crate::support::{Dashboard, id_of, wait_for};
 use crate::{CONFIG, HOSTS, alter, host, run, sheet};
 
 #[tokio::test]
@@ -202,14 +202,8 @@ async fn coverage_names_the_hosts_without_a_success_first() {
         host(&qd, name, "lab").await;
     }
     for (name, hosts) in [("gently", vec!["lab-01", "prod-01"]), ("roll", vec!["lab-02"])] {
-        let (status, row) = qd.post("/pipelines", &json!({ "name": name, "hosts": hosts })).await;
-        assert_eq!(status, 202, "{row}");
-        let id = id_of(&row);
-        wait_for("the pipeline's end", async || {
-            let (_, row) = qd.get(&format!("/pipelines/{id}")).await;
-            (!row["finished_at"].is_null()).then_some(())
-        })
-        .await;
+        let id = qd.started(&json!({ "name": name, "hosts": hosts })).await;
+        qd.until_through(&id).await;
     }
     let browser = Browser::signed_in(&qd).await;
     for (coverage, says, order) in [

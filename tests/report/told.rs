@@ -3,8 +3,8 @@
 use quarterdeck::domain::report_stamp;
 use serde_json::json;
 
+use crate::support::Dashboard;
 use crate::support::page::Browser;
-use crate::support::{Dashboard, id_of, wait_for};
 use crate::{CONFIG, HOSTS, host};
 
 /// Pipelines and administration are on paper, also without the table of events.
@@ -17,14 +17,8 @@ async fn pipelines_and_administration_are_told_without_the_events() {
     let mut ids = Vec::new();
     for (name, hosts) in [("roll", vec!["lab-01", "lab-02"]), ("gently", vec!["prod-01"])] {
         let body = json!({ "name": name, "hosts": hosts, "reason": "ticket 12" });
-        let (status, row) = qd.post("/pipelines", &body).await;
-        assert_eq!(status, 202, "{row}");
-        let id = id_of(&row);
-        wait_for("the pipeline's end", async || {
-            let (_, row) = qd.get(&format!("/pipelines/{id}")).await;
-            (!row["finished_at"].is_null()).then_some(())
-        })
-        .await;
+        let id = qd.started(&body).await;
+        qd.until_through(&id).await;
         ids.push(id);
     }
     // One that somebody cancels, with a reason.
@@ -35,11 +29,7 @@ async fn pipelines_and_administration_are_told_without_the_events() {
     let why = json!({ "mode": "kill", "reason": "the wrong hosts" });
     let (status, answer) = qd.post(&format!("/pipelines/{slow}/cancel"), &why).await;
     assert!(status < 300, "{status}: {answer}");
-    wait_for("the pipeline's end", async || {
-        let (_, row) = qd.get(&format!("/pipelines/{slow}")).await;
-        (!row["finished_at"].is_null()).then_some(())
-    })
-    .await;
+    qd.until_through(&slow).await;
     let body = json!({ "name": "olga", "password": "violet-anchor-shovel-19", "role": "viewer" });
     assert_eq!(qd.post("/users", &body).await.0, 201);
     assert!(qd.post("/users/olga/disable", &json!({})).await.0 < 300);

@@ -77,6 +77,13 @@ impl Dashboard {
         id_of(&row)
     }
 
+    /// Starts a pipeline, which must be accepted, and gives its id.
+    pub(crate) async fn started(&self, pipeline: &Value) -> String {
+        let (status, row) = self.post("/pipelines", pipeline).await;
+        assert_eq!(status, 202, "{row}");
+        id_of(&row)
+    }
+
     /// A command's row.
     pub(crate) async fn command(&self, id: &str) -> Value {
         let (status, row) = self.get(&format!("/commands/{id}")).await;

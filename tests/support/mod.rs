@@ -8,7 +8,7 @@
     reason = "what is unused differs from test file to test file"
 )]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -52,6 +52,17 @@ pub(crate) fn sql(file: &Path, query: &str) -> String {
         .get_result::<Value>(&mut connection)
         .expect("one value")
         .value
+}
+
+/// The files of a folder whose names end so, in order; none where there is no folder.
+pub(crate) fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("entry").path())
+        .filter(|path| path.to_string_lossy().ends_with(end))
+        .collect();
+    files.sort();
+    files
 }
 
 /// The id of a row.

@@ -24,6 +24,15 @@ pub(crate) struct Sshd {
 }
 
 impl Sshd {
+    /// The lines of a dashboard's configuration that reach it: what does not answer is given up soon, and nothing is
+    /// looked at unasked.
+    pub(crate) fn config(&self) -> String {
+        format!(
+            "[ssh]\nconfig_file = \"{}\"\nconnect_timeout = \"2s\"\n[probe]\ninterval = \"0s\"\n",
+            self.ssh_config.display()
+        )
+    }
+
     /// Starts one.
     pub(crate) fn start() -> Self {
         Self::start_with("", &[])

@@ -38,6 +38,15 @@ impl Dashboard {
         self.until(id, status, |row| row["status"] == status).await
     }
 
+    /// Waits until a pipeline is final, and gives its row.
+    pub(crate) async fn until_through(&self, pipeline: &str) -> Value {
+        wait_for("the pipeline's end", async || {
+            let (_, row) = self.get(&format!("/pipelines/{pipeline}")).await;
+            (!row["finished_at"].is_null()).then_some(row)
+        })
+        .await
+    }
+
     /// Waits until a command's output holds a text.
     pub(crate) async fn until_output(&self, id: &str, text: &str) -> String {
         wait_for(&format!("“{text}” in the output"), async || {

@@ -1,15 +1,17 @@
 //! Whole logs that are written anew, so that they fit in themselves.
 
+use std::path::Path;
 use std::process::Command;
 
 use quarterdeck::domain::{Checkpoint, Link, SigningKey};
 use serde_json::json;
 
-use crate::journal::{Copied, copied_edit, found, journal};
+use crate::journal::{Copied, copied_edit, edit, found, journal};
 use crate::support::cli::quarterdeck;
+use crate::support::sql;
 
 /// Chains events anew from one on, as somebody with this program's source can.
-fn chain_anew(copied: &Copied, from: i64) {
+pub(crate) fn chain_anew(database: &Path, from: i64) {
     let column = |name: &str| {
         format!("CASE WHEN {name} IS NULL THEN '-,' ELSE length(CAST({name} AS BLOB)) || ':' || {name} || ',' END")
     };
@@ -27,14 +29,17 @@ fn chain_anew(copied: &Copied, from: i64) {
         "pipeline_id",
     ];
     let canonical = columns.map(column).join(" || ");
-    let last: i64 = copied.sql("SELECT max(id) FROM event_log").parse().expect("number");
+    let last: i64 = sql(database, "SELECT max(id) FROM event_log").parse().expect("number");
     let mut links = String::new();
-    let mut link = copied.sql(&format!(
-        "SELECT lower(hex(link)) FROM event_log WHERE id = {}",
-        from - 1
-    ));
+    let mut link = sql(
+        database,
+        &format!("SELECT lower(hex(link)) FROM event_log WHERE id = {}", from - 1),
+    );
     for id in from..=last {
-        let text = copied.sql(&format!("SELECT hex({canonical}) FROM event_log WHERE id = {id}"));
+        let text = sql(
+            database,
+            &format!("SELECT hex({canonical}) FROM event_log WHERE id = {id}"),
+        );
         let row: Vec<u8> = (0..text.len())
             .step_by(2)
             .map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect("hex"))
@@ -42,7 +47,7 @@ fn chain_anew(copied: &Copied, from: i64) {
         link = sha256(&[unhex(&link), unhex(&sha256(&row))].concat());
         links.push_str(&format!("UPDATE event_log SET link = x'{link}' WHERE id = {id};"));
     }
-    copied.edit(&links);
+    edit(database, &links);
 }
 
 /// By another program than ours.
@@ -89,7 +94,7 @@ async fn what_is_chained_anew_is_found_by_checkpoints_and_what_is_signed_anew_by
     // Edited, and chained anew: every link fits, the checkpoints do not.
     let anew = Copied::of(&qd);
     anew.edit("UPDATE event_log SET message = 'nothing happened' WHERE id = 5;");
-    chain_anew(&anew, 5);
+    chain_anew(&anew.database(), 5);
     found(&anew, "chained anew", "checkpoint");
     let (_, text) = anew.verify(&[]);
     assert!(
@@ -101,7 +106,7 @@ async fn what_is_chained_anew_is_found_by_checkpoints_and_what_is_signed_anew_by
     for own_key in [false, true] {
         let forged = Copied::of(&qd);
         forged.edit("UPDATE event_log SET message = 'nothing happened' WHERE id = 5;");
-        chain_anew(&forged, 5);
+        chain_anew(&forged.database(), 5);
         sign_anew(&forged, own_key);
         let (code, text) = forged.verify(&[]);
         assert_eq!(code, 0, "the README says that this cannot be seen from inside: {text}");
@@ -117,7 +122,7 @@ async fn what_is_chained_anew_is_found_by_checkpoints_and_what_is_signed_anew_by
     cut.edit(
         "DELETE FROM event_log WHERE id > 6; DELETE FROM checkpoints WHERE event_id > 6; DELETE FROM commands; \
          DELETE FROM pipelines; DELETE FROM users; DELETE FROM tokens; UPDATE sqlite_sequence SET seq = 6 WHERE name = 'event_log'; \
-         UPDATE event_index SET event_id = 6;",
+         UPDATE sqlite_sequence SET seq = (SELECT max(id) FROM checkpoints) WHERE name = 'checkpoints'; UPDATE event_index SET event_id = 6;",
     );
     let (code, text) = cut.verify(&[]);
     assert_eq!(code, 0, "{text}");

@@ -7,7 +7,7 @@ use diesel::Connection as _;
 use diesel::connection::SimpleConnection as _;
 use serde_json::json;
 
-use crate::support::{Dashboard, id_of, sql, wait_for};
+use crate::support::{Dashboard, sql};
 
 pub(crate) const OPS: &str = "[probe]\ninterval = \"0s\"\n\
      [[op]]\nid = \"three\"\nscript = \"echo three; exit 3\"\n\
@@ -34,15 +34,8 @@ pub(crate) async fn journal() -> Dashboard {
         .await;
     assert!((200..300).contains(&status), "{status}");
     qd.until_final(&runs).await;
-    let (_, answer) = qd
-        .post("/pipelines", &json!({"name": "both", "hosts": ["localhost"]}))
-        .await;
-    let pipeline = id_of(&answer);
-    wait_for("the pipeline's end", async || {
-        let row = qd.get(&format!("/pipelines/{pipeline}")).await.1;
-        row.to_string().contains("\"FAILED\"").then_some(())
-    })
-    .await;
+    let pipeline = qd.started(&json!({"name": "both", "hosts": ["localhost"]})).await;
+    qd.until_through(&pipeline).await;
     for (path, body) in [
         (
             "/users",

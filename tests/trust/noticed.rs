@@ -149,3 +149,22 @@ async fn what_a_dashboard_does_and_suffers_itself_is_no_alarm() {
     let (code, text, err) = quarterdeck(&qd, "audit verify --no-outputs").await;
     assert_eq!((code, noticed(&qd)), (0, 0), "{text}{err}");
 }
+
+/// What a piece of work has said of the schema is undone with it, and is said again by the next one that signs.
+#[tokio::test]
+async fn another_schema_that_makes_the_look_at_it_fail_is_said_by_the_next_checkpoint() {
+    let mut qd = Dashboard::start(OPS).await;
+    let (code, out, err) = quarterdeck(&qd, "audit report --from 1h").await;
+    assert_eq!(code, 0, "{out}{err}");
+    // No second checkpoint of a report can be signed: the piece that says so is undone alone.
+    edit(
+        &qd.path("data/quarterdeck.db"),
+        "CREATE UNIQUE INDEX one_report ON checkpoints (kind) WHERE kind = 'report'",
+    );
+    let (code, out, err) = quarterdeck(&qd, "audit report --from 1h").await;
+    assert_ne!(code, 0, "{out}{err}");
+    assert_eq!(noticed(&qd), 0, "undone with the report");
+    qd.stop().await;
+    assert_eq!(noticed(&qd), 1);
+    assert!(last_said(&qd).contains("index one_report"), "{}", last_said(&qd));
+}

@@ -14,7 +14,7 @@ use crate::support::page::Browser;
 use crate::support::{Dashboard, wait_for};
 
 /// A journal at rest with two holds, one of them released, two reports, and a review of the first.
-async fn paperwork() -> (Dashboard, String) {
+pub(crate) async fn paperwork() -> (Dashboard, String) {
     let mut qd = Dashboard::start(OPS).await;
     for op in ["uptime", "three"] {
         let id = qd.accepted(op, "localhost").await;

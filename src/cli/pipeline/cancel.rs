@@ -32,7 +32,7 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
     if context.out.is_json() {
         return context.out.json(&row);
     }
-    let row = PipelineRow::read(&row)?;
+    let row = PipelineRow::read(&row, &context.config.zone)?;
     context.out.line(&row.sentence())?;
     if row.is_final() {
         return Ok(());

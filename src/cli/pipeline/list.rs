@@ -50,7 +50,7 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
     let zone = context.config.zone.clone();
     let mut rows = Vec::with_capacity(found.len());
     for row in &found {
-        let row = PipelineRow::read(row)?;
+        let row = PipelineRow::read(row, &zone)?;
         rows.push(vec![
             when(row.created_at, &zone),
             row.words(),

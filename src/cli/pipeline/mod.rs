@@ -60,7 +60,7 @@ pub(super) async fn execute(command: Command, context: &mut Context) -> Result<(
 
 /// Says that a pipeline is under way, or follows it to its end.
 async fn begun(context: &mut Context, row: Value, wait: bool) -> Result<(), Failure> {
-    let read = PipelineRow::read(&row)?;
+    let read = PipelineRow::read(&row, &context.config.zone)?;
     if wait {
         return wait::to_the_end(context, read.id).await;
     }

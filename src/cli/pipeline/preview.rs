@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::domain::{Timestamp, spoken};
+
 use super::super::Context;
 use super::super::failure::Failure;
 use super::words::hosts;
@@ -38,6 +40,7 @@ pub(super) fn print(context: &mut Context, found: &Value) -> Result<(), Failure>
         return context.out.json(found);
     }
     for line in lines(&Preview::deserialize(found)?) {
+        let line = spoken(&context.config.zone, &line, Timestamp::now());
         context.out.line(&line)?;
     }
     context.out.line("nothing was started")

@@ -134,6 +134,8 @@ impl AtRest {
                 return Ok(None);
             };
             let mut shown = json!(row);
+            let turn = row.plan.turn(&journal.pipeline_cells(id)?, row.hold_reason.as_deref());
+            shown["turn"] = json!(turn.map(|(_, stage)| stage));
             shown["counts"] = json!(journal.pipeline_counts(id)?);
             if results {
                 shown["results"] = json!(journal.pipeline_results(id)?);

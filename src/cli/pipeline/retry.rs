@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::domain::IdPart;
+use crate::domain::{IdPart, Timestamp, spoken};
 
 use super::super::Context;
 use super::super::confirm::{Confirm, ask, at_terminal};
@@ -77,6 +77,7 @@ fn show(args: &Args, context: &mut Context, found: &Value) -> Result<(), Failure
         return Ok(());
     }
     for line in lines(&Preview::deserialize(found)?) {
+        let line = spoken(&context.config.zone, &line, Timestamp::now());
         if context.out.is_json() {
             say(&crate::domain::bounded(&line, usize::MAX));
         } else {

@@ -26,9 +26,9 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
     if context.out.is_json() {
         return context.out.json(&value);
     }
-    let row = PipelineRow::read(&value)?;
-    context.out.line(&row.sentence())?;
     let zone = context.config.zone.clone();
+    let row = PipelineRow::read(&value, &zone)?;
+    context.out.line(&row.sentence())?;
     let stages: Vec<&str> = (0..row.plan.stages.len()).map(|stage| row.stage(stage)).collect();
     let ids = |ids: &[PipelineId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let facts = [
@@ -56,7 +56,7 @@ pub(super) async fn execute(args: Args, context: &mut Context) -> Result<(), Fai
 
 /// The groups, stage by stage.
 pub(super) async fn results(context: &mut Context, value: &Value) -> Result<(), Failure> {
-    let row = PipelineRow::read(value)?;
+    let row = PipelineRow::read(value, &context.config.zone)?;
     let mut stage = None;
     for (index, group) in row.results.iter().enumerate() {
         if stage != Some(group.stage) {
@@ -81,7 +81,7 @@ pub(super) async fn results(context: &mut Context, value: &Value) -> Result<(), 
 /// What is the same for all of a group, by one of its commands: its status and the last line that it wrote.
 async fn what(context: &Context, group: &Group) -> Result<String, Failure> {
     let source = context.source()?;
-    let row = CommandRow::read(&source.command(group.example).await?)?;
+    let row = CommandRow::read(&source.command(group.example).await?, &context.config.zone)?;
     let words = row.words().lines().next().unwrap_or_default().to_owned();
     let Some(bytes) = row.output_bytes.filter(|bytes| *bytes > 0) else {
         return Ok(words);

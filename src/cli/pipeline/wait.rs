@@ -27,7 +27,7 @@ pub(super) async fn to_the_end(context: &mut Context, id: PipelineId) -> Result<
     loop {
         match source.pipeline(id, false).await {
             Ok(value) => {
-                let row = PipelineRow::read(&value)?;
+                let row = PipelineRow::read(&value, &context.config.zone)?;
                 if progress.show(&row) {
                     pause = SOON;
                 }
@@ -50,7 +50,7 @@ pub(super) async fn to_the_end(context: &mut Context, id: PipelineId) -> Result<
 }
 
 async fn report(context: &mut Context, value: &Value) -> Result<(), Failure> {
-    let row = PipelineRow::read(value)?;
+    let row = PipelineRow::read(value, &context.config.zone)?;
     if context.out.is_json() {
         context.out.json(value)?;
         return verdict(row.status);

@@ -1,9 +1,10 @@
 //! A pipeline in words: its row as the API gives it, one sentence about where it stands, and its results in groups.
 
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::domain::{CommandId, CommandStatus, PipelineId, PipelineStatus, Plan, Refusal, Timestamp};
+use crate::domain::{CommandId, CommandStatus, PipelineId, PipelineStatus, Plan, Refusal, Timestamp, spoken};
 
 use super::super::failure::Failure;
 use super::super::rows::name;
@@ -14,7 +15,6 @@ pub(super) struct PipelineRow {
     pub(super) id: PipelineId,
     pub(super) name: String,
     pub(super) hosts: Vec<i64>,
-    pub(super) current_stage: usize,
     pub(super) status: PipelineStatus,
     pub(super) created_at: Timestamp,
     pub(super) finished_at: Option<Timestamp>,
@@ -61,8 +61,14 @@ pub(super) struct Group {
 }
 
 impl PipelineRow {
-    pub(super) fn read(row: &Value) -> Result<Self, Failure> {
-        Ok(Self::deserialize(row)?)
+    /// As the API gives it, with the times in its sentences in the configured zone.
+    pub(super) fn read(row: &Value, zone: &TimeZone) -> Result<Self, Failure> {
+        let row = Self::deserialize(row)?;
+        let written = row.finished_at.unwrap_or_else(Timestamp::now);
+        Ok(Self {
+            hold_reason: row.hold_reason.map(|text| spoken(zone, &text, written)),
+            ..row
+        })
     }
 
     pub(super) fn is_final(&self) -> bool {
@@ -95,8 +101,8 @@ impl PipelineRow {
     pub(super) fn sentence(&self) -> String {
         let mut text = format!("{}: {}", self.name, self.words());
         let stages = self.plan.stages.len();
-        let stage = self.turn.unwrap_or(self.current_stage);
-        if !self.is_final() && stages > 1 && stage < stages {
+        // As pages do: by whose turn it is. The stage that the row has is the one that all hosts have done.
+        if let Some(stage) = self.turn.filter(|_| !self.is_final() && stages > 1) {
             text.push_str(&format!(", stage {} of {stages}", stage + 1));
         }
         text.push_str("; ");
@@ -195,21 +201,21 @@ mod tests {
         for (key, value) in change.as_object().expect("object") {
             row[key] = value.clone();
         }
-        PipelineRow::read(&row).expect("a row")
+        PipelineRow::read(&row, &TimeZone::UTC).expect("a row")
     }
 
     #[test]
     fn one_sentence_says_where_it_stands() {
         let counts = json!({"hosts_passed": 1, "hosts_failed": 1, "hosts_under_way": 1, "not_needed": 2});
         for (change, sentence) in [
-            (json!({}), "update: Running, stage 2 of 2; 3 hosts"),
+            (json!({}), "update: Running; 3 hosts"),
             (
-                json!({"counts": counts}),
+                json!({"turn": 1, "counts": counts}),
                 "update: Running, stage 2 of 2; 1 of 3 hosts passed, 1 failed, 1 under way; 2 commands not needed",
             ),
             (
                 json!({"status": "HELD", "hold_reason": "look"}),
-                "update: Held: look, stage 2 of 2; 3 hosts",
+                "update: Held: look; 3 hosts",
             ),
             (
                 json!({"status": "HELD", "hold_reason": "look", "current_stage": 0, "turn": 1, "counts": counts}),
@@ -217,11 +223,11 @@ mod tests {
             ),
             (
                 json!({"status": "HELD", "hold_reason": "held by bob"}),
-                "update: Held by bob, stage 2 of 2; 3 hosts",
+                "update: Held by bob; 3 hosts",
             ),
             (
                 json!({"cancel_mode": "kill", "cancel_by": "user:bob"}),
-                "update: Being cancelled by bob, stage 2 of 2; 3 hosts",
+                "update: Being cancelled by bob; 3 hosts",
             ),
             (
                 json!({"status": "COMPLETE", "finished_at": "2026-11-23T08:01:00Z", "hosts": [1]}),

@@ -75,6 +75,8 @@ impl Courier {
     pub(super) fn skipped(&mut self, position: i64) {
         (self.arrived, self.stored) = (position, position);
         self.got_some = false;
+        // What comes next has tries of its own.
+        self.failures = 0;
     }
 
     /// What arrived and is not journaled may be asked for again: nothing of it counts.

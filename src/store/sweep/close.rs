@@ -117,6 +117,7 @@ pub(super) fn close(tx: &mut Tx<'_>, closing: &Closing, key: &SigningKey) -> Res
             .archive_before
             .max(cutoffs.archive)
             .or(Some(Timestamp::from_micros(0))),
+        groups: Some(tx.journal.standing_groups(i64::MAX, None)?),
         standing: commands_before
             .map(|before| tx.journal.standing_before(before))
             .transpose()?,

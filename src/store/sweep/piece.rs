@@ -175,7 +175,7 @@ impl Journal {
 
     /// Whether the digests that no checkpoint signed are those of the pieces, one after the other; and how many more.
     fn seals_fit(&mut self, pieces: &[Piece]) -> Result<(bool, usize), ReadError> {
-        let (mut last, mut fit, mut more) = (0, true, 0);
+        let (mut last, mut fit, mut more) = (i64::MIN, true, 0);
         let mut left = pieces
             .iter()
             .map(|piece| &piece.sealed)

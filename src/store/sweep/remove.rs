@@ -103,6 +103,11 @@ pub(super) fn remove_pipeline(tx: &mut Tx<'_>, said: &Said, before: Timestamp, i
 /// the youngest.
 pub(super) fn remove_events(tx: &mut Tx<'_>, said: &Said, ids: &[i64]) -> Result<(i64, Option<Timestamp>), Fault> {
     let ids = still_free(tx.journal, ids)?;
+    let mut rows = tx.journal.canonical_of(&ids)?;
+    // Looked at before, but it may have been changed since.
+    let other = tx.journal.other_events(&rows)?;
+    rows.retain(|row| !other.contains(&row.id));
+    let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
     if ids.is_empty() {
         return Ok((0, None));
     }
@@ -110,7 +115,7 @@ pub(super) fn remove_events(tx: &mut Tx<'_>, said: &Said, ids: &[i64]) -> Result
     let (mut until, mut hashes, mut vouched) = (String::new(), Vec::new(), Vec::new());
     let (mut hashed, mut sealed) = (Summing::default(), Summing::default());
     let number = piece::next(tx)?;
-    for row in tx.journal.canonical_of(&ids)? {
+    for row in rows {
         let link = Link::from_bytes(&row.link).map_err(|why| ReadError::Row(why.to_string()))?;
         hashes.push(serde_json::json!([row.id, row.row_hash()]));
         hashed.hash(row.id, row.row_hash(), link);

@@ -1,5 +1,7 @@
 //! One sweep on its way, piece by piece: looked for by readers, archived, and then removed.
 
+use std::collections::BTreeSet;
+
 use super::super::archive::{self, Added};
 use super::super::record::Of;
 use super::super::{Journal, ReadError, Store, WriteError};
@@ -132,12 +134,20 @@ impl Sweep<'_> {
             let next = reader.read(move |journal| {
                 let kept = Kept::load(journal)?;
                 let ids = walk.next(journal, &kept)?;
-                Ok((ids, walk))
+                let rows = journal.canonical_of(&ids)?;
+                let other = journal.other_events(&rows)?;
+                Ok((ids, other, walk))
             });
-            let (ids, walked) = next.await.map_err(read)?;
+            let (mut ids, other, walked) = next.await.map_err(read)?;
             walk = walked;
             if ids.is_empty() {
                 return Ok(());
+            }
+            ids.retain(|id| !other.contains(id));
+            let stay = other.into_iter().map(|id| format!("event {id}")).collect();
+            self.store.leave(stay).await?;
+            if ids.is_empty() {
+                continue;
             }
             let archived = ids.clone();
             self.archive(move |journal| events_of(journal, &archived)).await?;
@@ -155,11 +165,20 @@ impl Sweep<'_> {
         let mut after = beginning();
         loop {
             let from: Place = after.clone();
-            let old = self
-                .read(move |journal| journal.old_commands(before, &from, BATCH))
-                .await?;
+            let look = move |journal: &mut Journal| {
+                let old = journal.old_commands(before, &from, BATCH)?;
+                let ids: Vec<CommandId> = old.iter().map(|old| old.id).collect();
+                let other = journal.unlike(Of::Command, &ids)?;
+                Ok((old, other))
+            };
+            let (mut old, other) = self.read(look).await?;
             let Some(last) = old.last() else { return Ok(all) };
             after = (last.at, last.id.to_string());
+            old.retain(|old| !other.contains(&old.id.to_string()));
+            self.leave(Of::Command, other).await?;
+            if old.is_empty() {
+                continue;
+            }
             let ids: Vec<CommandId> = old.iter().map(|old| old.id).collect();
             let archived = ids.clone();
             self.archive(move |journal| rows_of(journal, Of::Command, &archived))
@@ -197,7 +216,18 @@ impl Sweep<'_> {
     async fn pipeline(&mut self, before: Timestamp, id: PipelineId) -> Result<i64, WriteError> {
         let mut all = 0;
         loop {
-            let old = self.read(move |journal| journal.commands_of_old_pipeline(id)).await?;
+            let look = move |journal: &mut Journal| {
+                let old = journal.commands_of_old_pipeline(id)?;
+                let ids: Vec<CommandId> = old.iter().map(|old| old.id).collect();
+                let other = journal.unlike(Of::Command, &ids)?;
+                Ok((old, other, journal.unlike(Of::Pipeline, &[id])?))
+            };
+            let (old, commands, pipelines) = self.read(look).await?;
+            if !commands.is_empty() || !pipelines.is_empty() {
+                self.leave(Of::Command, commands).await?;
+                self.leave(Of::Pipeline, pipelines).await?;
+                return Ok(all);
+            }
             if old.is_empty() {
                 break;
             }
@@ -231,6 +261,12 @@ impl Sweep<'_> {
         self.begun |= gone > 0;
         self.swept.pipelines += gone;
         Ok(all + gone)
+    }
+
+    /// Says that rows stay though their time has come.
+    async fn leave(&self, of: Of, ids: BTreeSet<String>) -> Result<(), WriteError> {
+        let names = ids.iter().map(|id| format!("{} {id}", of.word())).collect();
+        self.store.leave(names).await
     }
 
     async fn read<T: Send + 'static>(

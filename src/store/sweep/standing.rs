@@ -113,6 +113,13 @@ impl Journal {
                 unsigned: true,
             }));
         }
+        if self.lacks_groups(&stated, open.as_ref())? {
+            return Ok(Some(Unexplained {
+                what: "digests are gone that no sweep has forgotten",
+                details: serde_json::json!({ "stated": stated.groups, "found": self.standing_groups(i64::MAX, open.as_ref())? }),
+                unsigned: false,
+            }));
+        }
         let Some(standing) = stated.standing else {
             return Ok(None);
         };

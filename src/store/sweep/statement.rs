@@ -9,7 +9,7 @@ use super::super::error::Fault;
 use super::super::schema::{event_log, sealed, sweep_pieces, swept_events};
 use super::super::tx::Tx;
 use super::super::{Journal, ReadError};
-use super::{BATCH, Number};
+use super::BATCH;
 use crate::domain::{Digest, Link, Timestamp};
 
 /// What the checkpoint of a sweep states beside the chain's head; that of the first start of a log which is older than
@@ -31,6 +31,10 @@ pub(in crate::store) struct Statement {
     /// an older version stated it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::store) archive_before: Option<Timestamp>,
+    /// The checkpoints before it whose digests stood for rows that were there: all of these digests stay, until a later
+    /// statement says so no more. None where it does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::store) groups: Option<Sealing>,
     /// Which commands and pipelines of those that were made before it left standing; none where it does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::store) standing: Option<Standing>,
@@ -91,7 +95,7 @@ pub(in crate::store) struct Sealing {
     /// How many.
     pub(in crate::store) rows: usize,
     /// SHA-256 of their lines, in the order of their ids: `WHAT DIGEST EVENT` of a row (`WHAT DIGEST` where it is not
-    /// known of which event), `ID HASH LINK` of an event.
+    /// known of which event), `ID HASH LINK` of an event, `ID` of a checkpoint.
     pub(in crate::store) sha256: Option<Digest>,
 }
 
@@ -131,7 +135,8 @@ impl Journal {
 
     /// The digests that the checkpoint of this sweep vouches for; `None` is the sweep that is under way.
     pub(in crate::store) fn sealing(&mut self, checkpoint: Option<i64>) -> Result<Sealing, ReadError> {
-        let (mut sum, mut last) = (Summing::default(), 0);
+        // Also what somebody gave a number below the first one.
+        let (mut sum, mut last) = (Summing::default(), i64::MIN);
         loop {
             let some: Vec<(i64, String, Digest, Option<i64>)> = sealed::table
                 .filter(sealed::checkpoint_id.is(checkpoint))
@@ -197,6 +202,11 @@ impl Summing {
         self.line(&format!("{id} {row} {link}\n"));
     }
 
+    /// A checkpoint.
+    pub(super) fn checkpoint(&mut self, id: i64) {
+        self.line(&format!("{id}\n"));
+    }
+
     fn line(&mut self, line: &str) {
         use sha2::Digest as _;
         self.hash.update(line);
@@ -253,19 +263,10 @@ pub(super) fn forget(tx: &mut Tx<'_>) -> Result<bool, Fault> {
         tx.touch_pages();
         return Ok(true);
     }
-    let groups: Vec<Option<i64>> = sealed::table
-        .filter(sealed::checkpoint_id.is_not_null())
-        .select(sealed::checkpoint_id)
-        .distinct()
-        .load(&mut tx.journal.conn)?;
-    for group in groups.into_iter().flatten() {
-        let stands: Vec<Number> = diesel::sql_query(
-            "SELECT s.id AS n FROM sealed s WHERE s.checkpoint_id = ? AND (EXISTS (SELECT 1 FROM commands WHERE id = s.what) \
-             OR EXISTS (SELECT 1 FROM pipelines WHERE id = s.what) OR instr(s.what, ' ') > 0) ORDER BY s.id DESC LIMIT 1",
-        )
-        .bind::<BigInt, _>(group)
-        .load(&mut tx.journal.conn)?;
-        if stands.is_empty() {
+    // Its own digests go with a later statement, which then does not name them.
+    let own = tx.journal.base_checkpoint()?.map_or(0, |checkpoint| checkpoint.id);
+    for group in tx.journal.groups()? {
+        if group != own && !tx.journal.stands_for_any(group)? {
             diesel::delete(sealed::table.filter(sealed::checkpoint_id.eq(group))).execute(&mut tx.journal.conn)?;
             tx.touch_pages();
         }

@@ -258,6 +258,7 @@ async fn a_first_try_stays_as_long_as_its_retry() {
              finished_at = '2026-01-01 00:00:00', settled_at = '2026-01-01 00:00:00' WHERE pipeline_id = '{id}'"
         ))
         .expect("aged");
+        super::aged::say_again(&dir);
     };
     let cutoffs = Cutoffs {
         events: None,

@@ -3,6 +3,7 @@
 use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, SqliteConnection};
 
+use super::aged::say_again;
 use super::*;
 use crate::domain::Timestamp;
 
@@ -20,6 +21,7 @@ fn age(dir: &tempfile::TempDir, id: crate::domain::CommandId, at: &str) {
          settled_at = CASE WHEN finished_at IS NULL THEN NULL ELSE '{at}' END WHERE id = '{id}'"
     ))
     .expect("aged");
+    say_again(dir);
 }
 
 async fn ended(store: &Store, host: &str, retry_of: Option<crate::domain::CommandId>) -> CommandRow {
@@ -137,7 +139,7 @@ async fn an_old_pipeline_stays_with_its_young_command() {
 #[tokio::test]
 async fn many_events_go_in_batches_and_the_space_comes_back() {
     let dir = tempfile::tempdir().expect("folder");
-    let store = store_in(&dir);
+    store_in(&dir).close();
     let mut conn =
         SqliteConnection::establish(dir.path().join("quarterdeck.db").to_str().expect("path")).expect("opens");
     conn.batch_execute(
@@ -155,6 +157,8 @@ async fn many_events_go_in_batches_and_the_space_comes_back() {
         .expect("checkpoint");
     drop(conn);
     let before = size(&dir);
+    // They are chained as they are found.
+    let store = store_in(&dir);
     let swept = store
         .sweep(
             &Cutoffs {

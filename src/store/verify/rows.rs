@@ -31,12 +31,12 @@ pub(super) fn verify(
     let mut named = Named::after(base);
     let (mut of_before, mut used) = (0, BTreeSet::new());
     for of in Of::ALL {
-        let mut last = String::new();
+        let mut last: Option<String> = None;
         loop {
-            let after = last.clone();
-            let rows = reader.read_blocking(|journal| journal.vouched(of, &after, &mut named, base))?;
+            let after = last.take();
+            let rows = reader.read_blocking(|journal| journal.vouched(of, after.as_deref(), &mut named, base))?;
             let Some((newest, ..)) = rows.last() else { break };
-            last.clone_from(newest);
+            last = Some(newest.clone());
             for (id, row, voucher) in rows {
                 let name = format!("{} {id}", of.word());
                 let open = of.is_open(&row);
@@ -202,7 +202,13 @@ fn differing(said: &Value, is: &Value) -> String {
 }
 
 fn file(data_dir: &Path, id: &str, row: &Value, name: String, verdict: &mut Verdict) {
-    let (Some(digest), Ok(id)) = (row["output_sha256"].as_str(), id.parse::<CommandId>()) else {
+    let Ok(id) = id.parse::<CommandId>() else { return };
+    let Some(digest) = row["output_sha256"].as_str() else {
+        // One that was given up may have left what had come by then; one that was refused never had any.
+        let refused = matches!(row["status"].as_str(), Some("BLOCKED" | "SKIPPED"));
+        if refused && output::length(data_dir, id).is_ok_and(|bytes| bytes > 0) {
+            verdict.wrong(name, "it never ran, but there is a file with its output");
+        }
         return;
     };
     match output::digest(data_dir, id) {

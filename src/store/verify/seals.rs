@@ -8,6 +8,23 @@ use super::super::{ReadError, Reader};
 use super::{Limits, STEP, Verdict};
 use crate::domain::Timestamp;
 
+/// What the newest sweep names of the digests that older ones left, and its own, is there.
+pub(super) fn groups(
+    reader: &Reader,
+    statement: Option<&Statement>,
+    open: Option<&OpenSweep>,
+    verdict: &mut Verdict,
+) -> Result<(), ReadError> {
+    let Some(stated) = statement else { return Ok(()) };
+    if reader.read_blocking(|journal| journal.lacks_groups(stated, open))? {
+        verdict.wrong(
+            "the table sealed".to_owned(),
+            "digests that sweeps left are gone, and the newest sweep names them: older ones would count in their place",
+        );
+    }
+    Ok(())
+}
+
 /// The digests that sweeps left, against the checkpoints that signed them, and whether their rows are there.
 pub(super) fn verify(reader: &Reader, limits: Limits<'_>, verdict: &mut Verdict) -> Result<(), ReadError> {
     let groups: Vec<Option<i64>> = reader.read_blocking(|journal| {
@@ -31,7 +48,7 @@ pub(super) fn verify(reader: &Reader, limits: Limits<'_>, verdict: &mut Verdict)
             verdict.wrong(name, "the digests that it vouches for are not those that it signed");
         }
     }
-    let mut last = 0;
+    let mut last = i64::MIN;
     loop {
         let some: Vec<(i64, String)> = reader.read_blocking(|journal| {
             Ok(sealed::table

@@ -1,13 +1,13 @@
 //! What vouches for a row: the newest event that carries it, or the digest that a sweep left of such an event.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use serde_json::Value;
 
 use super::super::chain::{self, CANONICAL, Canonical};
-use super::super::record::Of;
+use super::super::record::{self, Of};
 use super::super::schema::sealed;
 use super::super::{Journal, ReadError};
 use super::STEP;
@@ -69,7 +69,7 @@ impl Journal {
     pub(super) fn vouched(
         &mut self,
         of: Of,
-        after: &str,
+        after: Option<&str>,
         named: &mut Named,
         base: i64,
     ) -> Result<Vec<(String, Value, Option<Voucher>)>, ReadError> {
@@ -77,6 +77,16 @@ impl Journal {
             self.catch_up(named)?;
         }
         let rows = self.records_after(of, after, STEP)?;
+        self.vouch(of, rows, &named.by_place, base)
+    }
+
+    fn vouch(
+        &mut self,
+        of: Of,
+        rows: Vec<(String, Value)>,
+        by_place: &HashMap<String, (i64, Value)>,
+        base: i64,
+    ) -> Result<Vec<(String, Value, Option<Voucher>)>, ReadError> {
         let mut written_off: HashMap<String, WrittenOff> = HashMap::new();
         let mut found = Vec::with_capacity(rows.len());
         for (id, row) in rows {
@@ -84,7 +94,7 @@ impl Journal {
                 Of::Command | Of::Pipeline => self.voucher(of, &id, base)?,
                 Of::Host | Of::User | Of::Token | Of::Hold | Of::Report | Of::Review => {
                     let place = chain::place(of, &id);
-                    let said = named.by_place.get(&place);
+                    let said = by_place.get(&place);
                     self.newer(said.map(|(event, said)| (*event, said.clone())), &place)?
                 }
             };
@@ -98,6 +108,19 @@ impl Journal {
             found.push((id, row, voucher));
         }
         Ok(found)
+    }
+
+    /// Of these commands or pipelines, which have ended, those that are not what was said of them.
+    pub(in crate::store) fn unlike(&mut self, of: Of, ids: &[impl ToString]) -> Result<BTreeSet<String>, ReadError> {
+        let base = self.newest_statement()?.and_then(|statement| statement.base);
+        let rows = self.records_of(of, ids)?;
+        let vouched = self.vouch(of, rows, &HashMap::new(), base.map_or(0, |base| base.event))?;
+        let other = vouched.into_iter().filter(|(_, row, voucher)| match voucher {
+            Some(Voucher::Event(_, said)) => said != row,
+            Some(Voucher::Digest(_, digest)) => *digest != record::digest(row),
+            None => true,
+        });
+        Ok(other.map(|(id, ..)| id).collect())
     }
 
     fn voucher(&mut self, of: Of, id: &str, base: i64) -> Result<Option<Voucher>, ReadError> {

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, VecDeque};
 use diesel::prelude::*;
 
 use super::super::chain::Canonical;
-use super::super::schema::swept_events;
+use super::super::schema::{event_log, reports, swept_events, witnesses};
 use super::super::sweep::{Base, Statement};
 use super::super::{Journal, ReadError, Reader};
 use super::{Against, Limits, STEP, TOLD, Verdict, rows};
-use crate::domain::{Checkpoint, Link};
+use crate::domain::{Checkpoint, Digest, Link};
 
 /// The next row of the chain: there, or only its hash.
 struct Next {
@@ -31,6 +31,8 @@ pub(super) struct Walk<'a> {
     next: VecDeque<Next>,
     /// The largest number that an event ever had, from before the first look.
     largest: i64,
+    /// The same of checkpoints, by whatever tells of them.
+    signed: i64,
     /// By the event that they are about.
     stated: BTreeMap<i64, Vec<(String, Checkpoint)>>,
     id: i64,
@@ -57,6 +59,7 @@ impl<'a> Walk<'a> {
             verdict,
             next: VecDeque::new(),
             largest: reader.read_blocking(|journal| journal.largest_ever("event_log"))?,
+            signed: reader.read_blocking(Journal::newest_checkpoint_told)?,
             stated: BTreeMap::new(),
             id,
             link,
@@ -86,12 +89,21 @@ impl<'a> Walk<'a> {
                     self.verdict
                         .wrong(name.clone(), "it covers less than the one before it");
                 }
-                event = event.max(checkpoint.event_id);
                 if !keys.contains(&checkpoint.key) {
+                    let before = keys.last().map(|_| event);
                     keys.push(checkpoint.key);
+                    self.new_key(before, &name, &checkpoint)?;
                 }
+                event = event.max(checkpoint.event_id);
                 self.state(name, checkpoint);
             }
+        }
+        if last < self.signed {
+            let text = format!(
+                "it is the newest, but there was a checkpoint {}: those after it are gone, and with them what they covered",
+                self.signed
+            );
+            self.verdict.wrong(format!("checkpoint {last}"), text);
         }
         if keys.len() > 1 {
             self.verdict.notes.push(format!(
@@ -101,6 +113,21 @@ impl<'a> Walk<'a> {
         }
         for checkpoint in &self.against.checkpoints {
             self.outside(checkpoint)?;
+        }
+        Ok(())
+    }
+
+    /// Another key than before signs from this checkpoint on: the dashboard says so in the log when it begins with one.
+    fn new_key(&mut self, before: Option<i64>, name: &str, checkpoint: &Checkpoint) -> Result<(), ReadError> {
+        let Some(before) = before else { return Ok(()) };
+        let gone = self.base.is_some_and(|base| checkpoint.event_id <= base.event);
+        let (key, event) = (checkpoint.key.fingerprint(), checkpoint.event_id);
+        let told = self
+            .reader
+            .read_blocking(|journal| journal.tells_of_key(&key, before, event))?;
+        if !gone && !told {
+            let text = format!("it was signed with another key ({key}) than those before it, and no event says so");
+            self.verdict.wrong(name.to_owned(), text);
         }
         Ok(())
     }
@@ -260,6 +287,38 @@ impl<'a> Walk<'a> {
 }
 
 impl Journal {
+    /// The largest number of a checkpoint that anything tells of: SQLite's counter, a report, a place outside.
+    fn newest_checkpoint_told(&mut self) -> Result<i64, ReadError> {
+        let reported: Option<i64> = reports::table
+            .select(diesel::dsl::max(reports::checkpoint_id))
+            .get_result(&mut self.conn)?;
+        let witnessed: Option<i64> = witnesses::table
+            .select(diesel::dsl::max(witnesses::checkpoint_id))
+            .get_result(&mut self.conn)?;
+        Ok(self
+            .largest_ever("checkpoints")?
+            .max(reported.max(witnessed).unwrap_or(0)))
+    }
+
+    /// Whether an event in this range says that a key signs from now on, or may have, and was swept.
+    fn tells_of_key(&mut self, key: &Digest, after: i64, until: i64) -> Result<bool, ReadError> {
+        let told: Option<i64> = event_log::table
+            .filter(event_log::action.eq("key"))
+            .filter(event_log::id.gt(after))
+            .filter(event_log::id.le(until))
+            .filter(event_log::message.like(format!("%{key}%")))
+            .select(event_log::id)
+            .first(&mut self.conn)
+            .optional()?;
+        let swept: Option<i64> = swept_events::table
+            .filter(swept_events::id.gt(after))
+            .filter(swept_events::id.le(until))
+            .select(swept_events::id)
+            .first(&mut self.conn)
+            .optional()?;
+        Ok(told.is_some() || swept.is_some())
+    }
+
     /// What the chain has after an event, in its order: both tables in one look, for a sweep moves events from one to the
     /// other.
     fn chained_after(&mut self, id: i64) -> Result<VecDeque<Next>, ReadError> {

@@ -28,6 +28,8 @@ struct CommandPage {
     frame: Frame,
     stamp: String,
     live: bool,
+    /// What the page says below the output while it follows.
+    follows: &'static str,
     id: String,
     op: String,
     host: String,
@@ -257,6 +259,11 @@ impl CommandPage {
             frame: Frame::new(web, visitor, "history", format!("{op} on {host}")),
             stamp: found.stamp(),
             live: (open || output.end < output.size) && !all,
+            follows: if open && row.status == CommandStatus::Orphaned {
+                "Its host is asked what became of it; what it wrote meanwhile appears here when the host answers."
+            } else {
+                "Following: what the command writes appears here as it comes."
+            },
             id: row.id.to_string(),
             status: words::status(row, &clock),
             error: match row.status {

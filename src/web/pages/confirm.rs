@@ -62,7 +62,7 @@ pub(in crate::web) fn page(
         secrets,
         field: CONFIRM,
         by_code: user.is_some_and(|user| user.totp_secret.is_some()),
-        wrong: wrong.map(enter::sentence),
+        wrong: wrong.map(|why| enter::sentence(why, &web.clock())),
     };
     let status = wrong.map_or(StatusCode::FORBIDDEN, enter::status);
     let answer = html_with(status, &page).unwrap_or_else(|problem| problem.answer());

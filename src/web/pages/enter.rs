@@ -8,6 +8,7 @@ use askama::Template;
 use crate::domain::Access;
 use crate::engine::{By, Credentials, LoginError, hash_of};
 
+use super::super::clock::Clock;
 use super::super::error::Problem;
 use super::super::fields::Fields;
 use super::super::frame::{Frame, html, html_with, retry_after, see};
@@ -82,7 +83,7 @@ pub(in crate::web) async fn log_in(
                 frame: Frame::bare("Log in"),
                 name: crate::domain::bounded(&name, 64),
                 next,
-                wrong: Some(sentence(&why)),
+                wrong: Some(sentence(&why, &web.clock())),
             };
             Ok(retry_after(html_with(status(&why), &page)?, why.retry_after()))
         }
@@ -98,8 +99,8 @@ pub(in crate::web) fn status(why: &LoginError) -> StatusCode {
 }
 
 /// The same in words.
-pub(in crate::web) fn sentence(why: &LoginError) -> String {
-    let text = why.to_string();
+pub(in crate::web) fn sentence(why: &LoginError, clock: &Clock) -> String {
+    let text = clock.spoken(&why.to_string(), clock.now);
     let mut chars = text.chars();
     let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}.", chars.as_str())

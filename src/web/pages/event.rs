@@ -108,6 +108,7 @@ impl Line {
                 cut = true;
                 break;
             }
+            let value = clock.spoken_value(&value, row.timestamp);
             let shown = short(&value, LONGEST);
             cut |= shown != value;
             details.push(Detail { key, value: shown });
@@ -187,7 +188,10 @@ pub(in crate::web) async fn show(
     let found = web.engine.reader().read(read).await?;
     let (row, kept, covered, before, after) = found.ok_or_else(missing)?;
     let clock = web.clock();
-    let detail = |(key, value)| Detail { key, value };
+    let detail = |(key, value): (String, String)| Detail {
+        key,
+        value: clock.spoken_value(&value, row.timestamp),
+    };
     let all = row.details.iter().flat_map(|all| flattened_without(all, RECORD));
     let record = record(&row).map(flattened).unwrap_or_default();
     html(&EventPage {

@@ -14,7 +14,7 @@ use crate::store::{Counts, HistoryFilter, HistoryLine, HostRow, Page, PipelineRo
 
 use super::super::clock::{Clock, rough};
 use super::super::error::Problem;
-use super::super::fields::{Fields, Wrong, to_query};
+use super::super::fields::{Fields, Wrong, sentence, to_query};
 use super::super::frame::{Frame, html_with, see};
 use super::super::live::{self, Shown, Waited};
 use super::super::words;
@@ -301,7 +301,7 @@ impl HistoryPage {
         } else if wrong.field == "id" {
             self.problem = Some(wrong.problem.clone());
         } else {
-            self.problem = Some(format!("{}: {}", wrong.field, wrong.problem));
+            self.problem = Some(sentence(wrong));
         }
     }
 

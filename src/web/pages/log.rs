@@ -14,7 +14,7 @@ use crate::store::{Cursor, EventRow, Indexed, Page, Selection, Topic};
 
 use super::super::clock::Clock;
 use super::super::error::Problem;
-use super::super::fields::{Fields, Wrong};
+use super::super::fields::{Fields, Wrong, sentence};
 use super::super::frame::{Frame, as_html, drawn, html_with};
 use super::super::live::{self, Shown, Waited};
 use super::super::words::count;
@@ -255,7 +255,7 @@ impl LogPage {
     fn set_wrong(&mut self, wrong: &Invalid) {
         self.live = false;
         if ["before", "after"].contains(&wrong.field.as_str()) {
-            self.problem = Some(format!("{}: {}", wrong.field, wrong.problem));
+            self.problem = Some(sentence(wrong));
         } else {
             self.wrong = Some(Wrong::from(wrong));
         }

@@ -311,7 +311,12 @@ fn stage(stage: &crate::domain::StageDef) -> String {
 }
 
 impl PreviewPage {
-    fn new(web: &Web, visitor: &Visitor, wish: Wish, preview: Preview, wrong: Option<String>) -> Self {
+    fn new(web: &Web, visitor: &Visitor, wish: Wish, mut preview: Preview, wrong: Option<String>) -> Self {
+        let seen = digest(&preview);
+        let clock = web.clock();
+        for (_, why) in preview.busy.iter_mut().chain(&mut preview.unreachable) {
+            *why = clock.spoken(why, clock.now);
+        }
         let hosts = count(preview.hosts, "host", "hosts");
         let sizes: Vec<usize> = preview.batches.iter().map(Vec::len).collect();
         let mut limits = vec![pipelines::at_once(preview.max_parallel), pipelines::in_batches(&sizes)];
@@ -325,7 +330,7 @@ impl PreviewPage {
             frame: Frame::new(web, visitor, "pipelines", format!("{} on {hosts}?", preview.label)),
             batches: batches.map(|(names, number)| Batch::new(number, names)).collect(),
             more_batches: preview.batches.len().saturating_sub(BATCHES),
-            seen: digest(&preview),
+            seen,
             asks: asks(&preview),
             limits,
             hosts,

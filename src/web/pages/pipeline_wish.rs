@@ -11,7 +11,7 @@ use crate::engine::RetryPreview;
 use crate::store::{PipelineCounts, PipelineRow};
 
 use super::super::error::Problem;
-use super::super::fields::Fields;
+use super::super::fields::{Fields, sentence};
 use super::super::frame::{Frame, html, html_with, see};
 use super::super::words::count;
 use super::super::{Visitor, Web};
@@ -121,8 +121,7 @@ pub(in crate::web) async fn cancel(
             Ok(see(&format!("/pipelines/{id}")))
         }
         Err(wrong) => {
-            let wrong = format!("{}: {}.", wrong.field, wrong.problem.trim_end_matches('.'));
-            let page = CancelPage::read(&web, &visitor, id, reason.unwrap_or_default(), Some(wrong)).await?;
+            let page = CancelPage::read(&web, &visitor, id, reason.unwrap_or_default(), Some(sentence(&wrong))).await?;
             html_with(StatusCode::BAD_REQUEST, &page)
         }
     }
@@ -273,6 +272,7 @@ impl RetryPage {
         });
         let stage = |index: usize| row.plan.stages.get(index).map(|stage| stage.text().to_owned());
         let hosts = count(preview.hosts.len(), "host", "hosts");
+        let clock = web.clock();
         Ok(Self {
             frame: Frame::new(web, visitor, "pipelines", format!("Retry {} on {hosts}?", preview.name)),
             id: id.to_string(),
@@ -280,7 +280,7 @@ impl RetryPage {
                 .map(|(host, from, why)| Line {
                     host: host.clone(),
                     stage: format!("stage {}, {}", from + 1, stage(*from).unwrap_or_default()),
-                    why: why.clone(),
+                    why: clock.spoken(why, clock.now),
                 })
                 .collect(),
             more: preview.hosts.len().saturating_sub(SHOWN),

@@ -311,12 +311,25 @@ fn takes(pending: &Pending) -> String {
     if *pending == Pending::default() {
         return "nothing".to_owned();
     }
-    format!(
-        "{}, {}, {} with all of their commands",
-        number(pending.events, "event", "events"),
-        number(pending.commands, "command of no pipeline", "commands of no pipeline"),
-        number(pending.pipelines, "pipeline", "pipelines"),
-    )
+    let parts = [
+        (pending.events, "event", "events", ""),
+        (
+            pending.commands,
+            "command of no pipeline",
+            "commands of no pipeline",
+            "",
+        ),
+        (
+            pending.pipelines,
+            "pipeline",
+            "pipelines",
+            " with all of their commands",
+        ),
+    ];
+    let due = parts.into_iter().filter(|(n, ..)| *n > 0);
+    due.map(|(n, one, many, more)| number(n, one, many) + more)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 impl Sweep {

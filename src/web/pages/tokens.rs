@@ -8,8 +8,8 @@ use crate::domain::{Grants, Invalid, Span, Timestamp};
 
 use super::super::clock::When;
 use super::super::error::Problem;
-use super::super::fields::Fields;
-use super::super::frame::{Frame, html, see};
+use super::super::fields::{Fields, Wrong};
+use super::super::frame::{Frame, html, html_with, see};
 use super::super::{Visitor, Web};
 
 #[derive(Template)]
@@ -19,6 +19,11 @@ struct TokensPage {
     tokens: Vec<TokenView>,
     /// The name and secret of one that was made just now.
     made: Option<(String, String)>,
+    /// What is wrong with the form for a new one, and what was typed there.
+    wrong: Option<Wrong>,
+    name: String,
+    role: String,
+    lasts: String,
 }
 
 /// Asks before a token is revoked: that is for ever.
@@ -44,42 +49,75 @@ struct TokenView {
 }
 
 pub(in crate::web) async fn show(web: Data<Web>, visitor: ReqData<Visitor>) -> Result<HttpResponse, Problem> {
-    page(&web, &visitor, None).await
+    html(&TokensPage::read(&web, &visitor).await?)
 }
 
-async fn page(web: &Web, visitor: &Visitor, made: Option<(String, String)>) -> Result<HttpResponse, Problem> {
-    let tokens = web.engine.reader().read(crate::engine::tokens).await?;
-    let clock = web.clock();
-    html(&TokensPage {
-        frame: Frame::new(web, visitor, "tokens", "Tokens"),
-        tokens: tokens
-            .into_iter()
-            .map(|(token, refused)| TokenView {
-                ended: token.has_ended(clock.now),
-                mine: token.created_by == visitor.actor || visitor.may_give(&token.grants),
-                refused,
-                name: token.name,
-                grants: token.grants.to_string(),
-                by: token.created_by.name().to_owned(),
-                made: clock.when(token.created_at),
-                used: clock.maybe(token.last_used_at),
-                expires: clock.maybe(token.expires_at),
-            })
-            .collect(),
-        made,
-    })
+impl TokensPage {
+    async fn read(web: &Web, visitor: &Visitor) -> Result<Self, Problem> {
+        let tokens = web.engine.reader().read(crate::engine::tokens).await?;
+        let clock = web.clock();
+        Ok(Self {
+            frame: Frame::new(web, visitor, "tokens", "Tokens"),
+            tokens: tokens
+                .into_iter()
+                .map(|(token, refused)| TokenView {
+                    ended: token.has_ended(clock.now),
+                    mine: token.created_by == visitor.actor || visitor.may_give(&token.grants),
+                    refused,
+                    name: token.name,
+                    grants: token.grants.to_string(),
+                    by: token.created_by.name().to_owned(),
+                    made: clock.when(token.created_at),
+                    used: clock.maybe(token.last_used_at),
+                    expires: clock.maybe(token.expires_at),
+                })
+                .collect(),
+            made: None,
+            wrong: None,
+            name: String::new(),
+            role: "viewer".to_owned(),
+            lasts: String::new(),
+        })
+    }
 }
 
+/// Makes a token; where that cannot be, the page with what was typed and what is wrong with it.
 pub(in crate::web) async fn add(
     web: Data<Web>,
     visitor: ReqData<Visitor>,
     fields: Fields,
 ) -> Result<HttpResponse, Problem> {
+    let why = match wanted(&fields) {
+        Ok((name, grants, expires)) => match web.engine.add_token(name, grants, expires, visitor.by()).await {
+            Ok((row, secret)) => {
+                return html(&TokensPage {
+                    made: Some((row.name, secret)),
+                    ..TokensPage::read(&web, &visitor).await?
+                });
+            }
+            Err(why) => why,
+        },
+        Err(wrong) => wrong.into(),
+    };
+    let Some(wrong) = Wrong::of(&why, "name") else {
+        return Err(why.into());
+    };
+    let typed = |field: &str| fields.owned(field).unwrap_or_default();
+    let page = TokensPage {
+        wrong: Some(wrong),
+        name: typed("name"),
+        role: typed("role"),
+        lasts: typed("lasts"),
+        ..TokensPage::read(&web, &visitor).await?
+    };
+    html_with(Problem::from(why).status(), &page)
+}
+
+fn wanted(fields: &Fields) -> Result<(String, Grants, Option<Timestamp>), Invalid> {
     let name = fields.owned("name").ok_or_else(|| Invalid::new("name", "is missing"))?;
     let grants = fields.parse::<Grants>("role")?.unwrap_or_default();
-    let expires = fields.parse::<Span>("lasts")?.map(|span| Timestamp::now().plus(span));
-    let (row, secret) = web.engine.add_token(name, grants, expires, visitor.by()).await?;
-    page(&web, &visitor, Some((row.name, secret))).await
+    let lasts = fields.parse::<Span>("lasts")?;
+    Ok((name, grants, lasts.map(|span| Timestamp::now().plus(span))))
 }
 
 pub(in crate::web) async fn revoke(

@@ -11,7 +11,7 @@ use crate::domain::{CommandStatus, Invalid, Paper, ReportAsk, ReportNumber, Time
 use crate::engine::EngineError;
 use crate::web::clock::{Clock, When};
 use crate::web::error::Problem;
-use crate::web::fields::{Fields, Wrong};
+use crate::web::fields::{Fields, Wrong, sentence};
 use crate::web::frame::{Frame, html, html_with};
 use crate::web::{Visitor, Web};
 
@@ -108,15 +108,13 @@ impl AuditPage {
             text: text.to_owned(),
             chosen: fields.text(field) == Some(value),
         };
-        let (here, elsewhere) = wrong
-            .map(|wrong| (Wrong::from(wrong), FIELDS.contains(&wrong.field.as_str())))
-            .map_or((None, None), |(wrong, has_field)| {
-                if has_field {
-                    (Some(wrong), None)
-                } else {
-                    (None, Some(format!("{}: {}", wrong.field, wrong.problem)))
-                }
-            });
+        let (here, elsewhere) = wrong.map_or((None, None), |wrong| {
+            if FIELDS.contains(&wrong.field.as_str()) {
+                (Some(Wrong::from(wrong)), None)
+            } else {
+                (None, Some(sentence(wrong)))
+            }
+        });
         Ok(Self {
             frame: Frame::new(web, visitor, "audit", "Audit"),
             since: text("since"),
@@ -252,15 +250,16 @@ fn range(fields: &Fields, clock: &Clock) -> Result<(Timestamp, Timestamp), Inval
     let (since, until) = match range {
         "custom" => {
             let since = typed("since")?.ok_or_else(|| Invalid::new("since", "is missing"))?;
-            (since, typed("until")?.unwrap_or(clock.now))
+            let until = typed("until")?;
+            if until.is_none() && since >= clock.now {
+                return Err(Invalid::new("since", "is not before now; nothing can lie between"));
+            }
+            (since, until.unwrap_or(clock.now))
         }
         named => named_range(named, clock)?,
     };
     if since >= until {
-        return Err(Invalid::new(
-            "until",
-            "is not after its beginning; nothing can lie between",
-        ));
+        return Err(Invalid::new("until", "is not after From; nothing can lie between"));
     }
     Ok((since, until))
 }
@@ -333,6 +332,7 @@ mod tests {
             ("range=custom", "since"),
             ("range=custom&since=soon", "since"),
             ("range=custom&since=2026-10-25&until=2026-10-25", "until"),
+            ("range=custom&since=2126-10-25", "since"),
         ] {
             assert_eq!(at(&clock, query).expect_err(query).field, field, "{query}");
         }
