@@ -368,7 +368,7 @@ mod tests {
             known.whole.insert(1, vec![file(3), file(9), file(11)]);
             match known.place(0) {
                 Place::Whole(file, _) => Some(file.made_at),
-                _ => None,
+                Place::Unarchived | Place::TakenOver | Place::Unended(_) | Place::Expired | Place::Missing => None,
             }
         };
         assert_eq!(name(None), Some(at(9)));
