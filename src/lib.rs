@@ -105,8 +105,8 @@
 //!    ([`domain::Checkpoint`]) say how far the chain has come: every hour, at each sweep, report, start and stop.
 //! 2. A sweep (`engine/retention`, `store/sweep`) writes what is past its time into a file of the archive, deletes it in
 //!    small pieces, rows before files, and signs a checkpoint that stands for what went.
-//! 3. `store/verify` holds the chain, the checkpoints, every final row and every output against each other
-//!    (`store/archive/verify`: a file of the archive). It only reads, so it works on a copy too.
+//! 3. `store/verify` holds the chain, the checkpoints, every final row, every output and every file of the archive
+//!    against each other (`store/archive/verify`: one such file by itself). It only reads, so it works on a copy too.
 //! 4. An audit report (`engine/report`, drawn by `web/pages/report`) is an event with the digest of what it says, and
 //!    what it said is kept as it was printed.
 

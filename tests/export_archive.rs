@@ -176,7 +176,7 @@ async fn a_damaged_archive_is_said_and_the_rest_is_given() {
     for (what, bytes, says) in [
         ("torn", Some(torn), "cannot be relied on"),
         ("flipped", Some(flipped), "cannot be relied on"),
-        ("missing", None, "is missing; it had"),
+        ("missing", None, "is missing; the sweep of"),
     ] {
         match bytes {
             Some(bytes) => std::fs::write(&file, bytes).expect("written"),

@@ -305,7 +305,7 @@ mod tests {
             "quarterdeck audit export --what commands --format jsonl --since 7d --status failed --output /tmp/x",
             "quarterdeck login alice",
             "quarterdeck --url https://fleet.example.org history --token-file /t",
-            "quarterdeck audit verify /tmp/copy.db --from-checkpoint witness --public-key key.pem --no-outputs",
+            "quarterdeck audit verify /tmp/copy.db --from-checkpoint witness --public-key key.pem --no-outputs --no-archive",
             "quarterdeck audit key",
             "quarterdeck audit checkpoint",
             "quarterdeck notify list",

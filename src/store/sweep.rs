@@ -194,18 +194,20 @@ impl Store {
         Ok(sweep.swept)
     }
 
-    /// Removes archive files that are past their time, and says so. Their names.
+    /// Removes archive files that are past their time, and says so before. Their names.
     ///
     /// # Errors
     /// [`WriteError::Database`].
     pub async fn expire_archives(&self, before: Timestamp) -> Result<Vec<String>, WriteError> {
         let _alone = self.inner.sweeping.lock().await;
         let (reader, data_dir) = (self.reader().clone(), self.data_dir().to_owned());
-        let removed = on_disk(move || {
-            let kept = reader.read_blocking(Kept::load).map_err(std::io::Error::other)?;
-            archive::expire(&data_dir, before, &kept.held)
+        let (past, said) = on_disk(move || {
+            let read = reader.read_blocking(|journal| Ok((Kept::load(journal)?, journal.archive_gone_before()?)));
+            let (kept, said) = read.map_err(std::io::Error::other)?;
+            Ok((archive::past(&data_dir, before, &kept.held)?, said))
         })
         .await?;
+        let removed: Vec<String> = past.iter().map(|file| file.name.clone()).collect();
         if !removed.is_empty() {
             let message = format!(
                 "Removed by age: {} archive files of sweeps from before {} UTC",
@@ -213,11 +215,15 @@ impl Store {
                 &before.to_string()[..19]
             );
             let some: Vec<&String> = removed.iter().take(100).collect();
+            let before = said.max(Some(before));
+            // Before they go: wherever this is cut off, no file is missing of which nobody says why.
             self.append_event(NewEvent {
-                details: Some(serde_json::json!({ "files": removed.len(), "first": some })),
-                ..NewEvent::system(Level::Info, "sweep:archive", message)
+                details: Some(serde_json::json!({ "files": removed.len(), "first": some, "before": before })),
+                ..NewEvent::system(Level::Info, statement::EXPIRED, message)
             })
             .await?;
+            let data_dir = self.data_dir().to_owned();
+            on_disk(move || archive::remove(&data_dir, &past)).await?;
         }
         Ok(removed)
     }

@@ -1,7 +1,8 @@
 //! Whether the journal is what was written: the chain over the events, the signed checkpoints ([`walk`]), and (in [`rows`]) every
-//! final row and every output file against what its events said; in [`report`] a printed report. Reads in small steps and changes nothing, so it works
-//! on a copy, and beside a running dashboard.
+//! final row and every output file against what its events said; in [`archives`] the files of the archive; in [`report`] a printed report. Reads in
+//! small steps and changes nothing, so it works on a copy, and beside a running dashboard.
 
+mod archives;
 mod others;
 mod report;
 mod rows;
@@ -37,6 +38,8 @@ const LOOK: std::time::Duration = std::time::Duration::from_millis(200);
 const PATIENCE: usize = 300;
 const STILL: usize = 10;
 
+const UNREAD: &str = "The files of the archive were not read";
+
 /// What it is verified against, beside itself.
 #[derive(Clone, Debug, Default)]
 pub struct Against {
@@ -46,6 +49,8 @@ pub struct Against {
     pub keys: Vec<PublicKey>,
     /// Whether output files are read as well.
     pub outputs: bool,
+    /// Whether the files of the archive are read as well.
+    pub archive: bool,
     /// A printed report, and its content where the page was kept.
     pub report: Option<(ReportStamp, Option<String>)>,
 }
@@ -82,6 +87,8 @@ pub struct Verdict {
     pub others: u64,
     /// Output files that were read.
     pub outputs: u64,
+    /// Files of the archive that were read.
+    pub archives: u64,
     /// What does not fit, the first ones.
     pub problems: Vec<Problem>,
     /// How many more there are.
@@ -109,11 +116,22 @@ impl Verdict {
     }
 }
 
-/// Verifies a journal. Blocks, for some seconds per million rows.
+/// Verifies a journal. Blocks, for some seconds per million rows, those of the archive included.
 ///
 /// # Errors
 /// [`ReadError`] where it cannot be read; what does not fit is in the verdict.
 pub fn verify(reader: &Reader, data_dir: &Path, against: &Against) -> Result<Verdict, ReadError> {
+    let mut verdict = journal(reader, data_dir, against)?;
+    if against.archive {
+        archives::verify(reader, data_dir, against, &mut verdict)?;
+    } else {
+        verdict.notes.push(UNREAD.to_owned());
+    }
+    Ok(verdict)
+}
+
+/// All but the archive.
+fn journal(reader: &Reader, data_dir: &Path, against: &Against) -> Result<Verdict, ReadError> {
     for _ in 1..TRIES {
         let before = Shortened::now(reader, against)?;
         let verdict = once(reader, data_dir, against, &before)?;

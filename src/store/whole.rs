@@ -9,7 +9,7 @@
 //! fall into their places; what somebody had kept or held back and released later, and commands that ended long after
 //! others, stand where their sweep has them, and what a sweep took meanwhile stands last.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 
 use super::archive::{Archived, Range, Rows, Seen};
@@ -143,6 +143,12 @@ impl<R: Stored> Whole<R> {
     /// How many of the rows came from the archive so far.
     pub fn archived(&self) -> u64 {
         self.archived
+    }
+
+    /// The names of the files of the archive that had rows, oldest first.
+    pub fn files(&self) -> BTreeSet<String> {
+        let names = self.lanes.iter().flat_map(|lane| lane.rows.had());
+        names.cloned().collect()
     }
 
     fn fill(&mut self, reader: &Reader) -> Result<(), ReadError> {

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Command;
 
 use quarterdeck::store::archive::{self, Range};
 use quarterdeck::store::{EventFilter, Store};
 use serde_json::Value;
 
-use crate::old::{OPS, ago, ended, gone, lines, mode, pack, pipeline, until_today, verified, whole};
+use crate::old::{OPS, ago, ended, gone, lines, mode, pack, pipeline, text_of, until_today, verified, whole};
 use crate::support::cli::quarterdeck;
 use crate::support::{Dashboard, wait_for};
 
@@ -156,11 +155,6 @@ async fn what_a_sweep_takes_is_in_the_archive_first_and_verifies_alone() {
     let (_, key, _) = quarterdeck(&other, "audit key").await;
     std::fs::write(&pem, key).expect("key");
     assert_eq!(verify(&file, &format!("--public-key {}", pem.display())).await.0, 1);
-}
-
-fn text_of(file: &Path) -> String {
-    let output = Command::new("gzip").arg("-dc").arg(file).output().expect("gzip");
-    String::from_utf8(output.stdout).expect("text")
 }
 
 /// Without the first line that begins or goes on so.

@@ -9,3 +9,4 @@ mod kept;
 mod killed;
 mod old;
 mod places;
+mod there;

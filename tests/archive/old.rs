@@ -85,6 +85,11 @@ pub(crate) fn lines(file: &Path) -> Vec<Value> {
         .collect()
 }
 
+pub(crate) fn text_of(file: &Path) -> String {
+    let output = Command::new("gzip").arg("-dc").arg(file).output().expect("gzip");
+    String::from_utf8(output.stdout).expect("text")
+}
+
 pub(crate) fn pack(file: &Path, text: &str) {
     let out = std::fs::File::create(file).expect("file");
     let mut gzip = Command::new("gzip")

@@ -113,10 +113,16 @@ async fn what_sweeps_took_is_read_from_the_archive() {
     let place = browser.press("/audit/reports", &form).await;
     let (_, html) = browser.get(&place).await;
     let content = report_stamp::content_of(&html).expect("content");
+    let name = past.files()[0]
+        .file_name()
+        .expect("name")
+        .to_string_lossy()
+        .into_owned();
     for text in [
         "contiguous: no number is missing",
         "none: what was journaled of this range is in the tables or in the archive",
-        "which sweeps had moved there",
+        &format!("which sweeps had moved there, into {name}"),
+        "of the archive were not read",
         "Good when this was made.",
         "all of them",
         "Annex: definitions that ran",
@@ -238,7 +244,15 @@ async fn what_is_neither_in_the_tables_nor_in_the_archive_is_named() {
 
     std::fs::remove_file(&file).expect("removed");
     let content = report(everything).await;
-    assert!(content.contains("is missing; it had"), "{content}");
+    let name = file.file_name().expect("name").to_string_lossy().into_owned();
+    let missing = format!("The archive file {name} is missing; the sweep of");
+    assert!(content.contains(&missing), "{missing}: {content}");
+    let (code, out, err) = quarterdeck(
+        qd,
+        &format!("audit report --from 2026-01-01 --out {}", qd.path("r.html").display()),
+    )
+    .await;
+    assert!(code == 0 && err.contains(&missing), "{out}{err}");
     assert!(rows(&content, "c").len() < rows(&good, "c").len());
     // What is younger than all that went has no gap.
     let young = report("range=today&events=yes").await;

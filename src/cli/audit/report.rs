@@ -113,6 +113,14 @@ fn notes(made: &Value) {
     }
     if counted["lacking"].as_u64().unwrap_or(0) > 0 {
         say("quarterdeck: its range has gaps; they are named in section 1");
+        for gap in counted["gaps"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
+            say(&format!("quarterdeck: {gap}"));
+        }
     }
     let parts = counted["parts"].as_u64().unwrap_or(1);
     if parts > 1 {

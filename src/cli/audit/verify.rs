@@ -1,6 +1,6 @@
 //! `audit verify`: whether the journal is what was written.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -22,9 +22,9 @@ Exit codes:
   2  something that was given cannot be taken
   3  there is no such database or file, or it cannot be read
 
-A data folder whose folder output is gone, though commands wrote output, does not fit. A copy of the database alone was
-never given its outputs: put the folder output beside it, or leave it out with --no-outputs; else the exit code is 2. A
-database stands in a data folder if the files instance or quarterdeck.lock stand beside it.")]
+A data folder whose folder output is gone, though commands wrote output, does not fit; nor does one where a file of the
+archive is gone before retention has removed it. A copy of the database alone was never given these: put the folders
+output and archive beside it, or leave them out with --no-outputs and --no-archive; else the exit code is 2. A database stands in a data folder if the files instance or quarterdeck.lock stand beside it.")]
 pub(in super::super) struct Args {
     #[command(flatten)]
     database: Database,
@@ -38,16 +38,20 @@ pub(in super::super) struct Args {
     #[arg(long, value_name = "FILE|NUMBER")]
     report: Option<String>,
     /// Check files of the archive instead, each by itself: no database is needed
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["database", "no_outputs"])]
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["database", "no_outputs", "no_archive"])]
     archive: Vec<PathBuf>,
     /// Leave the output files out
     #[arg(long)]
     no_outputs: bool,
+    /// Leave the files of the archive out
+    #[arg(long)]
+    no_archive: bool,
 }
 
 pub(in super::super) async fn execute(args: Args, context: &mut Context) -> Result<(), Failure> {
     let mut against = Against {
         outputs: !args.no_outputs,
+        archive: !args.no_archive,
         ..Against::default()
     };
     for file in &args.public_key {
@@ -60,13 +64,8 @@ pub(in super::super) async fn execute(args: Args, context: &mut Context) -> Resu
         return archives(args.archive, against, context).await;
     }
     let (reader, folder) = args.database.open(context)?;
-    let alone = args.database.is_given() && !is_data_folder(&folder) && !folder.join("output").exists();
-    if alone && against.outputs && reader.read(Journal::any_output).await? {
-        return Err(Failure::Usage(format!(
-            "commands of this database wrote output, and there is no folder {} to compare: put the data folder's `output` \
-             there, or leave the outputs out with --no-outputs",
-            folder.join("output").display()
-        )));
+    if args.database.is_given() && !is_data_folder(&folder) {
+        not_given(&reader, &folder, &against).await?;
     }
     let dashboard = reader.read(Journal::instance_row).await?.dashboard_id;
     let others = kept(&args.from_checkpoint, Some(&dashboard), &mut against)?;
@@ -94,8 +93,29 @@ pub(in super::super) async fn execute(args: Args, context: &mut Context) -> Resu
     if verdict.fits() { Ok(()) } else { Err(Failure::Op) }
 }
 
+/// A copy of a database was never given what stands beside it in a data folder: that is no finding.
+async fn not_given(reader: &Reader, folder: &Path, against: &Against) -> Result<(), Failure> {
+    let mut lacks = Vec::new();
+    if against.outputs && !folder.join("output").exists() && reader.read(Journal::any_output).await? {
+        let text = "commands of this database wrote output, and there is no folder";
+        lacks.push((text, "output", "leave the outputs out with --no-outputs"));
+    }
+    if against.archive && !folder.join("archive").exists() && reader.read(Journal::any_archive).await? {
+        let text = "sweeps of this database wrote an archive, and there is no folder";
+        lacks.push((text, "archive", "leave the archive out with --no-archive"));
+    }
+    if lacks.is_empty() {
+        return Ok(());
+    }
+    let lacks = lacks.into_iter().map(|(text, name, or)| {
+        let place = folder.join(name).display().to_string();
+        format!("{text} {place} to compare: put the data folder's `{name}` there, or {or}")
+    });
+    Err(Failure::Usage(lacks.collect::<Vec<_>>().join("; ")))
+}
+
 /// Whether a dashboard has served from this folder: a copy of its database that lies elsewhere has these not beside it.
-fn is_data_folder(folder: &std::path::Path) -> bool {
+fn is_data_folder(folder: &Path) -> bool {
     folder.join("instance").exists() || folder.join("quarterdeck.lock").exists()
 }
 
@@ -176,8 +196,8 @@ fn tell(verdict: &Verdict, context: &mut Context) -> Result<(), Failure> {
         n => format!(" (and the hashes of {n} that were swept from between them)"),
     };
     out.line(&format!(
-        "{}: {} events, {from} to {}{hashes}; {} checkpoints; {} commands, {} pipelines, {} outputs; {} hosts, users, \
-         tokens, holds, reports and reviews",
+        "{}: {} events, {from} to {}{hashes}; {} checkpoints; {} commands, {} pipelines, {} outputs; {} archive files; {} \
+         hosts, users, tokens, holds, reports and reviews",
         if verdict.fits() {
             "Everything fits"
         } else {
@@ -189,6 +209,7 @@ fn tell(verdict: &Verdict, context: &mut Context) -> Result<(), Failure> {
         verdict.commands,
         verdict.pipelines,
         verdict.outputs,
+        verdict.archives,
         verdict.others,
     ))?;
     out.line(&format!("Link of event {}: {}", verdict.last, verdict.link))?;
@@ -202,7 +223,7 @@ fn text(file: &PathBuf) -> Result<String, Failure> {
     std::fs::read_to_string(file).map_err(|why| Failure::Usage(format!("{}: {why}", file.display())))
 }
 
-fn wrong(file: &std::path::Path, why: &Invalid) -> Failure {
+fn wrong(file: &Path, why: &Invalid) -> Failure {
     Failure::Usage(format!("{}: {why}", file.display()))
 }
 
@@ -219,11 +240,7 @@ fn kept(files: &[PathBuf], dashboard: Option<&str>, against: &mut Against) -> Re
 
 /// What looks like a checkpoint in a file: lines of JSON, each of them one, or lines of a syslog that end in one. Others
 /// write into a syslog, too, so a line that is none, or another dashboard's, is left out; how many there were.
-fn checkpoints(
-    text: &str,
-    dashboard: Option<&str>,
-    file: &std::path::Path,
-) -> Result<(Vec<Checkpoint>, usize), Failure> {
+fn checkpoints(text: &str, dashboard: Option<&str>, file: &Path) -> Result<(Vec<Checkpoint>, usize), Failure> {
     let (mut found, mut others) = (Vec::new(), 0);
     for line in text.lines() {
         let Some(start) = line.find("{\"dashboard\"") else {

@@ -55,7 +55,8 @@ pub struct Archives {
     pub newest: Option<String>,
 }
 
-fn folder(data_dir: &Path) -> PathBuf {
+/// Where the files are.
+pub(in crate::store) fn folder(data_dir: &Path) -> PathBuf {
     data_dir.join(FOLDER)
 }
 
@@ -114,9 +115,10 @@ pub(super) fn list(data_dir: &Path) -> io::Result<Vec<ArchiveFile>> {
 }
 
 /// What cut-off sweeps left, oldest first.
-pub(in crate::store) fn parts(data_dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let files = list(data_dir)?.into_iter();
-    Ok(files.filter(|file| !file.whole).map(|file| file.path).collect())
+pub(in crate::store) fn parts(data_dir: &Path) -> io::Result<Vec<ArchiveFile>> {
+    let mut files = list(data_dir)?;
+    files.retain(|file| !file.whole);
+    Ok(files)
 }
 
 /// The instant with which a name begins: `2026-11-23T150000.123456Z`.
@@ -153,24 +155,33 @@ pub(super) fn ranges(path: &Path) -> Option<Ranges> {
     serde_json::from_slice(extra.strip_prefix(&room()[..4])?).ok()
 }
 
-/// Removes whole files from before a time, but for those with rows of a range that somebody holds. Their names.
-pub(in crate::store) fn expire(
+/// Whole files from before a time, but for those with rows of a range that somebody holds.
+pub(in crate::store) fn past(
     data_dir: &Path,
     before: Timestamp,
     held: &[(Timestamp, Option<Timestamp>)],
-) -> io::Result<Vec<String>> {
-    let mut removed = Vec::new();
-    for file in list(data_dir)?.into_iter().filter(|file| file.whole) {
-        if file.made_at >= before || (!held.is_empty() && is_held(&file.path, held)) {
-            continue;
-        }
+) -> io::Result<Vec<ArchiveFile>> {
+    let mut files = list(data_dir)?;
+    files.retain(|file| file.whole && file.made_at < before && (held.is_empty() || !is_held(&file.path, held)));
+    Ok(files)
+}
+
+/// Removes files.
+pub(in crate::store) fn remove(data_dir: &Path, files: &[ArchiveFile]) -> io::Result<()> {
+    for file in files {
         std::fs::remove_file(&file.path)?;
-        removed.push(file.name);
     }
-    if !removed.is_empty() {
-        File::open(folder(data_dir))?.sync_all()?;
-    }
-    Ok(removed)
+    File::open(folder(data_dir))?.sync_all()
+}
+
+/// How the file of a sweep is called: when it was begun, and the number of the sweep's checkpoint.
+pub(super) fn name(began: Timestamp, checkpoint: i64) -> String {
+    format!("{}-sweep-{checkpoint}{WHOLE}", stamp(began))
+}
+
+/// Whether there is a folder at all.
+pub(in crate::store) fn is_there(data_dir: &Path) -> bool {
+    folder(data_dir).is_dir()
 }
 
 /// What does not say what it holds may hold anything.

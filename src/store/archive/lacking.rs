@@ -5,24 +5,18 @@
 //! on its rows were, only up to when, so what is missing may be said of a range that lies further back, and is never
 //! left unsaid.
 
-use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
-use diesel::prelude::*;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::super::schema::checkpoints;
-use super::super::sweep::Statement;
-use super::super::{Journal, ReadError, Reader};
+use super::super::{ReadError, Reader};
 use super::files::{self, ArchiveFile};
 use super::read::{Entry, Range, entries, entry};
+use super::stated::{Known, Place, Sweep};
 use crate::domain::{Digest, ExportOf, Timestamp};
-
-/// Checkpoints that are read at once.
-const STEP: i64 = 500;
 
 /// Something that is lacking.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -33,139 +27,50 @@ pub struct Lack {
     pub damage: bool,
 }
 
-/// A sweep that removed rows, as its checkpoint has it.
-struct Sweep {
-    checkpoint: i64,
-    made_at: Timestamp,
-    statement: Statement,
-}
-
-impl Journal {
-    /// The sweeps behind a checkpoint, in their order.
-    fn sweeps_after(&mut self, checkpoint: i64) -> Result<(Vec<Sweep>, Option<i64>), ReadError> {
-        let rows: Vec<(i64, Timestamp, String, Option<String>)> = checkpoints::table
-            .filter(checkpoints::id.gt(checkpoint))
-            .order(checkpoints::id.asc())
-            .limit(STEP)
-            .select((
-                checkpoints::id,
-                checkpoints::made_at,
-                checkpoints::kind,
-                checkpoints::details,
-            ))
-            .load(&mut self.conn)?;
-        let last = rows.last().map(|row| row.0);
-        let mut sweeps = Vec::new();
-        for (checkpoint, made_at, kind, details) in rows {
-            if let Some(details) = details.filter(|_| kind == "sweep") {
-                let statement = serde_json::from_str(&details).map_err(|why| ReadError::Row(why.to_string()))?;
-                sweeps.push(Sweep {
-                    checkpoint,
-                    made_at,
-                    statement,
-                });
-            }
-        }
-        Ok((sweeps, last))
-    }
-}
-
 /// What a range of these rows lacks. Reads the files of that range to their ends. Blocks.
 ///
 /// # Errors
 /// When the journal or the folder cannot be read.
 pub fn lacking(reader: &Reader, data_dir: &Path, of: &[ExportOf], range: Range) -> Result<Vec<Lack>, ReadError> {
-    let mut sweeps = Vec::new();
-    let expired = reader.read_blocking(Journal::last_cutoffs)?;
-    let expired = expired.and_then(|last| last.cutoffs.archive);
-    let last = sweeps_behind(reader, 0, &mut sweeps)?;
-    // Files after sweeps: what a sweep stated is in a file by then, be it not whole yet.
-    let (mut there, mut found) = (There::list(data_dir)?, Found::default());
-    let mut next = sweeps.iter().skip(1);
-    for sweep in &sweeps {
-        let next = next.next();
-        let file = there.whole.remove(&sweep.checkpoint);
+    let (mut known, mut found) = (Known::now(reader, data_dir)?, Found::default());
+    if let Some(checkpoint) = known.unread.first() {
+        let text = format!("what checkpoint {checkpoint} states cannot be read");
+        return Err(ReadError::Row(text));
+    }
+    let mut doubtful = Vec::new();
+    for (at, sweep) in known.sweeps.iter().enumerate() {
         if !sweep.concerns(of, range) {
             continue;
         }
-        match (file, &sweep.statement.archive) {
-            (Some(file), Some(signed)) if may_have(&file, of, range) => {
-                if let Err(why) = sound(&file, &signed.sha256, sweep.checkpoint) {
+        match known.place(at) {
+            Place::Whole(file, signed) if may_have(file, of, range) => {
+                if let Err(why) = sound(file, &signed.sha256, sweep.checkpoint) {
                     found.damage(format!("The archive file {} cannot be relied on: {why}", file.name));
                 }
             }
-            (Some(_), Some(_)) => {}
-            (Some(file), None) => found.strange(&file.name),
-            (None, None) => found.unarchived.add(sweep),
-            (None, Some(_)) if next.is_some_and(|next| next.took_over(sweep)) || there.is_cut_off(sweep) => {}
-            (None, Some(_)) if expired.is_some_and(|before| sweep.made_at < before) => found.expired.add(sweep),
-            (None, Some(_)) => {
-                let anew = There::list(data_dir)?;
-                if !anew.whole.contains_key(&sweep.checkpoint) && !anew.is_cut_off(sweep) {
-                    found.missing(sweep);
-                }
+            Place::Whole(..) | Place::TakenOver => {}
+            Place::Unarchived => found.unarchived.add(sweep),
+            Place::Expired => found.expired.add(sweep),
+            Place::Unended(_) | Place::Missing => doubtful.push(sweep.checkpoint),
+        }
+    }
+    if !doubtful.is_empty() {
+        // It may have come to its name, or been taken over, between the looks at both.
+        let anew = Known::now(reader, data_dir)?;
+        for (at, sweep) in anew.sweeps.iter().enumerate() {
+            match anew.place(at) {
+                _ if !doubtful.contains(&sweep.checkpoint) => {}
+                Place::Unended(signed) if anew.part_of(sweep, signed).is_some() => {}
+                Place::Unended(_) | Place::Missing => found.missing(sweep),
+                Place::Expired => found.expired.add(sweep),
+                Place::Unarchived | Place::Whole(..) | Place::TakenOver => {}
             }
         }
     }
-    let mut later = Vec::new();
-    sweeps_behind(reader, last, &mut later)?;
-    for file in there.whole.values() {
-        let is_later = later.iter().any(|sweep| Some(sweep.checkpoint) == number_of(file));
-        if !is_later {
-            found.strange(&file.name);
-        }
-    }
-    for name in &there.strange {
-        found.strange(name);
+    for name in known.strange(reader)? {
+        found.strange(&name);
     }
     Ok(found.all())
-}
-
-/// Adds the sweeps behind a checkpoint; the newest checkpoint there is.
-fn sweeps_behind(reader: &Reader, mut checkpoint: i64, sweeps: &mut Vec<Sweep>) -> Result<i64, ReadError> {
-    while let (some, Some(last)) = reader.read_blocking(|journal| journal.sweeps_after(checkpoint))? {
-        sweeps.extend(some);
-        checkpoint = last;
-    }
-    Ok(checkpoint)
-}
-
-/// The files of the archive by the checkpoints that their names say.
-struct There {
-    whole: HashMap<i64, ArchiveFile>,
-    parts: Vec<ArchiveFile>,
-    strange: Vec<String>,
-}
-
-impl There {
-    fn list(data_dir: &Path) -> Result<Self, ReadError> {
-        let list = files::list(data_dir).map_err(|why| ReadError::Row(format!("the archive: {why}")))?;
-        let (whole, parts): (Vec<_>, Vec<_>) = list.into_iter().partition(|file| file.whole);
-        let mut there = Self {
-            whole: HashMap::new(),
-            parts,
-            strange: Vec::new(),
-        };
-        for file in whole {
-            match number_of(&file) {
-                Some(number) if !there.whole.contains_key(&number) => {
-                    there.whole.insert(number, file);
-                }
-                Some(_) | None => there.strange.push(file.name),
-            }
-        }
-        Ok(there)
-    }
-
-    /// Whether what a sweep wrote may still be on its way to its name.
-    fn is_cut_off(&self, sweep: &Sweep) -> bool {
-        self.parts.iter().any(|part| part.made_at <= sweep.made_at)
-    }
-}
-
-fn number_of(file: &ArchiveFile) -> Option<i64> {
-    let name = file.name.strip_suffix(files::WHOLE)?;
-    name.rsplit_once("-sweep-")?.1.parse().ok()
 }
 
 /// Whether a file may have rows of a range; one that does not say may.
@@ -208,34 +113,11 @@ fn sound(file: &ArchiveFile, signed: &Digest, checkpoint: i64) -> Result<(), Str
 }
 
 impl Sweep {
-    fn count(&self, what: &str) -> u64 {
-        self.statement.removed[what].as_u64().unwrap_or(0)
-    }
-
-    /// What is, or should be, in its file; without one, what it removed.
-    fn counts(&self) -> [u64; 3] {
-        match &self.statement.archive {
-            Some(signed) => [signed.events, signed.commands, signed.pipelines],
-            None => ["events", "commands", "pipelines"].map(|what| self.count(what)),
-        }
-    }
-
-    /// Whether the file of this sweep has what the one before had written and did not bring to its end.
-    fn took_over(&self, before: &Self) -> bool {
-        let own = ["events", "commands", "pipelines"].map(|what| self.count(what));
-        let carried = self
-            .counts()
-            .into_iter()
-            .zip(own)
-            .map(|(all, own)| all.saturating_sub(own));
-        carried.zip(before.counts()).all(|(carried, wanted)| carried >= wanted)
-    }
-
     /// Whether it may have removed such rows of the range.
     fn concerns(&self, of: &[ExportOf], range: Range) -> bool {
         let [events, commands, pipelines] = self.counts();
         let time = |name: &str| -> Option<Timestamp> {
-            let value: &Value = &self.statement.removed[name];
+            let value: &Value = &self.removed[name];
             value.as_str().and_then(|text| text.parse().ok())
         };
         of.iter().any(|of| {
@@ -259,6 +141,8 @@ struct Group {
     rows: [u64; 3],
     first: Option<Timestamp>,
     last: Option<Timestamp>,
+    /// The names of the first and the last file.
+    files: Option<(String, String)>,
 }
 
 impl Group {
@@ -269,6 +153,11 @@ impl Group {
         }
         self.first.get_or_insert(sweep.made_at);
         self.last = Some(sweep.made_at);
+        if sweep.archive.is_some() {
+            let name = sweep.name();
+            let (_, last) = self.files.get_or_insert_with(|| (name.clone(), String::new()));
+            *last = name;
+        }
     }
 
     fn lack(&self, what: &str) -> Option<Lack> {
@@ -278,8 +167,13 @@ impl Group {
         } else {
             format!("{} sweeps from {first} UTC to {last} UTC", self.sweeps)
         };
+        let files = match &self.files {
+            None => String::new(),
+            Some((first, last)) if first == last => format!(": {first}"),
+            Some((first, last)) => format!(": {first} to {last}"),
+        };
         Some(Lack {
-            text: format!("{} of {when} {what}", said(self.rows)),
+            text: format!("{} of {when} {what}{files}", said(self.rows)),
             damage: false,
         })
     }
@@ -298,12 +192,8 @@ impl Found {
     }
 
     fn missing(&mut self, sweep: &Sweep) {
-        self.damage(format!(
-            "The archive file of the sweep of {} UTC (checkpoint {}) is missing; it had {}",
-            clock(sweep.made_at),
-            sweep.checkpoint,
-            said(sweep.counts())
-        ));
+        let (at, had) = (clock(sweep.made_at), said(sweep.counts()));
+        self.damaged.push(Lack::missing(sweep, &at, &had));
     }
 
     fn strange(&mut self, name: &str) {

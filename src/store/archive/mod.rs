@@ -17,6 +17,7 @@ mod filter;
 mod lacking;
 mod read;
 mod row;
+mod stated;
 mod verify;
 mod write;
 
@@ -24,11 +25,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use files::{ArchiveFile, Archives, archives};
-pub(super) use files::{expire, parts};
+pub(super) use files::{folder, is_there, parts, past, remove};
 pub use lacking::{Lack, lacking};
 pub(super) use read::Seen;
 pub use read::{Archived, Range, Rows, commands, events, pipelines};
 pub use row::definitions;
+pub(super) use stated::{Known, Place, Sweep};
+pub(super) use verify::verify_signed;
 pub use verify::{ArchiveVerdict, verify_archive};
 pub(super) use write::{Added, Writer};
 
@@ -57,6 +60,9 @@ struct Head {
     made_at: Timestamp,
     /// The program that wrote it.
     program: String,
+    /// The files of cut-off sweeps that it has taken over, by when they were begun; also those that these had.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    took: Vec<Timestamp>,
 }
 
 /// An event: the columns of its canonical row, as text.
@@ -143,6 +149,12 @@ pub(super) struct Contents {
     pub(super) events: u64,
     pub(super) commands: u64,
     pub(super) pipelines: u64,
+    /// When the file was begun, with which its name begins; none where an older version stated it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) began: Option<Timestamp>,
+    /// The files of cut-off sweeps that it took over, by when they were begun.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(super) took: Vec<Timestamp>,
 }
 
 /// From when to when the rows of a file are, by kind. It stands in the file's header (see [`files`]), so that a reader
@@ -162,6 +174,18 @@ struct Ranges {
 impl Ranges {
     fn all(&self) -> [Option<(Timestamp, Timestamp)>; 4] {
         [self.event, self.audit, self.command, self.pipeline]
+    }
+
+    /// Whether these have room for all that others have.
+    fn cover(&self, others: &Self) -> bool {
+        self.all()
+            .into_iter()
+            .zip(others.all())
+            .all(|(ours, theirs)| match (ours, theirs) {
+                (_, None) => true,
+                (None, Some(_)) => false,
+                (Some(ours), Some(theirs)) => ours.0 <= theirs.0 && ours.1 >= theirs.1,
+            })
     }
 
     /// Makes room for a row.

@@ -5,7 +5,7 @@
 //! Memory: a decoder, and which ids have been seen: next to nothing for events (they come in runs), some 32 bytes for
 //! each command and pipeline that fits.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -140,6 +140,8 @@ pub struct Rows<T> {
     files: VecDeque<ArchiveFile>,
     /// The names of those that were taken from `files`.
     done: HashSet<String>,
+    /// The names of those that had rows that fit.
+    had: BTreeSet<String>,
     open: Option<(PathBuf, bool, Lines)>,
     range: Range,
     fits: Box<dyn Fn(&T) -> bool + Send>,
@@ -167,12 +169,18 @@ impl<T: Archived> Rows<T> {
             data_dir: data_dir.to_owned(),
             files: files::list(data_dir)?.into(),
             done: HashSet::new(),
+            had: BTreeSet::new(),
             open: None,
             range,
             fits,
             seen: None,
             failed: None,
         })
+    }
+
+    /// The names of the files that had rows that fit, so far.
+    pub(in crate::store) fn had(&self) -> &BTreeSet<String> {
+        &self.had
     }
 
     /// Goes on with what has come since: files that were not there, and once more those that were not whole.
@@ -280,6 +288,11 @@ impl<T: Archived> Iterator for Rows<T> {
                 Err(why) => return Some(Err(why)),
                 Ok(Some(row)) if self.range.has(row.at()) && (self.fits)(&row) => {
                     if self.seen.as_mut().is_none_or(|seen| row.is_new(seen)) {
+                        if let Some(name) = path.file_name().and_then(|name| name.to_str())
+                            && !self.had.contains(name)
+                        {
+                            self.had.insert(name.to_owned());
+                        }
                         return Some(Ok(row));
                     }
                 }

@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 use super::super::sweep::Statement;
 use super::super::verify::Problem;
 use super::read::{Entry, Lines, entries, entry};
-use super::{EventLine, Line};
-use crate::domain::{Checkpoint, Digest, Link, PublicKey};
+use super::{Contents, EventLine, Line, Ranges, files};
+use crate::domain::{Checkpoint, Digest, Link, PublicKey, Timestamp};
 
 /// Problems that are told one by one; the rest is counted.
 const TOLD: usize = 50;
@@ -60,6 +60,42 @@ impl ArchiveVerdict {
 /// # Errors
 /// When the file cannot be opened; what does not fit is in the verdict.
 pub fn verify_archive(path: &Path, keys: &[PublicKey], kept: &[Checkpoint]) -> io::Result<ArchiveVerdict> {
+    Ok(verified(path, keys, kept)?.0)
+}
+
+/// The same, of the file of one sweep: the checkpoint at its end has to be this one, word for word.
+///
+/// # Errors
+/// As [`verify_archive`].
+pub(in crate::store) fn verify_signed(
+    path: &Path,
+    keys: &[PublicKey],
+    kept: &[Checkpoint],
+    by: &Checkpoint,
+) -> io::Result<ArchiveVerdict> {
+    let (mut verdict, found) = verified(path, keys, kept)?;
+    let name = format!("checkpoint {}", by.id);
+    match found {
+        Some(found) if found.id != by.id => {
+            verdict.wrong(
+                name,
+                format!(
+                    "the file ends with checkpoint {} instead: it is another sweep's",
+                    found.id
+                ),
+            );
+        }
+        Some(found) if *found != *by => verdict.wrong(name, "the journal has another one under this number"),
+        Some(_) | None => {}
+    }
+    Ok(verdict)
+}
+
+fn verified(
+    path: &Path,
+    keys: &[PublicKey],
+    kept: &[Checkpoint],
+) -> io::Result<(ArchiveVerdict, Option<Box<Checkpoint>>)> {
     let mut verdict = ArchiveVerdict::default();
     let mut walk = Walk::default();
     let mut lines = entries(path)?;
@@ -71,11 +107,49 @@ pub fn verify_archive(path: &Path, keys: &[PublicKey], kept: &[Checkpoint]) -> i
             "the file",
             "it has no checkpoint at its end: its sweep was cut off, or its tail is missing",
         );
-        return Ok(verdict);
+        return Ok((verdict, None));
     };
+    if files::ranges(path).is_some_and(|said| !said.cover(&walk.ranges)) {
+        verdict.wrong(
+            "the file",
+            "its header says that its rows are of other times than they are: whoever reads a range would pass it over",
+        );
+    }
     walk.signed(&checkpoint, keys, kept, &mut verdict);
     verdict.checkpoint = Some((checkpoint.id, checkpoint.key.fingerprint().to_string()));
-    Ok(verdict)
+    Ok((verdict, Some(checkpoint)))
+}
+
+/// Whether a file that has no end yet begins with all the lines that a sweep signed.
+///
+/// # Errors
+/// When it cannot be opened.
+pub(in crate::store) fn begins_as_signed(path: &Path, signed: &Contents) -> io::Result<bool> {
+    let mut lines = entries(path)?;
+    let mut hash = Sha256::new();
+    for _ in 0..signed.lines {
+        match lines.raw() {
+            Ok(Some(text)) => hash.update(text),
+            Ok(None) | Err(_) => return Ok(false),
+        }
+    }
+    Ok(Digest::from_hash(&hash.finalize()) == signed.sha256)
+}
+
+/// Whether a file that has no end yet has taken over one that was begun then, and has as many events, commands and
+/// pipelines at least, each event as it was chained.
+///
+/// # Errors
+/// When it cannot be opened.
+pub(in crate::store) fn carries(path: &Path, began: Option<Timestamp>, rows: [u64; 3]) -> io::Result<bool> {
+    let mut verdict = ArchiveVerdict::default();
+    let mut walk = Walk::default();
+    // It ends where it was cut off.
+    let _ = walk.all(&mut entries(path)?, &mut verdict);
+    let found = [verdict.events, verdict.commands, verdict.pipelines];
+    Ok(verdict.fits()
+        && began.is_none_or(|began| walk.took.contains(&began))
+        && found.iter().zip(rows).all(|(found, wanted)| *found >= wanted))
 }
 
 #[derive(Default)]
@@ -86,6 +160,8 @@ struct Walk {
     last: Option<(i64, Link)>,
     links: Vec<(i64, Link)>,
     checkpoint: Option<Box<Checkpoint>>,
+    ranges: Ranges,
+    took: Vec<Timestamp>,
 }
 
 impl Walk {
@@ -109,9 +185,15 @@ impl Walk {
             };
             self.hash.update(text);
             self.lines += 1;
+            if let Some(line) = &read {
+                self.ranges.add(line);
+            }
             match read {
                 None => verdict.wrong(format!("line {}", self.lines), "it is no line of an archive"),
-                Some(Line::Archive(head)) => self.dashboard = Some(head.dashboard),
+                Some(Line::Archive(head)) => {
+                    self.dashboard = Some(head.dashboard);
+                    self.took = head.took;
+                }
                 Some(Line::Event(event)) => self.event(&event, verdict),
                 Some(Line::Command(_)) => verdict.commands += 1,
                 Some(Line::Pipeline(_)) => verdict.pipelines += 1,

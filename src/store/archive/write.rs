@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::super::chain::{Canonical, link_before};
 use super::super::record::{Of, archived};
 use super::super::{ReadError, Reader};
-use super::files::{self, AT, PART, WHOLE};
+use super::files::{self, AT, ArchiveFile, PART};
 use super::read::{Entry, entries};
 use super::{Contents, EventLine, Head, Line, Ranges, RowLine};
 use crate::domain::{Checkpoint, Digest, Link, Timestamp};
@@ -33,7 +33,7 @@ pub(in crate::store) enum Added {
 /// A file that is being written. What was added is on disk after [`Writer::sync`]; only then may a row go.
 pub(in crate::store) struct Writer {
     folder: PathBuf,
-    stamp: String,
+    began: Timestamp,
     path: PathBuf,
     file: GzEncoder<File>,
     hash: Sha256,
@@ -49,8 +49,7 @@ impl Writer {
         let made_at = Timestamp::now();
         let parts = files::parts(data_dir)?;
         let folder = files::make_folder(data_dir)?;
-        let stamp = files::stamp(made_at);
-        let path = folder.join(format!("{stamp}{PART}"));
+        let path = folder.join(format!("{}{PART}", files::stamp(made_at)));
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -58,7 +57,7 @@ impl Writer {
             .open(&path)?;
         let mut writer = Self {
             folder,
-            stamp,
+            began: made_at,
             path,
             file: GzBuilder::new()
                 .extra(files::room())
@@ -70,6 +69,8 @@ impl Writer {
                 events: 0,
                 commands: 0,
                 pipelines: 0,
+                began: Some(made_at),
+                took: Vec::new(),
             },
             ranges: Ranges::default(),
             needed: false,
@@ -84,22 +85,24 @@ impl Writer {
         }
     }
 
-    fn first(&mut self, dashboard: &str, made_at: Timestamp, parts: &[PathBuf], reader: &Reader) -> io::Result<()> {
+    fn first(&mut self, dashboard: &str, made_at: Timestamp, parts: &[ArchiveFile], reader: &Reader) -> io::Result<()> {
+        self.contents.took = took(parts);
         self.line(&Line::Archive(Head {
             form: 1,
             dashboard: dashboard.to_owned(),
             made_at,
             program: concat!("quarterdeck ", env!("CARGO_PKG_VERSION")).to_owned(),
+            took: self.contents.took.clone(),
         }))?;
         for part in parts {
-            self.take_over(part, reader)?;
+            self.take_over(&part.path, reader)?;
         }
         self.sync()?;
         File::open(&self.folder)?.sync_all()?;
         // At once: where this sweep is cut off as well, the next one takes over this file, and each row once.
         self.needed = !self.is_empty();
         for part in parts {
-            std::fs::remove_file(part)?;
+            std::fs::remove_file(&part.path)?;
         }
         Ok(())
     }
@@ -207,7 +210,7 @@ impl Writer {
         let file = self.file.finish()?;
         file.write_all_at(&files::filled(&self.ranges), AT)?;
         file.sync_all()?;
-        let name = format!("{}-sweep-{}{WHOLE}", self.stamp, checkpoint.id);
+        let name = files::name(self.began, checkpoint.id);
         std::fs::rename(&self.path, self.folder.join(&name))?;
         File::open(&self.folder)?.sync_all()?;
         Ok(name)
@@ -222,4 +225,18 @@ impl Writer {
             tracing::warn!(%why, path = %path.display(), "an archive file that nobody needs could not be removed");
         }
     }
+}
+
+/// What a file that takes these over takes over: themselves, and what they had taken over.
+fn took(parts: &[ArchiveFile]) -> Vec<Timestamp> {
+    let mut took = Vec::new();
+    for part in parts {
+        if let Ok(Some(Ok(Entry::Line(Line::Archive(head))))) = entries(&part.path).map(|mut lines| lines.next()) {
+            took.extend(head.took);
+        }
+        took.push(part.made_at);
+    }
+    took.sort_unstable();
+    took.dedup();
+    took
 }

@@ -28,6 +28,8 @@ pub(super) struct Closing {
     pub(super) gone_until: Option<Timestamp>,
     pub(super) archive: Option<Contents>,
     pub(super) looked: Looked,
+    /// From before when files of the archive may be missing, by what was said until this sweep began.
+    pub(super) archive_before: Option<Timestamp>,
 }
 
 /// The last piece: sessions, definitions, what was done. The checkpoint, where something was.
@@ -111,6 +113,10 @@ pub(super) fn close(tx: &mut Tx<'_>, closing: &Closing, key: &SigningKey) -> Res
         sealed: sealing,
         commands_before,
         events_before: cutoffs.events.max(cutoffs.audit).max(last.events_before),
+        archive_before: closing
+            .archive_before
+            .max(cutoffs.archive)
+            .or(Some(Timestamp::from_micros(0))),
         groups: Some(tx.journal.standing_groups(i64::MAX, None)?),
         standing: commands_before
             .map(|before| tx.journal.standing_before(before))

@@ -27,6 +27,8 @@ pub(super) struct Sweep<'a> {
     gone_until: Option<Timestamp>,
     /// Whether it has said that it begins.
     begun: bool,
+    /// See [`Closing::archive_before`].
+    archive_before: Option<Timestamp>,
 }
 
 impl<'a> Sweep<'a> {
@@ -39,6 +41,7 @@ impl<'a> Sweep<'a> {
             swept: Swept::default(),
             gone_until: None,
             begun: false,
+            archive_before: None,
         }
     }
 }
@@ -52,6 +55,7 @@ impl Sweep<'_> {
     }
 
     pub(super) async fn all(&mut self) -> Result<(), WriteError> {
+        self.archive_before = self.read(Journal::archive_gone_before).await?;
         let data_dir = self.store.data_dir().to_owned();
         // What a cut-off sweep left is ended, also where nothing more is to be archived.
         if !on_disk(move || archive::parts(&data_dir)).await?.is_empty() {
@@ -312,6 +316,7 @@ impl Sweep<'_> {
             unused,
             gone_until: self.gone_until,
             archive: writer.as_ref().map(archive::Writer::contents),
+            archive_before: self.archive_before,
         };
         let key = self.store.inner.key.clone();
         let checkpoint = match self.store.write(move |tx| close(tx, &closing, &key)).await {

@@ -27,6 +27,10 @@ pub(in crate::store) struct Statement {
     pub(in crate::store) commands_before: Option<Timestamp>,
     /// Events from before this time may be missing.
     pub(in crate::store) events_before: Option<Timestamp>,
+    /// Files of the archive from before this time may be missing; the beginning of time where none may, and none where
+    /// an older version stated it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::store) archive_before: Option<Timestamp>,
     /// The checkpoints before it whose digests stood for rows that were there: all of these digests stay, until a later
     /// statement says so no more. None where it does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,6 +54,9 @@ pub(in crate::store) struct Statement {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::store) archive: Option<Contents>,
 }
+
+/// The action of the event which says that files of the archive were removed.
+pub(super) const EXPIRED: &str = "sweep:archive";
 
 fn is_none(pieces: &i64) -> bool {
     *pieces == 0
@@ -99,6 +106,31 @@ impl Journal {
         let details = checkpoint.and_then(|checkpoint| checkpoint.details);
         let read = |text: String| serde_json::from_str(&text).map_err(|why| ReadError::Row(why.to_string()));
         details.map(read).transpose()
+    }
+
+    /// From before when files of the archive may be missing: the newest sweep states it, and so does each event that says
+    /// that some were removed. What stands in the table `sweeps` is signed by nobody: it counts only where an older
+    /// version swept last, or a sweep was cut off, which may have taken such an event.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub(in crate::store) fn archive_gone_before(&mut self) -> Result<Option<Timestamp>, ReadError> {
+        let stated = self.newest_statement()?.unwrap_or_default().archive_before;
+        let details: Option<Option<String>> = event_log::table
+            .filter(event_log::action.eq(EXPIRED))
+            .order(event_log::id.desc())
+            .select(event_log::details)
+            .first(&mut self.conn)
+            .optional()?;
+        let said = details.flatten().and_then(|text| {
+            let details: serde_json::Value = serde_json::from_str(&text).ok()?;
+            details["before"].as_str()?.parse().ok()
+        });
+        let unsigned = match stated {
+            Some(_) if self.open_sweep(&[])?.is_none() => None,
+            Some(_) | None => self.last_cutoffs()?.and_then(|last| last.cutoffs.archive),
+        };
+        Ok(stated.max(said).max(unsigned))
     }
 
     /// The digests that the checkpoint of this sweep vouches for; `None` is the sweep that is under way.

@@ -86,7 +86,8 @@ pub(super) struct ReportMade {
     pub(super) event_id: Option<i64>,
     /// The checkpoint that was made with it.
     pub(super) checkpoint_id: Option<i64>,
-    /// What it counted; `all_printed` false, or `lacking` above 0, says that it is not all.
+    /// What it counted; `all_printed` false, or `lacking` above 0, says that it is not all, and `gaps`
+    /// the first things that are lacking.
     #[schema(value_type = Object)]
     pub(super) counted: serde_json::Value,
 }

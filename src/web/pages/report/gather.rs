@@ -2,7 +2,7 @@
 //! they are counted, and the places of this part found among them; then they are taken. What was counted is what has to
 //! be printed. Knows rows and counts; how they are said stands in `content`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use crate::domain::{Actor, CommandId, CommandStatus, Definition, Digest, ExportOf, Invalid, ReportAsk, Timestamp};
@@ -50,6 +50,8 @@ pub(super) struct Gathered {
     pub(super) range_events: usize,
     /// How many of these, and of the commands, came from the archive.
     pub(super) archived: (u64, u64),
+    /// The names of the files that these stand in.
+    pub(super) archives: BTreeSet<String>,
     /// What of the range is neither in the tables nor to be had from the archive; times in UTC.
     pub(super) lacking: Vec<String>,
     /// Commands and events that this part has to have, as another reading counted them.
@@ -300,6 +302,7 @@ impl Gathered {
             last_event: None,
             range_events: 0,
             archived: (0, 0),
+            archives: BTreeSet::new(),
             lacking: Vec::new(),
             expected: census.expected,
             parts: 1,

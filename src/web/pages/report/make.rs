@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 use jiff::tz::TimeZone;
 use tokio::sync::Semaphore;
 
-use crate::domain::{Digest, ReportAsk};
+use crate::domain::{Digest, ReportAsk, bounded};
 use crate::engine::{By, Engine, EngineError};
 use crate::store::{Journal, ReportDone, ReportRow};
 use crate::web::clock::Clock;
@@ -20,6 +20,9 @@ use super::gather::gather;
 
 /// What does not fit, told one by one.
 const PROBLEMS: usize = 20;
+/// Gaps that are named beside the report, and how long each may be, in bytes; the report names all.
+const GAPS: usize = 5;
+const GAP: usize = 400;
 /// One report is made at a time: each holds its rows in memory.
 static ONE: Semaphore = Semaphore::const_new(1);
 
@@ -80,6 +83,7 @@ impl Desk<'_> {
                     "printed": { "commands": content.printed.0, "events": content.printed.1 },
                     "all_printed": content.printed == content.expected(),
                     "lacking": found.lacking.len(),
+                    "gaps": found.lacking.iter().take(GAPS).map(|gap| bounded(gap, GAP)).collect::<Vec<_>>(),
                 }),
             })
         })
@@ -105,7 +109,8 @@ async fn witness(engine: &Engine, zone: &TimeZone) -> Result<Option<String>, Eng
 async fn verdict(engine: &Engine) -> Result<(bool, Vec<String>), EngineError> {
     let verdict = engine.verify().await?;
     let mut says = vec![format!(
-        "Checked: {} and {} of the chain up to #{}; {}, {} against their events. The files of outputs were not read.",
+        "Checked: {} and {} of the chain up to #{}; {}, {} against their events. The files of outputs and of the archive \
+         were not read; those of the archive that may have rows of the range were compared with what their sweeps signed, see Gaps.",
         count(i64::try_from(verdict.events).unwrap_or(i64::MAX), "event", "events"),
         count(
             i64::try_from(verdict.checkpoints).unwrap_or(i64::MAX),

@@ -1,6 +1,6 @@
 //! Rows in words: what a reader sees of a command, an event, a host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{Actor, CommandStatus, Span, Timestamp, bounded};
 use crate::store::{CommandRow, EventLine};
@@ -14,6 +14,24 @@ use super::gather::{Covered, Gathered, is_unexplained};
 const MESSAGE: usize = 1_500;
 /// An outcome that was learned this much after the end was settled later.
 const LATE: Span = Span::from_secs(30);
+
+/// Files of the archive that are named; of more, the first and the last ones.
+const FILES: usize = 6;
+
+/// The names of files, oldest first.
+fn files(names: &BTreeSet<String>) -> String {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    if names.len() <= FILES {
+        return names.join(", ");
+    }
+    let (first, last) = (&names[..FILES / 2], &names[names.len() - FILES / 2..]);
+    format!(
+        "{} files, the first {}, the last {}",
+        names.len(),
+        first.join(", "),
+        last.join(", ")
+    )
+}
 
 /// Says rows in words.
 pub(super) struct Said<'a> {
@@ -59,9 +77,10 @@ impl Said<'_> {
                 match found.archived {
                     (0, 0) => "nothing: all of it stood in the tables".to_owned(),
                     (events, commands) => format!(
-                        "{} and {}, which sweeps had moved there",
+                        "{} and {}, which sweeps had moved there, into {}",
                         count(i64::try_from(events).unwrap_or(i64::MAX), "event", "events"),
-                        count(i64::try_from(commands).unwrap_or(i64::MAX), "command", "commands")
+                        count(i64::try_from(commands).unwrap_or(i64::MAX), "command", "commands"),
+                        files(&found.archives)
                     ),
                 },
             ),

@@ -161,6 +161,9 @@ pub(super) fn walk_commands(
     found.commands = part.rows();
     found.exceptions = exceptions.rows();
     found.archived.1 = walk.archived();
+    if found.archived.1 > 0 {
+        found.archives.extend(walk.files());
+    }
     found.lacking.extend(walk.broken().iter().cloned());
     Ok(pipelines)
 }
@@ -201,6 +204,9 @@ pub(super) fn walk_events(
     found.access = access.rows();
     found.desk = desk.rows();
     found.archived.0 = walk.archived();
+    if found.archived.0 > 0 {
+        found.archives.extend(walk.files());
+    }
     found.lacking.extend(walk.broken().iter().cloned());
     Ok(())
 }
