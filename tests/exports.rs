@@ -224,24 +224,25 @@ async fn an_export_has_the_filters_of_its_page_and_is_an_event() {
 
     // What does not fit is said, not passed over: nothing stands in the event that the file was not made with.
     let long = format!("?what=events&format=csv&actor={}", "x".repeat(501));
-    for (query, field) in [
-        ("", "what"),
-        ("?what=events", "format"),
-        ("?what=rows&format=csv", "what"),
-        ("?what=events&format=csv&op=uptime", "op"),
-        ("?what=commands&format=csv&level=warn", "level"),
-        ("?what=events&format=csv&since=soon", "since"),
-        ("?what=events&format=csv&host=nobody", "host"),
-        ("?what=events&format=csv&colour=red", "colour"),
-        ("?what=events&format=csv&level=error&level=info", "level"),
-        ("?what=events&format=csv&format=jsonl", "format"),
-        (long.as_str(), "actor"),
+    // The API names the parameter, the page the label of its form's field.
+    for (query, field, label) in [
+        ("", "what", "what"),
+        ("?what=events", "format", "format"),
+        ("?what=rows&format=csv", "what", "what"),
+        ("?what=events&format=csv&op=uptime", "op", "Op"),
+        ("?what=commands&format=csv&level=warn", "level", "level"),
+        ("?what=events&format=csv&since=soon", "since", "Since"),
+        ("?what=events&format=csv&host=nobody", "host", "Host"),
+        ("?what=events&format=csv&colour=red", "colour", "colour"),
+        ("?what=events&format=csv&level=error&level=info", "level", "level"),
+        ("?what=events&format=csv&format=jsonl", "format", "format"),
+        (long.as_str(), "actor", "Who"),
     ] {
         let (status, problem) = qd.get(&format!("/export{query}")).await;
         assert_eq!((status, &problem["field"]), (422, &json!(field)), "{query}: {problem}");
         let (status, page) = browser.get(&format!("/audit/export{query}")).await;
         assert_eq!(status, 400, "{query}: {page}");
-        assert!(page.contains(&format!("{field}: ")), "{query}: {page}");
+        assert!(page.contains(&format!("{label}: ")), "{query}: {page}");
     }
     assert_eq!(
         qd.sql("SELECT count(*) FROM event_log WHERE action = 'export'"),
