@@ -56,7 +56,7 @@ impl Journal {
 
 impl Store {
     /// Says, once, that these rows (`event 17`) are past their time and stay.
-    pub(super) async fn leave(&self, what: Vec<String>) -> Result<(), WriteError> {
+    pub(super) async fn leave(&self, what: BTreeSet<String>) -> Result<(), WriteError> {
         if what.is_empty() {
             return Ok(());
         }
@@ -64,7 +64,7 @@ impl Store {
     }
 }
 
-fn leave(tx: &mut Tx<'_>, mut what: Vec<String>) -> Result<(), Fault> {
+fn leave(tx: &mut Tx<'_>, what: BTreeSet<String>) -> Result<(), Fault> {
     let said: Vec<Option<String>> = event_log::table
         .filter(event_log::action.eq(TAMPERED))
         .filter(event_log::details.like("{\"stays\":%"))
@@ -72,16 +72,10 @@ fn leave(tx: &mut Tx<'_>, mut what: Vec<String>) -> Result<(), Fault> {
         .load(&mut tx.journal.conn)?;
     let mut known = BTreeSet::new();
     for details in said.into_iter().flatten() {
-        let details: serde_json::Value = serde_json::from_str(&details).unwrap_or_default();
-        known.extend(
-            details["stays"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(ToString::to_string),
-        );
+        let mut details: serde_json::Value = serde_json::from_str(&details).unwrap_or_default();
+        known.extend(serde_json::from_value::<Vec<String>>(details["stays"].take()).unwrap_or_default());
     }
-    what.retain(|name| !known.contains(&serde_json::json!(name).to_string()));
+    let what: Vec<String> = what.into_iter().filter(|name| !known.contains(name)).collect();
     if what.is_empty() {
         return Ok(());
     }

@@ -1,6 +1,7 @@
 //! One sweep on its way, piece by piece: looked for by readers, archived, and then removed.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 
 use super::super::archive::{self, Added};
 use super::super::record::Of;
@@ -16,6 +17,9 @@ use crate::domain::{CommandId, PipelineId, Timestamp};
 /// Pipelines that are looked for at once.
 const PIPELINES: i64 = 20;
 
+/// So many of the rows that stay one sweep names.
+const STAYS: usize = 1_000;
+
 /// A sweep on its way.
 pub(super) struct Sweep<'a> {
     store: &'a Store,
@@ -29,6 +33,8 @@ pub(super) struct Sweep<'a> {
     begun: bool,
     /// See [`Closing::archive_before`].
     archive_before: Option<Timestamp>,
+    /// What stays though its time has come: `event 17`.
+    stays: BTreeSet<String>,
 }
 
 impl<'a> Sweep<'a> {
@@ -42,6 +48,7 @@ impl<'a> Sweep<'a> {
             gone_until: None,
             begun: false,
             archive_before: None,
+            stays: BTreeSet::new(),
         }
     }
 }
@@ -71,6 +78,8 @@ impl Sweep<'_> {
                 }
             }
         }
+        // In one event, which the checkpoint of this sweep covers. Cut off before, the next sweep says it.
+        self.store.leave(std::mem::take(&mut self.stays)).await?;
         self.close().await
     }
 
@@ -144,8 +153,7 @@ impl Sweep<'_> {
                 return Ok(());
             }
             ids.retain(|id| !other.contains(id));
-            let stay = other.into_iter().map(|id| format!("event {id}")).collect();
-            self.store.leave(stay).await?;
+            self.leave("event", other);
             if ids.is_empty() {
                 continue;
             }
@@ -175,7 +183,7 @@ impl Sweep<'_> {
             let Some(last) = old.last() else { return Ok(all) };
             after = (last.at, last.id.to_string());
             old.retain(|old| !other.contains(&old.id.to_string()));
-            self.leave(Of::Command, other).await?;
+            self.leave(Of::Command.word(), other);
             if old.is_empty() {
                 continue;
             }
@@ -224,8 +232,8 @@ impl Sweep<'_> {
             };
             let (old, commands, pipelines) = self.read(look).await?;
             if !commands.is_empty() || !pipelines.is_empty() {
-                self.leave(Of::Command, commands).await?;
-                self.leave(Of::Pipeline, pipelines).await?;
+                self.leave(Of::Command.word(), commands);
+                self.leave(Of::Pipeline.word(), pipelines);
                 return Ok(all);
             }
             if old.is_empty() {
@@ -263,10 +271,11 @@ impl Sweep<'_> {
         Ok(all + gone)
     }
 
-    /// Says that rows stay though their time has come.
-    async fn leave(&self, of: Of, ids: BTreeSet<String>) -> Result<(), WriteError> {
-        let names = ids.iter().map(|id| format!("{} {id}", of.word())).collect();
-        self.store.leave(names).await
+    /// These rows stay though their time has come.
+    fn leave(&mut self, what: &str, ids: BTreeSet<impl Display>) {
+        let room = STAYS - self.stays.len();
+        let names = ids.iter().map(|id| format!("{what} {id}"));
+        self.stays.extend(names.take(room));
     }
 
     async fn read<T: Send + 'static>(
