@@ -71,7 +71,7 @@ async fn a_pipeline_waits_is_paused_continued_and_cancelled() {
     let (status, ask) = browser.send(&format!("{path}/cancel"), "reason=enough").await;
     assert_eq!(status, 400, "how it is cancelled is chosen");
     assert!(
-        ask.contains("mode: say whether") && ask.contains(r#"value="enough""#),
+        ask.contains("What runs now: say whether") && ask.contains(r#"value="enough""#),
         "{ask}"
     );
     assert_eq!(
