@@ -17,6 +17,9 @@ use crate::domain::{Category, CommandId, Level, PipelineId};
 /// Ids that are asked for at once, at most where several filters are joined, and at least.
 const MOST: i64 = 256;
 const LEAST: i64 = 8;
+/// The same of a query of FTS5, which takes its time to find a place in a long list, and little to go on from there
+/// (benches/README.md).
+const MOST_WORDS: i64 = 600;
 
 /// So often a walk asks for ids at least, and then for so long, before it stops.
 const FETCHES: usize = if cfg!(test) { 4 } else { 16 };
@@ -78,8 +81,12 @@ impl Journal {
         wanted: usize,
     ) -> Result<Walked, ReadError> {
         let chunk = i64::try_from(wanted).unwrap_or(MOST);
-        let chunk = if parts.len() > 1 { chunk.max(MOST) } else { chunk };
-        let mut runs: Vec<Run<'_>> = parts.iter().map(|part| Run::new(part, chunk)).collect();
+        let chunk = |part: &Part| match parts.len() {
+            1 => chunk,
+            _ if matches!(part, Part::Text(_)) => chunk.max(MOST_WORDS),
+            _ => chunk.max(MOST),
+        };
+        let mut runs: Vec<Run<'_>> = parts.iter().map(|part| Run::new(part, chunk(part))).collect();
         let mut walked = Walked::default();
         let mut at = cut;
         let (mut fetches, begun) = (0, Instant::now());
